@@ -1,0 +1,1 @@
+"""What is decided: arrays in, arrays out. No I/O, no clock, no environment, no logging."""

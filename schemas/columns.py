@@ -1,0 +1,117 @@
+"""A batch of events as columns: what `schemas.codec` makes of bytes and `pricing_core` folds into state.
+
+All arrays of one value have the same length n. Times are int64 milliseconds since the epoch, money is
+int64 minor units, currencies are the numeric ISO 4217 code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64 = NDArray[np.int64]
+Int8 = NDArray[np.int8]
+Bool = NDArray[np.bool_]
+
+PLACED, CANCELLED, RETURNED = 0, 1, 2
+IMPRESSION, CLICK, ADD_TO_CART = 0, 1, 2
+APPLIED, REJECTED, MANUAL = 0, 1, 2
+AUTO, RECOMMEND, PAUSED = 0, 1, 2
+
+NONE = -1
+"""An optional integer that is not set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What all kinds share."""
+
+    keys: list[bytes]
+    """Offer key of each row."""
+    index: Int64
+    """Position of each row's record in the record batch that it came from."""
+    time: Int64
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, rows: Int64) -> Self:
+        """Keep the given rows, in the given order."""
+        kept: dict[str, Any] = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "keys"}
+        return replace(self, keys=[self.keys[i] for i in rows.tolist()], **kept)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderColumns(Columns):
+    kind: Int8
+    quantity: Int64
+    amount: Int64
+    currency: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class ClickColumns(Columns):
+    kind: Int8
+    count: Int64
+    price: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class CompetitorColumns(Columns):
+    competitor: Int64
+    """First 8 bytes of BLAKE2b of the competitor's name."""
+    price: Int64
+    """Landed: price and shipping."""
+    currency: Int64
+    in_stock: Bool
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryColumns(Columns):
+    on_hand: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedColumns(Columns):
+    version: Int64
+    status: Int8
+    price: Int64
+    currency: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyColumns(Columns):
+    """Optional integers are `NONE` where the policy has null. ``removed`` marks tombstones: all else is 0 there."""
+
+    removed: Bool
+    version: Int64
+    currency: Int64
+    unit_cost: Int64
+    list_price: Int64
+    floor: Int64
+    ceiling: Int64
+    mode: Int8
+    tax_rate_bp: Int64
+    prices_include_tax: Bool
+    commission_bp: Int64
+    fixed_fee: Int64
+    min_margin_bp: Int64
+    map_price: Int64
+    max_step_bp: Int64
+    max_daily_change_bp: Int64
+    cooldown_ms: Int64
+    min_change_bp: Int64
+    ending: Int64
+    """Value of the last digits; `NONE` if any ending will do."""
+    ending_modulus: Int64
+    """10 ** number of digits; 1 if any ending will do."""
+    max_stock_age_ms: Int64
+    max_competitor_age_ms: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class TickColumns(Columns):
+    """Keys are empty: a tick speaks to its whole partition."""

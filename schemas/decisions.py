@@ -1,0 +1,76 @@
+"""What the repricer says: price changes for the catalog, and the audit record of every decision."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from schemas.events import Channel, Currency, Price, Sku, Timestamp
+
+
+class PriceChanged(msgspec.Struct, frozen=True, gc=False):
+    """An instruction to the catalog: show ``price`` from now on. Topic ``price-changes``.
+
+    A catalog applies a version of an offer once and never an older one, checks its own, newer policy
+    again, and answers on ``price-applied``.
+    """
+
+    decision_id: str
+    sku: Sku
+    channel: Channel
+    version: Annotated[int, Meta(ge=1, description="Grows by one with every change of the offer.")]
+    price: Price
+    previous_price: Price
+    currency: Currency
+    policy_version: int
+    reason: str
+    valid_from: Timestamp
+    expires_at: Annotated[Timestamp, Meta(description="A catalog that reads it later rejects it as expired.")]
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """One price that was considered."""
+
+    price: int
+    q: float | None
+    masked: str | None
+    """Code of the rule that forbids the price; null if it is legal."""
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """A rule that decided the outcome, with its limit and the value that met it (minor units, bp or ms)."""
+
+    code: str
+    limit: int | None = None
+    value: int | None = None
+
+
+class PriceDecided(msgspec.Struct, frozen=True, gc=False):
+    """The audit record of one decision, holds included. Topic ``price-decisions``.
+
+    It names everything that the decision depended on, so that it can be recomputed and explained.
+    """
+
+    decision_id: str
+    sku: Sku
+    channel: Channel
+    outcome: Literal["changed", "recommended", "held"]
+    reason: str
+    decided_at: Annotated[Timestamp, Meta(description="Event time: the shard's watermark, not a wall clock.")]
+    price: Annotated[int | None, Meta(description="Price after the decision; null while no policy is known.")]
+    previous_price: int | None
+    currency: str | None
+    version: int | None
+    policy_version: int | None
+    run_mode: str
+    model: str
+    features: dict[str, float | None]
+    candidates: list[Candidate]
+    chosen: int | None
+    propensity: float | None
+    lower_bound: int | None
+    upper_bound: int | None
+    verdict: Verdict
+    applied: Annotated[dict[str, int], Meta(description="Next offset of every source topic, at this partition.")]

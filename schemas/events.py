@@ -1,0 +1,114 @@
+"""Facts that other systems publish. Frozen, past tense, money in integer minor units, times in UTC.
+
+Unknown fields are accepted (producers evolve) and never stored. Times are RFC 3339 text and not
+``datetime``, because the codec parses a whole batch of them at once (`schemas.codec`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+MAX_AMOUNT = 10**13
+"""Largest amount of money in minor units. Products with basis points stay inside int64."""
+
+MAX_QUANTITY = 10**9
+
+EventId = Annotated[str, Meta(min_length=1, max_length=128, description="Unique per source; a resend keeps it.")]
+Sku = Annotated[str, Meta(min_length=1, max_length=128)]
+Channel = Annotated[str, Meta(min_length=1, max_length=64)]
+Currency = Annotated[str, Meta(min_length=3, max_length=3, description="ISO 4217 code.")]
+Price = Annotated[int, Meta(gt=0, le=MAX_AMOUNT, description="Minor units of the currency.")]
+Amount = Annotated[int, Meta(ge=0, le=MAX_AMOUNT, description="Minor units of the currency.")]
+Quantity = Annotated[int, Meta(gt=0, le=MAX_QUANTITY)]
+Timestamp = Annotated[
+    str,
+    Meta(min_length=20, max_length=35, description="RFC 3339, UTC.", extra_json_schema={"format": "date-time"}),
+]
+
+
+class OrderRecorded(msgspec.Struct, frozen=True, gc=False):
+    """A line of an order was placed, cancelled or returned. Topic ``orders``."""
+
+    event_id: EventId
+    type: Literal["placed", "cancelled", "returned"]
+    order_id: Annotated[str, Meta(min_length=1, max_length=128)]
+    sku: Sku
+    channel: Channel
+    quantity: Quantity
+    line_total: Annotated[
+        Amount, Meta(description="What the line costs the customer after discounts; minor units, all pieces together.")
+    ]
+    currency: Currency
+    occurred_at: Timestamp
+
+
+class ClickRecorded(msgspec.Struct, frozen=True, gc=False):
+    """Shoppers saw, clicked or put an offer into the cart, ``count`` times at one price. Topic ``clicks``."""
+
+    event_id: EventId
+    kind: Literal["impression", "click", "add_to_cart"]
+    sku: Sku
+    channel: Channel
+    price_shown: Price
+    occurred_at: Timestamp
+    count: Quantity = 1
+
+
+class CompetitorPriceObserved(msgspec.Struct, frozen=True, gc=False):
+    """A competitor's price for the same product. Topic ``competitor-prices``."""
+
+    event_id: EventId
+    sku: Sku
+    channel: Channel
+    competitor: Annotated[str, Meta(min_length=1, max_length=128)]
+    price: Price
+    currency: Currency
+    observed_at: Timestamp
+    shipping: Amount = 0
+    in_stock: bool = True
+
+
+class InventoryCounted(msgspec.Struct, frozen=True, gc=False):
+    """How many pieces can be sold now. Topic ``inventory``."""
+
+    event_id: EventId
+    sku: Sku
+    channel: Channel
+    on_hand: Annotated[int, Meta(ge=0, le=MAX_QUANTITY)]
+    occurred_at: Timestamp
+
+
+class PriceApplied(msgspec.Struct, frozen=True, gc=False):
+    """The catalog's answer to a price change, or a price that a person set there. Topic ``price-applied``.
+
+    ``version`` is the version of the price change that is answered; a ``manual`` price repeats the last
+    version that the catalog knows (0 if none).
+    """
+
+    sku: Sku
+    channel: Channel
+    version: Annotated[int, Meta(ge=0)]
+    status: Literal["applied", "rejected", "manual"]
+    price: Annotated[Price, Meta(description="The price that the catalog shows now; minor units.")]
+    currency: Currency
+    applied_at: Timestamp
+    decision_id: str | None = None
+    reason: str | None = None
+
+
+class Ticked(msgspec.Struct, frozen=True, gc=False):
+    """Event time went on. Published to every partition of ``ticks``, so that quiet offers are reached."""
+
+    at: Timestamp
+
+
+class RunModeSet(msgspec.Struct, frozen=True, gc=False):
+    """A person halted or resumed price changes. Published to every partition of ``pricing-control``."""
+
+    mode: Literal["ACTIVE", "HALTED"]
+    by: Annotated[str, Meta(min_length=1, max_length=128)]
+    why: Annotated[str, Meta(min_length=1, max_length=512)]
+    at: Timestamp

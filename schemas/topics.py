@@ -1,0 +1,72 @@
+"""Every topic: name, key, type, cleanup. The list lives here and nowhere else.
+
+A topic's full name is ``<prefix>.<name>``. All topics have the same number of partitions; partition *p* of
+every source and of the changelog belongs to one worker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from schemas.dead_letter import DeadLettered
+from schemas.decisions import PriceChanged, PriceDecided
+from schemas.events import (
+    ClickRecorded,
+    CompetitorPriceObserved,
+    InventoryCounted,
+    OrderRecorded,
+    PriceApplied,
+    RunModeSet,
+    Ticked,
+)
+from schemas.policies import OfferPolicy
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic and the contract on it."""
+
+    name: str
+    key: Literal["offer", "source", "none"]
+    """``offer``: the offer key in ASCII; ``source``: coordinates of the source record; ``none``: explicit partition."""
+    type: type[msgspec.Struct] | None
+    """Type of the JSON value; None for the binary changelog."""
+    cleanup: Literal["delete", "compact"]
+    retention_ms: int | None
+    """Least retention; None: for ever (compacted topics)."""
+    about: str
+
+    def full_name(self, prefix: str) -> str:
+        """Name on the broker."""
+        return f"{prefix}.{self.name}"
+
+
+ORDERS = Topic("orders", "offer", OrderRecorded, "delete", 7 * DAY_MS, "order lines placed, cancelled, returned")
+CLICKS = Topic("clicks", "offer", ClickRecorded, "delete", 7 * DAY_MS, "impressions, clicks and add-to-carts")
+COMPETITOR_PRICES = Topic(
+    "competitor-prices", "offer", CompetitorPriceObserved, "delete", 7 * DAY_MS, "what competitors ask"
+)
+INVENTORY = Topic("inventory", "offer", InventoryCounted, "delete", 7 * DAY_MS, "pieces on hand")
+PRICE_APPLIED = Topic("price-applied", "offer", PriceApplied, "delete", 7 * DAY_MS, "the catalog's answers")
+TICKS = Topic("ticks", "none", Ticked, "delete", DAY_MS, "event time, to every partition")
+OFFER_POLICIES = Topic("offer-policies", "offer", OfferPolicy, "compact", None, "what the merchant allows")
+PRICING_CONTROL = Topic("pricing-control", "none", RunModeSet, "compact", None, "run mode, to every partition")
+PRICE_CHANGES = Topic("price-changes", "offer", PriceChanged, "delete", 30 * DAY_MS, "what the catalog reads")
+PRICE_DECISIONS = Topic("price-decisions", "offer", PriceDecided, "delete", 30 * DAY_MS, "audit record, holds too")
+DEAD_LETTERS = Topic("dead-letters", "source", DeadLettered, "delete", 30 * DAY_MS, "refused records with reasons")
+CHANGELOG = Topic("changelog", "offer", None, "compact", None, "state rows and shard records, binary")
+
+HOT_SOURCES = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED, OFFER_POLICIES, TICKS)
+"""Sources that reach their agents as record batches and are committed inside the cut's transaction."""
+
+TOPICS = (*HOT_SOURCES, PRICING_CONTROL, PRICE_CHANGES, PRICE_DECISIONS, DEAD_LETTERS, CHANGELOG)
+
+
+def offer_key(channel: str, sku: str) -> bytes:
+    """Key of every record about an offer: ``channel:sku``."""
+    return f"{channel}:{sku}".encode("ascii")
