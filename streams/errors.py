@@ -1,0 +1,102 @@
+"""Every error that ends a command or a worker: one tree, each branch with its exit code.
+
+::
+
+    RepricerError                 1   something is wrong; the message says what and how to fix it
+    ├── ConfigurationError        3   a setting is missing, unknown, out of range, or contradicts another
+    ├── BrokerUnreachable         4   no broker answered in time
+    ├── TopicMismatch             5   topics are missing or differ from what the worker needs
+    ├── ModelRefused              6   the model file is damaged or was made for another version
+    ├── InputRefused              7   a file that was given to a command cannot be read as what it should be
+    ├── NotReady                  8   the worker was not ready before its deadline
+    └── StreamFault               9   the worker stops rather than lose or double something
+        ├── OffsetMismatch       10   the group's offsets differ from the shard record
+        │   └── GroupReset       11   somebody reset the consumer group
+        ├── OffsetGap            12   records of a source are missing
+        ├── CutFailed            13   a transaction failed and could not be settled
+        └── ShardLost            14   a shard cannot be rebuilt
+
+Exit code 2 belongs to the command line (wrong usage), 0 to success.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RepricerError(Exception):
+    """Root of all errors of this package. The message is one line for a person."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigurationError(RepricerError):
+    """A setting is missing, unknown, out of range, or contradicts another."""
+
+    exit_code = 3
+
+
+class BrokerUnreachable(RepricerError):
+    """No broker answered in time."""
+
+    exit_code = 4
+
+
+class TopicMismatch(RepricerError):
+    """Topics are missing or differ from what the worker needs."""
+
+    exit_code = 5
+
+
+class ModelRefused(RepricerError):
+    """The model file is damaged or was made for another version."""
+
+    exit_code = 6
+
+
+class InputRefused(RepricerError):
+    """A file that was given to a command cannot be read as what it should be."""
+
+    exit_code = 7
+
+
+class NotReady(RepricerError):
+    """The worker was not ready before its deadline."""
+
+    exit_code = 8
+
+
+class StreamFault(RepricerError):
+    """The worker stops rather than lose or double something."""
+
+    exit_code = 9
+
+
+class OffsetMismatch(StreamFault):
+    """The group's offsets differ from the shard record."""
+
+    exit_code = 10
+
+
+class GroupReset(OffsetMismatch):
+    """Somebody reset the consumer group; only a person can say which position is meant."""
+
+    exit_code = 11
+
+
+class OffsetGap(StreamFault):
+    """Records of a source are missing: retention or truncation removed them before they were read."""
+
+    exit_code = 12
+
+
+class CutFailed(StreamFault):
+    """A transaction failed and could not be settled."""
+
+    exit_code = 13
+
+
+class ShardLost(StreamFault):
+    """A shard cannot be rebuilt from its changelog."""
+
+    exit_code = 14
