@@ -1,0 +1,44 @@
+"""The real Kafka: one for the whole run, `KAFKA_BOOTSTRAP_SERVERS` if that is set, else the jars from Maven."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import pytest
+
+from tests.integration.kafka_server import KafkaServer, KafkaUnavailable
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory):
+    """Bootstrap servers of a real Kafka. Skips where none can be had; in CI that is a failure."""
+    given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if given:
+        yield given
+        return
+    with started(KafkaServer(tmp_path_factory.mktemp("kafka"))) as server:
+        yield server.bootstrap_servers
+
+
+@contextlib.contextmanager
+def started(server):
+    """Run a server, a test's own too; skip where that is impossible, or fail in CI."""
+    try:
+        server.start()
+    except KafkaUnavailable as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI must not skip the real Kafka: {error}")
+        pytest.skip(f"no real Kafka: {error}")
+    try:
+        yield server
+    finally:
+        if server.running:
+            server.stop()
+
+
+@pytest.fixture
+def own_kafka(tmp_path):
+    """A `KafkaServer` of this test alone, which it may kill and start again."""
+    with started(KafkaServer(tmp_path / "kafka")) as server:
+        yield server
