@@ -56,7 +56,11 @@ log.cleaner.dedupe.buffer.size=33554432
 
 
 class KafkaUnavailable(RuntimeError):
-    """No real Kafka can be started here; the message says what is missing."""
+    """No real Kafka can be had here; the message says what is missing."""
+
+
+class KafkaFailed(RuntimeError):
+    """The server was there and did not start; the message ends with its last words."""
 
 
 def missing_tools() -> str | None:
@@ -136,7 +140,8 @@ class KafkaServer:
         """Format the data folder if it is new, start, and wait until the broker answers.
 
         Raises:
-            KafkaUnavailable: tools are missing, or the server ended or did not answer in time.
+            KafkaUnavailable: tools are missing or the jars cannot be fetched.
+            KafkaFailed: the server ended or did not answer in time.
         """
         if self._process is not None:
             raise RuntimeError("already started")
@@ -198,12 +203,13 @@ class KafkaServer:
 
     def _format(self, lib: Path, config: Path) -> None:
         cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(config)]
+        # with "=", because every 64th id begins with a dash
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(config)]
         result = subprocess.run(
             ["java", *JAVA_OPTIONS, "-cp", f"{lib}/*", *tool], capture_output=True, text=True, check=False
         )
         if result.returncode != 0:
-            raise KafkaUnavailable(f"cannot format {self.data}: {(result.stdout + result.stderr)[-600:]}")
+            raise KafkaFailed(f"cannot format {self.data}: {(result.stdout + result.stderr)[-600:]}")
 
     def _wait_until_ready(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
@@ -214,7 +220,7 @@ class KafkaServer:
                 process.wait()
                 self._process = None
                 tail = (self.data / "server.log").read_text(errors="replace")[-1500:]
-                raise KafkaUnavailable(f"Kafka did not start (exit code {process.returncode}):\n{tail}")
+                raise KafkaFailed(f"Kafka did not start (exit code {process.returncode}):\n{tail}")
 
     def _answers(self) -> bool:
         from confluent_kafka import KafkaException
@@ -241,7 +247,7 @@ def main() -> None:
         data = arguments.data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kafka-")))
         try:
             server = stack.enter_context(KafkaServer(data, arguments.port))
-        except KafkaUnavailable as error:
+        except (KafkaUnavailable, KafkaFailed) as error:
             sys.exit(f"kafka_server: {error}")
         print(server.bootstrap_servers, flush=True)  # noqa: T201  # a command's answer
         ended.wait()
