@@ -11,7 +11,8 @@ pytestmark = pytest.mark.kafka
 
 def test_a_committed_transaction_survives_sigkill_of_the_broker(own_kafka):
     config = {"bootstrap.servers": own_kafka.bootstrap_servers, "log_level": 0}
-    AdminClient(config).create_topics([NewTopic("t", num_partitions=1)])["t"].result(10)
+    admin = AdminClient(config)  # a client without a name is destroyed before its answer comes
+    admin.create_topics([NewTopic("t", num_partitions=1)])["t"].result(10)
     producer = Producer({**config, "transactional.id": "one"})
     producer.init_transactions(20)
     producer.begin_transaction()
