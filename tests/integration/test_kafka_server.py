@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 pytestmark = pytest.mark.kafka
@@ -23,7 +23,7 @@ def test_a_committed_transaction_survives_sigkill_of_the_broker(own_kafka):
     own_kafka.start()
 
     consumer = Consumer({**config, "group.id": "g", "auto.offset.reset": "earliest"})
-    consumer.subscribe(["t"])
+    consumer.assign([TopicPartition("t", 0, OFFSET_BEGINNING)])
     assert consumer.consume(1, 30)[0].value() == b"value"
     consumer.close()
 
