@@ -30,13 +30,12 @@ class PriceChanged(msgspec.Struct, frozen=True, gc=False):
     expires_at: Annotated[Timestamp, Meta(description="A catalog that reads it later rejects it as expired.")]
 
 
-class Candidate(msgspec.Struct, frozen=True, gc=False):
-    """One price that was considered."""
+class Candidates(msgspec.Struct, frozen=True, gc=False):
+    """The prices that were considered, as columns of equal length."""
 
-    price: int
-    q: float | None
-    masked: str | None
-    """Code of the rule that forbids the price; null if it is legal."""
+    prices: list[int]
+    q: Annotated[list[float | None], Meta(description="Q-value of each price; null if it is not finite.")]
+    masked: Annotated[list[str | None], Meta(description="Rule that forbids each price; null if it is legal.")]
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -66,8 +65,8 @@ class PriceDecided(msgspec.Struct, frozen=True, gc=False):
     policy_version: int | None
     run_mode: str
     model: str
-    features: dict[str, float | None]
-    candidates: list[Candidate]
+    features: Annotated[dict[str, float | None], Meta(description="float32; null if not finite.")]
+    candidates: Candidates | None
     chosen: int | None
     propensity: float | None
     lower_bound: int | None

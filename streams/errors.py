@@ -100,3 +100,9 @@ class ShardLost(StreamFault):
     """A shard cannot be rebuilt from its changelog."""
 
     exit_code = 14
+
+
+class SourceUnreadable(StreamFault):
+    """A source topic cannot be read any more: the broker refuses us, or librdkafka gave up."""
+
+    exit_code = 15

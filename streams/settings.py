@@ -95,6 +95,14 @@ class Settings(BaseSettings):
         int, Field(ge=0, le=10_000_000, description="Records per source partition in which an event id counts once.")
     ] = 20_000
 
+    transactional_sources: Annotated[
+        frozenset[str],
+        Field(
+            description="Sources whose producers use transactions (JSON list): their logs have holes for the markers. "
+            "A hole anywhere else stops the worker."
+        ),
+    ] = frozenset()
+
     # the group
     session_timeout_s: Annotated[
         float, Field(ge=6, le=300, description="A worker silent for longer loses its shards.")

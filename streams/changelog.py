@@ -1,0 +1,73 @@
+"""The changelog: what a shard's rows and its record look like in Kafka.
+
+A row's key is the offer key and its value the bytes of one state row (`pricing_core.state.ROW`, versioned). The
+shard record has the key `SHARD_KEY`; it is written first in every cut, and it is the truth about where the shard
+stands: the group's offsets, in the same transaction, serve fencing and lag tools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from streams.errors import ShardLost
+
+SHARD_KEY = b"\0shard"
+"""No offer key begins with NUL."""
+
+FORMAT = 1
+
+
+class ShardRecord(msgspec.Struct, frozen=True):
+    """Where a shard stands after a cut."""
+
+    format: int
+    transactional_id: str
+    """Of the producer that wrote it: who takes over ends what that one left open."""
+    generation: int
+    applied: dict[str, int]
+    """Next offset to read of every source topic, at this partition."""
+    seen: dict[str, int]
+    """Highest event time seen of every source topic; ms."""
+    now: int
+    """The shard's event time; ms. It never goes back."""
+    sequence: int
+    """Number of the last decision."""
+    written_at: int
+    """Wall clock; ms."""
+
+
+_decoder = msgspec.json.Decoder(ShardRecord)
+encode_shard_record = msgspec.json.Encoder().encode
+
+
+def decode_shard_record(raw: bytes, partition: int) -> ShardRecord:
+    """Read a shard record.
+
+    Raises:
+        ShardLost: If it was written by another version of the format, or is damaged.
+    """
+    try:
+        record = _decoder.decode(raw)
+    except msgspec.MsgspecError as error:
+        raise ShardLost(f"the shard record of partition {partition} is damaged: {error}") from error
+    if record.format != FORMAT:
+        raise ShardLost(f"the shard record of partition {partition} has format {record.format}, this is {FORMAT}")
+    return record
+
+
+def latest(records: Iterable[tuple[bytes | None, bytes | None]]) -> dict[bytes, bytes]:
+    """Reduce records to the last value of every key; a None value removes the key.
+
+    Compaction leaves older values in the log for a while, so a reader must do this in any case.
+    """
+    rows: dict[bytes, bytes] = {}
+    for key, value in records:
+        if key is None:
+            continue
+        if value is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = value
+    return rows

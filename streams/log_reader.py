@@ -1,0 +1,136 @@
+"""Read stretches of topic partitions from start to end, outside of any group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import confluent_kafka as ck
+from confluent_kafka.admin import (
+    AdminClient,
+    OffsetSpec,  # type: ignore[attr-defined]  # public, but not in its __all__
+)
+
+from streams.transport.data_plane import Partition
+
+LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+REQUEST_TIMEOUT_S = 10.0
+STALL_S = 0.25
+"""Nothing arrived for so long: time to ask why."""
+
+
+class Cancelled(Exception):
+    """Reading was given up because its result is no longer wanted."""
+
+
+def end_offsets(config: Mapping[str, Any], tps: list[Partition], *, committed: bool) -> dict[Partition, int]:
+    """Return the end of each partition: of what is committed, or the high watermark.
+
+    A new admin client each time: one that lived through a broker's restart answered FENCED_LEADER_EPOCH for ever.
+    """
+    level = ck.IsolationLevel.READ_COMMITTED if committed else ck.IsolationLevel.READ_UNCOMMITTED
+    return _list_offsets(config, tps, LATEST, level)
+
+
+def start_offsets(config: Mapping[str, Any], tps: list[Partition]) -> dict[Partition, int]:
+    """Return the first offset that each partition still has."""
+    return _list_offsets(config, tps, EARLIEST, ck.IsolationLevel.READ_UNCOMMITTED)
+
+
+def _list_offsets(
+    config: Mapping[str, Any], tps: list[Partition], spec: OffsetSpec, level: ck.IsolationLevel
+) -> dict[Partition, int]:
+    if not tps:
+        return {}
+    admin = AdminClient({key: config[key] for key in config if key not in CONSUMER_ONLY})
+    asked = {ck.TopicPartition(*tp): spec for tp in tps}
+    futures = admin.list_offsets(asked, isolation_level=level, request_timeout=REQUEST_TIMEOUT_S)
+    return {Partition(tp.topic, tp.partition): f.result(REQUEST_TIMEOUT_S).offset for tp, f in futures.items()}
+
+
+CONSUMER_ONLY = frozenset({"group.id", "isolation.level", "enable.auto.commit", "auto.offset.reset"})
+
+
+def read_ranges(
+    config: Mapping[str, Any],
+    ranges: Mapping[Partition, tuple[int, int]],
+    *,
+    cancelled: Callable[[], bool],
+    on_stall: Callable[[set[Partition]], None] | None = None,
+    committed: bool = True,
+) -> Iterator[tuple[Partition, list[ck.Message]]]:
+    """Yield the messages of ``[start, stop)`` of every partition, in order within a partition.
+
+    A partition is done when its position reaches ``stop``; transaction markers and compacted records count as read.
+
+    Args:
+        config: A consumer's configuration (`Settings.consumer_config`).
+        ranges: What to read. Explicit starts: OFFSET_BEGINNING costs half a second.
+        cancelled: Asked between fetches.
+        on_stall: Called with the partitions that are not done when nothing has arrived for `STALL_S`.
+        committed: Whether records of open and aborted transactions are left out.
+
+    Raises:
+        Cancelled: If ``cancelled`` says so.
+        confluent_kafka.KafkaException: If the broker reports an error.
+    """
+    todo = {tp: stop for tp, (start, stop) in ranges.items() if start < stop}
+    if not todo:
+        return
+    consumer = _reader(config, committed=committed)
+    try:
+        consumer.assign([ck.TopicPartition(*tp, ranges[tp][0]) for tp in todo])
+        progress = time.monotonic()
+        while todo:
+            if cancelled():
+                raise Cancelled
+            messages = consumer.consume(10_000, 0.05)
+            if messages:
+                progress = time.monotonic()
+                yield from _group(messages, todo)
+            elif on_stall is not None and time.monotonic() - progress > STALL_S:
+                progress = time.monotonic()
+                on_stall(set(todo))
+    finally:
+        consumer.close()
+
+
+def _reader(config: Mapping[str, Any], *, committed: bool) -> ck.Consumer:
+    return ck.Consumer(
+        {
+            **config,
+            "group.id": f"{config['group.id']}-reader",  # assign() joins no group
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed" if committed else "read_uncommitted",
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 20,
+            "fetch.queue.backoff.ms": 5,
+            "queued.min.messages": 1_000_000,
+            "queued.max.messages.kbytes": 65_536,
+        }
+    )
+
+
+def _group(messages: list[ck.Message], todo: dict[Partition, int]) -> Iterator[tuple[Partition, list[ck.Message]]]:
+    """Group by partition, drop what lies at or behind the stop, and strike finished partitions off ``todo``."""
+    runs: dict[Partition, list[ck.Message]] = {}
+    reached: dict[Partition, int] = {}
+    for message in messages:
+        tp = Partition(str(message.topic()), int(message.partition() or 0))
+        offset = int(message.offset() or 0)
+        error = message.error()
+        if error is None:
+            reached[tp] = offset + 1
+            if offset < todo.get(tp, -1):
+                runs.setdefault(tp, []).append(message)
+        elif error.code() == ck.KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's public code
+            reached[tp] = offset
+        else:
+            raise ck.KafkaException(error)
+    yield from runs.items()
+    for tp, offset in reached.items():
+        if offset >= todo.get(tp, offset + 1):
+            del todo[tp]

@@ -1,0 +1,118 @@
+"""What the worker knows about one shard beside its rows: positions, event time, duplicates, run mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
+
+WINDOWED = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY)
+"""Sources whose producers give event ids. Answers and policies resolve by version, ticks by time."""
+
+TIME_SOURCES = tuple(topic.name for topic in (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, TICKS))
+
+
+class DuplicateWindow:
+    """The event ids of the last ``size`` records of one source partition: a pure function of the log.
+
+    An id is a duplicate if a record at most ``size`` offsets before it had the same. Two generations of ids are
+    kept, each of up to ``size`` offsets, so that forgetting costs nothing.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._current: dict[str, int] = {}
+        self._previous: dict[str, int] = {}
+        self._since = -1
+
+    def admit(self, ids: Sequence[str], offsets: Sequence[int]) -> NDArray[np.intp] | None:
+        """Remember ``ids`` and return the rows that are no duplicates; None if none is."""
+        if not ids or self._size == 0:
+            return None
+        self._turn(offsets[0])
+        new = len(set(ids)) == len(ids)
+        if new and self._current.keys().isdisjoint(ids) and self._previous.keys().isdisjoint(ids):
+            self._current.update(zip(ids, offsets, strict=True))
+            return None
+        fresh = [row for row, (name, offset) in enumerate(zip(ids, offsets, strict=True)) if self._is_new(name, offset)]
+        return None if len(fresh) == len(ids) else np.asarray(fresh, np.intp)
+
+    def _turn(self, offset: int) -> None:
+        if self._since < 0:
+            self._since = offset
+        elif offset - self._since >= self._size:
+            self._previous, self._current, self._since = self._current, {}, offset
+
+    def _is_new(self, name: str, offset: int) -> bool:
+        last = self._current.get(name, self._previous.get(name))
+        self._current[name] = offset
+        return last is None or offset - last > self._size
+
+
+@dataclass(slots=True)
+class Shard:
+    """Positions and time of one shard."""
+
+    partition: int
+    applied: dict[str, int]
+    """Next offset to apply, by source topic."""
+    ends: dict[str, int]
+    """Ends of the sources when the shard was taken over."""
+    windows: dict[str, DuplicateWindow]
+    seen: dict[str, int] = field(default_factory=dict)
+    """Highest event time, by source topic; ms."""
+    now: int = 0
+    """Event time; ms. 0 before the first event."""
+    run_mode: str = "ACTIVE"
+    run_mode_set_at: int = -1
+    """Event time of the record that set the run mode; an older one does not overrule it."""
+    caught_up: bool = False
+    at_end: set[str] = field(default_factory=set)
+
+    def advance(self, topic: str, next_offset: int, *, at_end: bool, times: NDArray[np.int64] | None) -> None:
+        """Move a source's position, and event time with it."""
+        self.applied[topic] = next_offset
+        if at_end:
+            self.at_end.add(topic)
+        else:
+            self.at_end.discard(topic)
+        if times is not None and len(times) and topic in TIME_SOURCES:
+            self.seen[topic] = max(self.seen.get(topic, 0), int(times.max()))
+        self.now = max(self.now, self._watermark())
+        self.caught_up = self.caught_up or all(map(self._has_reached_end, HOT_NAMES))
+
+    def _watermark(self) -> int:
+        """Return the smallest event time over the sources that still have something to say.
+
+        A source at its end says nothing more for now: it does not hold back the others. So clicks that run ahead of
+        orders in a backlog do not look like collapsed demand.
+        """
+        behind = [self.seen.get(topic, 0) for topic in TIME_SOURCES if topic not in self.at_end]
+        return min(behind) if behind else max(self.seen.values(), default=0)
+
+    def _has_reached_end(self, topic: str) -> bool:
+        return topic in self.at_end or self.applied[topic] >= self.ends[topic]
+
+    def set_run_mode(self, mode: str, at: int) -> None:
+        """Take over a run mode, unless a later one is known."""
+        if at >= self.run_mode_set_at:
+            self.run_mode, self.run_mode_set_at = mode, at
+
+
+HOT_NAMES = tuple(topic.name for topic in HOT_SOURCES)
+
+
+def new_windows(size: int) -> dict[str, DuplicateWindow]:
+    """One empty duplicate window for every source whose records have event ids."""
+    return {topic.name: DuplicateWindow(size) for topic in WINDOWED}
+
+
+def drop_rows(total: int, gone: Iterable[int]) -> NDArray[np.intp]:
+    """Row numbers 0..total-1 without ``gone``."""
+    keep = np.ones(total, np.bool_)
+    keep[list(gone)] = False
+    return np.flatnonzero(keep)

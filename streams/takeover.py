@@ -1,0 +1,211 @@
+"""Take shards over: find out where the log says they stand, and read what they are made of.
+
+The order is the protocol (a worker frozen between adding offsets to a transaction and committing it commits validly
+*after* the rebalance; reading first lost its records):
+
+1. the group's committed offsets, when no transaction on them is pending any more;
+2. the changelog's high watermark;
+3. the changelog up to it, committed records only; an open transaction of a dead owner is ended meanwhile;
+4. the shard record in it against the committed offsets: a difference means that somebody reset the group;
+5. what the rows do not hold: policies, run mode, and the event ids of the duplicate window.
+
+The claim cut and the assignment of the data plane follow in `streams.transaction`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import confluent_kafka as ck
+import structlog
+
+from schemas.topics import CHANGELOG, HOT_SOURCES, OFFER_POLICIES, PRICING_CONTROL, Topic
+from streams.changelog import SHARD_KEY, ShardRecord, decode_shard_record, latest
+from streams.errors import GroupReset, OffsetGap
+from streams.fencing import Fencer
+from streams.log_reader import Cancelled, end_offsets, read_ranges, start_offsets
+from streams.settings import Settings
+from streams.transport.data_plane import Partition
+
+log = structlog.get_logger(__name__)
+
+STABLE_TIMEOUT_S = 0.2
+NO_OFFSET = -1001
+
+Records = list[tuple[bytes | None, bytes | None]]
+
+
+@dataclass(slots=True)
+class ShardLog:
+    """What the log says about one shard."""
+
+    partition: int
+    applied: dict[str, int]
+    """Where to go on reading every source topic, by its short name."""
+    ends: dict[str, int]
+    """Where every source topic ended when the shard was taken over: behind it, the shard has caught up."""
+    record: ShardRecord | None = None
+    rows: dict[bytes, bytes] = field(default_factory=dict)
+    policies: Records = field(default_factory=list)
+    controls: Records = field(default_factory=list)
+    recent: dict[str, tuple[list[int], Records]] = field(default_factory=dict)
+    """Offsets and records of the duplicate window before ``applied``, by source topic."""
+
+
+class Takeover:
+    """Reads shards from the log. Blocking: it runs in a thread of its own."""
+
+    def __init__(self, settings: Settings, *, windowed: Iterable[Topic]) -> None:
+        self._settings = settings
+        self._config: dict[str, Any] = {
+            **settings.consumer_config(),
+            "retry.backoff.ms": 20,
+            "retry.backoff.max.ms": 50,
+        }
+        self._windowed = tuple(windowed)
+
+    def read(self, partitions: Iterable[int], cancelled: Callable[[], bool]) -> dict[int, ShardLog]:
+        """Return the shards of ``partitions``.
+
+        Raises:
+            Cancelled: If ``cancelled`` says so; the result is no longer wanted.
+            GroupReset: If the group's offsets differ from a shard record.
+            OffsetGap: If a source no longer has the records that come next.
+            ShardLost: If a changelog cannot be read.
+            confluent_kafka.KafkaException: If the broker fails us; may be tried again.
+        """
+        wanted = sorted(partitions)
+        started = time.monotonic()
+        fencer = Fencer(
+            self._config,
+            self._settings.producer_config(),
+            changelog=self._name(CHANGELOG),
+            transactional_id=self._settings.transactional_id,
+        )
+        committed = self._stable_offsets(wanted, fencer, cancelled)
+        rows = self._read_changelog(wanted, fencer, cancelled)
+        shards = self._positions(wanted, rows, committed)
+        self._read_rest(shards, cancelled)
+        log.info(
+            "shards_read",
+            partitions=wanted,
+            rows=sum(len(shard.rows) for shard in shards.values()),
+            seconds=round(time.monotonic() - started, 3),
+        )
+        return shards
+
+    def _name(self, topic: Topic) -> str:
+        return topic.full_name(self._settings.topic_prefix)
+
+    def _tps(self, topic: Topic, partitions: Iterable[int]) -> list[Partition]:
+        return [Partition(self._name(topic), p) for p in partitions]
+
+    # 1
+    def _stable_offsets(
+        self, partitions: list[int], fencer: Fencer, cancelled: Callable[[], bool]
+    ) -> dict[Partition, int]:
+        """Ask until no transaction on the offsets is pending; the broker says so by an error."""
+        asked = [ck.TopicPartition(*tp) for topic in HOT_SOURCES for tp in self._tps(topic, partitions)]
+        consumer = ck.Consumer(self._config)
+        try:
+            while not cancelled():
+                try:
+                    answer = consumer.committed(asked, timeout=STABLE_TIMEOUT_S)
+                except ck.KafkaException as error:
+                    log.info("offsets_unstable", error=str(error))
+                else:
+                    pending = [tp for tp in answer if tp.error is not None]
+                    if not pending:
+                        return {Partition(tp.topic, tp.partition): tp.offset for tp in answer}
+                    log.info("offsets_unstable", error=str(pending[0].error))
+                fencer.end_open_transactions(partitions)
+        finally:
+            consumer.close()
+        raise Cancelled
+
+    # 2, 3
+    def _read_changelog(
+        self, partitions: list[int], fencer: Fencer, cancelled: Callable[[], bool]
+    ) -> dict[int, dict[bytes, bytes]]:
+        tps = self._tps(CHANGELOG, partitions)
+        high = end_offsets(self._config, tps, committed=False)
+        low = start_offsets(self._config, tps)
+        records: dict[int, Records] = {p: [] for p in partitions}
+        for tp, messages in read_ranges(
+            self._config,
+            {tp: (low[tp], high[tp]) for tp in tps},
+            cancelled=cancelled,
+            on_stall=lambda stuck: fencer.end_open_transactions(tp.partition for tp in stuck),
+        ):
+            records[tp.partition] += _pairs(messages)
+        return {p: latest(found) for p, found in records.items()}
+
+    # 4
+    def _positions(
+        self, partitions: list[int], rows: dict[int, dict[bytes, bytes]], committed: Mapping[Partition, int]
+    ) -> dict[int, ShardLog]:
+        sources = [tp for topic in HOT_SOURCES for tp in self._tps(topic, partitions)]
+        low = start_offsets(self._config, sources)
+        ends = end_offsets(self._config, sources, committed=True)
+        shards: dict[int, ShardLog] = {}
+        for p in partitions:
+            raw = rows[p].pop(SHARD_KEY, None)
+            record = None if raw is None else decode_shard_record(raw, p)
+            shard = ShardLog(p, applied={}, ends={}, record=record, rows=rows[p])
+            for topic in HOT_SOURCES:
+                tp = Partition(self._name(topic), p)
+                shard.applied[topic.name] = self._start(topic, tp, record, committed[tp], low[tp])
+                shard.ends[topic.name] = ends[tp]
+            shards[p] = shard
+        return shards
+
+    @staticmethod
+    def _start(topic: Topic, tp: Partition, record: ShardRecord | None, committed: int, low: int) -> int:
+        """Where to go on. The shard record decides; offsets that differ from it were set by somebody else."""
+        applied = None if record is None else record.applied.get(topic.name)
+        if committed not in {NO_OFFSET, applied or 0}:
+            raise GroupReset(
+                f"{tp.topic}[{tp.partition}]: the group's offset is {committed}, the shard record says {applied}. "
+                "Somebody reset the group. To go on where the state stands, delete the group's offsets "
+                "(kafka-consumer-groups.sh --delete-offsets) while no worker runs; the shard record decides then."
+            )
+        if applied is None:
+            return low
+        if applied < low and topic.cleanup == "delete":
+            raise OffsetGap(
+                f"{tp.topic}[{tp.partition}]: records {applied} to {low - 1} have expired before they were read. "
+                "Raise the topic's retention, or delete the shard's state to begin anew."
+            )
+        return applied
+
+    # 5
+    def _read_rest(self, shards: dict[int, ShardLog], cancelled: Callable[[], bool]) -> None:
+        policies, controls = self._tps(OFFER_POLICIES, shards), self._tps(PRICING_CONTROL, shards)
+        low = start_offsets(self._config, policies + controls)
+        ranges = {tp: (low[tp], shards[tp.partition].applied[OFFER_POLICIES.name]) for tp in policies}
+        ends = end_offsets(self._config, controls, committed=True)
+        ranges |= {tp: (low[tp], ends[tp]) for tp in controls}
+        windows = [(topic, tp) for topic in self._windowed for tp in self._tps(topic, shards)]
+        low |= start_offsets(self._config, [tp for _, tp in windows])
+        for topic, tp in windows:
+            applied = shards[tp.partition].applied[topic.name]
+            ranges[tp] = (max(low[tp], applied - self._settings.duplicate_window), applied)
+        short_names = {self._name(topic): topic.name for topic in self._windowed}
+        for tp, messages in read_ranges(self._config, ranges, cancelled=cancelled):
+            shard = shards[tp.partition]
+            if tp.topic == self._name(OFFER_POLICIES):
+                shard.policies += _pairs(messages)
+            elif tp.topic == self._name(PRICING_CONTROL):
+                shard.controls += _pairs(messages)
+            else:
+                offsets, records = shard.recent.setdefault(short_names[tp.topic], ([], []))
+                offsets += [int(message.offset() or 0) for message in messages]
+                records += _pairs(messages)
+
+
+def _pairs(messages: list[ck.Message]) -> Records:
+    """Keys and values as bytes."""
+    return list(zip(map(ck.Message.key, messages), map(ck.Message.value, messages), strict=True))

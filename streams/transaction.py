@@ -1,0 +1,200 @@
+"""The cut: everything that became true since the last one, in one Kafka transaction.
+
+Outputs, state rows, dead letters and source offsets become visible together or not at all (KIP-447). The broker
+fences: an old generation, an unknown member or a second producer with our transactional id cannot commit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import confluent_kafka as ck
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from streams.changelog import SHARD_KEY
+from streams.errors import CutFailed
+from streams.transport.data_plane import Partition
+from streams.transport.identity import Claim
+
+log = structlog.get_logger(__name__)
+
+INIT_TIMEOUT_S = 30.0
+SEND_OFFSETS_TIMEOUT_S = 10.0
+COMMIT_TIMEOUT_S = 10.0
+ABORT_TIMEOUT_S = 10.0
+
+Headers = list[tuple[str, str | bytes | None]]
+"""CloudEvents attributes of a record."""
+
+
+class Output(NamedTuple):
+    """One record to be published by a cut."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRows:
+    """The part of one shard: its record, and its dirty rows."""
+
+    partition: int
+    record: bytes
+    keys: list[bytes]
+    rows: NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What goes into one transaction."""
+
+    claim: Claim
+    shards: list[ShardRows]
+    outputs: list[Output]
+    offsets: dict[Partition, int]
+
+    @property
+    def row_count(self) -> int:
+        """State rows, without shard records."""
+        return sum(len(shard.keys) for shard in self.shards)
+
+
+class TransactionWriter:
+    """Owns the transactional producer. Blocking: it runs in a thread of its own, one call at a time."""
+
+    def __init__(
+        self,
+        producer_config: Mapping[str, Any],
+        *,
+        transactional_id: str,
+        changelog: str,
+        transaction_timeout_s: float,
+        at_point: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Prepare; the broker is contacted by `open`.
+
+        Args:
+            producer_config: `Settings.producer_config`.
+            transactional_id: Stable for this worker instance, so that a restart ends its own leftovers.
+            changelog: Full name of the changelog topic.
+            transaction_timeout_s: The broker aborts a transaction that is open for longer.
+            at_point: Called with the name of each point of the protocol; fault tests stop the process there.
+        """
+        self._config = {
+            **producer_config,
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": int(transaction_timeout_s * 1000),
+            "message.timeout.ms": int(transaction_timeout_s * 1000),
+            "linger.ms": 0,
+            "retry.backoff.ms": 2,  # librdkafka waits this long between the steps of a transaction: 100 costs 100 ms
+            "retry.backoff.max.ms": 20,
+            "batch.num.messages": 10_000,
+            "queue.buffering.max.messages": 1_000_000,
+        }
+        self._changelog = changelog
+        self._at_point = at_point
+        self._producer: ck.Producer | None = None
+
+    def open(self) -> None:
+        """Make the producer, if there is none: this settles what became of our last transaction.
+
+        Raises:
+            confluent_kafka.KafkaException: If the broker does not answer.
+        """
+        if self._producer is None:
+            started = time.monotonic()
+            producer = ck.Producer(self._config)
+            producer.init_transactions(INIT_TIMEOUT_S)
+            self._producer = producer
+            log.info("producer_opened", seconds=round(time.monotonic() - started, 3))
+
+    def commit(self, cut: Cut) -> None:
+        """Write the cut.
+
+        1. begin the transaction;
+        2. the shard records, each before its rows: who takes over finds our transactional id there;
+        3. the rows;
+        4. the outputs;
+        5. the source offsets, with the identity under which the partitions were assigned: here the broker fences;
+        6. commit.
+
+        Raises:
+            CutFailed: If nothing of the cut is visible, or whether it is will be settled by the next `open`. Memory
+                is ahead of the log then: the shards must be rebuilt.
+        """
+        try:
+            self.open()
+            self._write(cut)
+        except (ck.KafkaException, BufferError) as error:
+            self._discard(error)
+            raise CutFailed(f"generation {cut.claim.generation}: {error}") from error
+
+    def close(self) -> None:
+        """Drop the producer."""
+        self._producer = None
+
+    def _write(self, cut: Cut) -> None:
+        producer = self._producer
+        if producer is None:
+            raise CutFailed("no producer")
+        producer.begin_transaction()  # 1
+        self._at_point("begun")
+        for shard in cut.shards:
+            _produce(producer, Output(self._changelog, shard.partition, SHARD_KEY, shard.record, []))  # 2
+            size, raw = shard.rows.dtype.itemsize, shard.rows.tobytes()
+            for i, key in enumerate(shard.keys):  # 3
+                row = raw[i * size : (i + 1) * size]
+                _produce(producer, Output(self._changelog, shard.partition, key, row, []))
+        for out in cut.outputs:  # 4
+            _produce(producer, out)
+        producer.poll(0)
+        self._at_point("produced")
+        positions = [ck.TopicPartition(*tp, offset) for tp, offset in cut.offsets.items()]
+        producer.send_offsets_to_transaction(positions, cut.claim.group_metadata(), SEND_OFFSETS_TIMEOUT_S)  # 5
+        self._at_point("offsets_added")
+        self._commit(producer)  # 6
+        self._at_point("committed")
+
+    @staticmethod
+    def _commit(producer: ck.Producer) -> None:
+        deadline = time.monotonic() + COMMIT_TIMEOUT_S
+        while True:
+            try:
+                return producer.commit_transaction(COMMIT_TIMEOUT_S / 2)
+            except ck.KafkaException as error:
+                if not error.args[0].retriable() or time.monotonic() > deadline:
+                    raise
+
+    def _discard(self, error: Exception) -> None:
+        """Abort if the error says that this is enough; else drop the producer: the next one settles the outcome.
+
+        Fatal errors do not always say that they are.
+        """
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        kafka_error = error.args[0] if isinstance(error, ck.KafkaException) else None
+        producer.purge()
+        if kafka_error is not None and kafka_error.txn_requires_abort() and not kafka_error.fatal():
+            try:
+                producer.abort_transaction(ABORT_TIMEOUT_S)
+            except ck.KafkaException as failure:
+                log.warning("abort_failed", error=str(failure))
+            else:
+                self._producer = producer
+
+
+def _produce(producer: ck.Producer, out: Output) -> None:
+    while True:
+        try:
+            return producer.produce(out.topic, out.value, out.key, out.partition, headers=out.headers)
+        except BufferError:
+            producer.poll(0.01)  # the local queue is full: let it drain; the commit's deadline bounds the whole

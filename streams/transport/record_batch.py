@@ -1,0 +1,45 @@
+"""The value of a Faust event on a hot topic: consecutive records of one topic partition."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from faust.serializers.schemas import Schema
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordBatch:
+    """Records ``[first_offset, next_offset)`` of one partition, as bytes.
+
+    ``epoch`` is that of the data plane's assignment which fetched it: a batch of an older epoch is never applied.
+    ``at_end`` says that the partition had nothing more behind it; an empty batch with ``at_end`` moves the position
+    over control records of transactions.
+    """
+
+    topic: str
+    partition: int
+    epoch: int
+    first_offset: int
+    next_offset: int
+    offsets: list[int] | range
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    at_end: bool
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class RecordBatchSchema(Schema):  # type: ignore[misc]  # Faust's classes are untyped
+    """Passes a batch through undecoded: Faust acknowledges and skips what its own decoding refuses."""
+
+    def compile(self, app: Any, **_: Any) -> Callable[..., Awaitable[Any]]:
+        """Return the coroutine that turns a message into an event."""
+        create_event = app.create_event
+
+        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001  # Faust's signature
+            return create_event(None, message.value, None, message)
+
+        return decode

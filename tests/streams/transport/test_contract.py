@@ -1,0 +1,114 @@
+"""One test for each private name of Faust and aiokafka that the hybrid transport relies on.
+
+They fail when an upgrade changes what we hook into, with the name in the test's title.
+"""
+
+import inspect
+
+import aiokafka
+import confluent_kafka as ck
+import faust
+import pytest
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from faust.app.base import App
+from faust.tables.recovery import Recovery
+from faust.transport import consumer as base
+from faust.transport import drivers
+from faust.transport.drivers import aiokafka as stock
+
+from streams.transport.hybrid import HybridConsumer, HybridTransport
+from streams.transport.identity import Claim
+
+
+def source(thing):
+    return inspect.getsource(thing)
+
+
+def test_transport_alias_makes_the_url_scheme_known():
+    assert drivers.by_url("hybrid+kafka://127.0.0.1:9092") is HybridTransport
+
+
+def test_transport_builds_the_consumer_named_by_its_class_attribute():
+    assert HybridTransport.Consumer is HybridConsumer
+    assert "self.Consumer(" in source(stock.base.Transport.create_consumer)
+
+
+def test_new_consumer_thread_is_where_the_control_plane_thread_is_made():
+    assert "self._thread = self._new_consumer_thread()" in source(base.ThreadDelegateConsumer.__init__)
+
+
+def test_thread_on_partitions_assigned_runs_in_the_coordinators_thread_with_its_generation():
+    listener = source(stock.ConsumerRebalanceListener.on_partitions_assigned)
+    assert "_coordinator.generation" in listener
+    assert "self._thread.on_partitions_assigned(" in listener
+
+
+def test_consumer_on_partitions_assigned_is_called_in_the_main_thread():
+    assert "self.on_partitions_assigned" in source(base.ThreadDelegateConsumer.threadsafe_partitions_assigned)
+
+
+def test_coordinator_has_generation_and_member_id():
+    names = source(GroupCoordinator.__init__)
+    assert "self.generation =" in names
+    assert "self.member_id =" in names
+
+
+def test_ensure_consumer_returns_the_aiokafka_consumer_which_can_pause():
+    assert "return self._consumer" in source(stock.AIOKafkaConsumerThread._ensure_consumer)
+    assert "partitions" in inspect.signature(aiokafka.AIOKafkaConsumer.pause).parameters
+    assert callable(stock.ensure_aiokafka_TP)
+
+
+@pytest.mark.parametrize("hook", [App._on_partitions_revoked, App._stop_consumer])
+def test_wait_empty_is_called_before_partitions_are_given_up(hook):
+    text = source(hook)
+    assert text.index("stop_flow") < text.index("flow_control.clear") < text.index("_consumer_wait_empty")
+    assert "await consumer.wait_empty()" in source(App._consumer_wait_empty)
+
+
+def test_unacked_messages_is_what_wait_empty_waits_for():
+    assert "self._unacked_messages" in source(base.Consumer.wait_empty)
+    assert "self._unacked_messages.add(message)" in source(base.Consumer.track_message)
+
+
+def test_ack_is_the_one_way_into_the_commit_bookkeeping():
+    assert "acked_index.add(offset)" in source(base.Consumer.ack)
+    assert list(inspect.signature(base.Consumer.ack).parameters) == ["self", "message"]
+
+
+def test_drain_messages_is_run_by_the_fetcher_which_has_a_stopped_event():
+    assert "consumer._drain_messages(self)" in source(base.Fetcher)
+    assert "fetcher)._stopped.is_set" in source(base.Consumer._drain_messages)
+
+
+def test_flow_active_and_suspend_flow_say_whether_to_deliver():
+    stop = source(base.Consumer.stop_flow)
+    assert "self.flow_active = False" in stop
+    assert "self.suspend_flow.set()" in stop
+    assert "consumer.resume_flow()" in source(Recovery) or "app.flow_control.resume()" in source(Recovery)
+
+
+def test_callback_takes_one_message():
+    assert "callback(message), self.suspend_flow.wait()" in source(base.Consumer._drain_messages)
+
+
+def test_verify_event_path_is_the_livelock_detectors_question_about_one_partition():
+    assert "self.verify_event_path(now, tp)" in source(base.Consumer.verify_all_partitions_active)
+
+
+def test_topic_takes_a_schema_that_need_not_decode():
+    assert "schema" in inspect.signature(faust.App.topic).parameters
+
+
+def test_group_metadata_has_the_layout_that_librdkafka_itself_writes():
+    consumer = ck.Consumer({"group.id": "g", "bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+    theirs = consumer.consumer_group_metadata()
+    consumer.close()
+    ours = Claim("g", 7, "member", frozenset()).group_metadata()
+    assert ours == theirs.replace(b"\xff\xff\xff\xff", b"\7\0\0\0").replace(b"g\0\0", b"g\0member\0")
+
+
+@pytest.mark.parametrize(("generation", "member"), [(-1, ""), (-1, "m"), (3, "")])
+def test_an_identity_that_the_broker_would_not_fence_cannot_be_made(generation, member):
+    with pytest.raises(ValueError, match="not a member"):
+        Claim("g", generation, member, frozenset())
