@@ -46,7 +46,10 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class OrderColumns(Columns):
+    """Rows of ``orders``. Amounts are totals of the line, not of a piece."""
+
     kind: Int8
+    """`PLACED`, `CANCELLED` or `RETURNED`."""
     quantity: Int64
     amount: Int64
     currency: Int64
@@ -54,13 +57,19 @@ class OrderColumns(Columns):
 
 @dataclass(frozen=True, slots=True)
 class ClickColumns(Columns):
+    """Rows of ``clicks``."""
+
     kind: Int8
+    """`IMPRESSION`, `CLICK` or `ADD_TO_CART`."""
     count: Int64
     price: Int64
+    """What the shoppers saw."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompetitorColumns(Columns):
+    """Rows of ``competitor-prices``."""
+
     competitor: Int64
     """First 8 bytes of BLAKE2b of the competitor's name."""
     price: Int64
@@ -71,13 +80,18 @@ class CompetitorColumns(Columns):
 
 @dataclass(frozen=True, slots=True)
 class InventoryColumns(Columns):
+    """Rows of ``inventory``."""
+
     on_hand: Int64
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedColumns(Columns):
+    """Rows of ``price-applied``."""
+
     version: Int64
     status: Int8
+    """`APPLIED`, `REJECTED` or `MANUAL`."""
     price: Int64
     currency: Int64
 
@@ -94,6 +108,7 @@ class PolicyColumns(Columns):
     floor: Int64
     ceiling: Int64
     mode: Int8
+    """`AUTO`, `RECOMMEND` or `PAUSED`."""
     tax_rate_bp: Int64
     prices_include_tax: Bool
     commission_bp: Int64
