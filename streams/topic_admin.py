@@ -19,7 +19,7 @@ from streams import embedded_broker
 from streams.errors import BrokerUnreachable, ConfigurationError, TopicMismatch
 from streams.settings import Settings
 
-REACH_TIMEOUT_S: Final = 8.0
+REACH_TIMEOUT_S: Final = 5.0
 REQUEST_TIMEOUT_S: Final = 15.0
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 """Compaction works on whole segments; small ones keep a shard's rebuild short."""
