@@ -42,12 +42,16 @@ class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
     ] = 3_000
     cooldown_s: Annotated[int, Meta(ge=0, le=31_536_000, description="Least time between two changes.")] = 3_600
     min_change_bp: Annotated[BasisPoints, Meta(description="Smaller moves are not worth a relabelling.")] = 50
-    price_ending: Annotated[
-        str | None, Meta(pattern="^[0-9]{1,4}$", description="Last digits of every price, such as 99.")
-    ] = None
-    max_stock_age_s: Annotated[
-        int | None, Meta(ge=1, description="Hold unless stock was counted within this time; null: not required.")
-    ] = None
-    max_competitor_age_s: Annotated[
-        int | None, Meta(ge=1, description="Hold unless a competitor was seen within this time; null: not required.")
-    ] = None
+    price_ending: (
+        Annotated[str, Meta(pattern="^[0-9]{1,4}$", description="Last digits of every price, such as 99.")] | None
+    ) = None
+    max_stock_age_s: (
+        Annotated[int, Meta(ge=1, description="Hold unless stock was counted within this time; null: not required.")]
+        | None
+    ) = None
+    max_competitor_age_s: (
+        Annotated[
+            int, Meta(ge=1, description="Hold unless a competitor was seen within this time; null: not required.")
+        ]
+        | None
+    ) = None
