@@ -1,0 +1,221 @@
+"""The catalog's loop: read, judge and store in one database transaction, then answer.
+
+1. `consume` records of price-changes and offer-policies (``read_committed``);
+2. one SQLite transaction: verdicts, prices, answers to send, next offsets to read;
+3. commit the same offsets to the group, for lag tools only: a restart reads on from SQLite;
+4. send the answers, wait for the broker, and only then forget them.
+
+Dying between any two steps is safe: before 2 nothing happened, after 2 the answers are still in the outbox.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import confluent_kafka as ck
+import msgspec
+import structlog
+
+from schemas.decisions import PriceChanged
+from schemas.policies import OfferPolicy
+from schemas.timestamps import parse_ms
+from schemas.topics import OFFER_POLICIES, PRICE_APPLIED, PRICE_CHANGES, offer_key
+from streams.catalog.ledger import Batch, Counts, Ledger
+from streams.catalog.tables import Answer
+from streams.errors import SourceUnreadable
+from streams.settings import Settings
+
+RECORDS_AT_ONCE = 500
+POLL_S = 0.05
+CONFIRM_S = 10.0
+"""How long to wait for the broker before an answer is tried again."""
+STATUS_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class RecordReader:
+    """Bytes of the two topics to a `Batch`. What cannot be understood is logged, counted and passed over."""
+
+    def __init__(self, topic_prefix: str) -> None:
+        self._policies = OFFER_POLICIES.full_name(topic_prefix)
+        self._decode_policy = msgspec.json.Decoder(OfferPolicy).decode
+        self._decode_change = msgspec.json.Decoder(PriceChanged).decode
+
+    def read(self, records: Sequence[Any]) -> Batch:
+        """Decode records in the order in which they came."""
+        policies, changes, positions, unreadable = [], [], {}, 0
+        for record in records:
+            positions[record.topic(), record.partition()] = record.offset() + 1
+            try:
+                if record.topic() == self._policies:
+                    policies.append(self._policy(record.key(), record.value()))
+                else:
+                    changes.append(self._change(record.key(), record.value()))
+            except (msgspec.MsgspecError, ValueError) as error:
+                unreadable += 1
+                where = f"{record.topic()}/{record.partition()}/{record.offset()}"
+                log.warning("record not understood", record=where, error=str(error))
+        return Batch(policies, changes, positions, unreadable)
+
+    def _policy(self, key: bytes | None, value: bytes | None) -> tuple[str, OfferPolicy | None]:
+        if value is None:
+            return (key or b"").decode("ascii"), None
+        policy = self._decode_policy(value)
+        return _checked(key, policy.channel, policy.sku), policy
+
+    def _change(self, key: bytes | None, value: bytes | None) -> tuple[str, PriceChanged]:
+        change = self._decode_change(value or b"")
+        parse_ms(change.valid_from), parse_ms(change.expires_at)  # raise here, where a bad record can be passed over
+        return _checked(key, change.channel, change.sku), change
+
+
+def _checked(key: bytes | None, channel: str, sku: str) -> str:
+    if key != offer_key(channel, sku):
+        raise msgspec.ValidationError(f"the key {key!r} does not belong to {channel}:{sku}")
+    return key.decode("ascii")
+
+
+class AnswerSender:
+    """Sends the outbox. What the broker does not confirm in time stays there."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._topic = PRICE_APPLIED.full_name(settings.topic_prefix)
+        self._producer = ck.Producer({**settings.producer_config(), "linger.ms": 1})
+
+    def send(self, ledger: Ledger) -> None:
+        """Send what waits, oldest first; the idempotent producer keeps the order of an offer's answers."""
+        answers = ledger.answers()
+        confirmed: list[int] = []
+        for answer in answers:
+            self._produce(answer, confirmed)
+        if answers:
+            self._producer.flush(CONFIRM_S)
+            self._producer.purge()  # whatever is left is sent again from the outbox, in order
+            ledger.confirm(confirmed)
+
+    def _produce(self, answer: Answer, confirmed: list[int]) -> None:
+        def on_delivery(error: ck.KafkaError | None, _: ck.Message) -> None:
+            if error is None:
+                confirmed.append(answer.id)
+            else:
+                log.warning("answer not confirmed", offer=answer.offer, error=error.str())
+
+        self._producer.produce(self._topic, answer.value, answer.offer.encode("ascii"), on_delivery=on_delivery)
+
+
+class Catalog:
+    """One catalog process: one database, one member of the group ``<prefix>-catalog``."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._reader = RecordReader(settings.topic_prefix)
+        self._sender = AnswerSender(settings)
+        self._consumer = ck.Consumer({**settings.consumer_config(), "group.id": f"{settings.topic_prefix}-catalog"})
+        topics = [topic.full_name(settings.topic_prefix) for topic in (OFFER_POLICIES, PRICE_CHANGES)]
+        self._consumer.subscribe(topics, on_assign=self._resume)
+
+    def run(self, stopping: threading.Event, report: Callable[[Counts], None]) -> None:
+        """Work until told to stop; ``report`` gets the counts about once a second and at the end."""
+        next_report = time.monotonic()
+        self._sender.send(self._ledger)  # what the last run left unanswered
+        while not stopping.is_set():
+            self.step()
+            if time.monotonic() >= next_report:
+                self._ledger.review_waiting(_now())
+                report(self._ledger.counts())
+                next_report = time.monotonic() + STATUS_S
+        report(self._ledger.counts())
+
+    def step(self) -> None:
+        """Read, store, commit, answer: the four steps above."""
+        records = [record for record in self._consumer.consume(RECORDS_AT_ONCE, POLL_S) if _is_record(record)]  # 1
+        if records:
+            batch = self._reader.read(records)
+            self._ledger.take(batch, _now())  # 2
+            self._commit(batch)  # 3
+        self._sender.send(self._ledger)  # 4
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    def _commit(self, batch: Batch) -> None:
+        offsets = [
+            ck.TopicPartition(topic, partition, offset) for (topic, partition), offset in batch.positions.items()
+        ]
+        self._consumer.commit(offsets=offsets, asynchronous=True)
+
+    def _resume(self, consumer: Any, partitions: list[ck.TopicPartition]) -> None:
+        """Go on where the database is. The group's offsets may be ahead of it after a restored backup."""
+        known = self._ledger.positions()
+        for partition in partitions:
+            partition.offset = known.get((partition.topic, partition.partition), ck.OFFSET_BEGINNING)
+        consumer.assign(partitions)
+
+
+def run_catalog(settings: Settings, database: Path, report: Callable[[Counts], None]) -> None:
+    """`repricer catalog`: run until SIGTERM or SIGINT; then finish the batch, answer it, and leave the group."""
+    stopping = threading.Event()
+    with _stopped_by_signals(stopping), contextlib.closing(Ledger(database)) as ledger:
+        catalog = Catalog(settings, ledger)
+        try:
+            catalog.run(stopping, report)
+        finally:
+            catalog.close()
+
+
+def set_price(settings: Settings, database: Path, offer: str, price: int) -> None:
+    """`repricer catalog set-price`: a person sets a price; the repricer is told.
+
+    If the broker does not answer, the running catalog, or the next one, tells it.
+
+    Raises:
+        InputRefused: the catalog does not know the offer.
+    """
+    with contextlib.closing(Ledger(database)) as ledger:
+        ledger.set_price(offer, price, _now())
+        AnswerSender(settings).send(ledger)
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(stopping: threading.Event) -> Iterator[None]:
+    before = {name: signal.signal(name, lambda *_: stopping.set()) for name in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def _is_record(record: Any) -> bool:
+    """Whether it is a record and not an event about the connection; errors that do not pass end the process."""
+    error = record.error()
+    if error is None:
+        return True
+    if error.fatal() or (not error.retriable() and error.code() not in PASSING):
+        raise SourceUnreadable(f"cannot read {record.topic() or 'the source topics'}: {error.str()}")
+    log.warning("broker trouble", error=error.str())
+    return False
+
+
+PASSING = frozenset(
+    (
+        ck.KafkaError._PARTITION_EOF,  # noqa: SLF001  # the public names of these codes
+        ck.KafkaError._TRANSPORT,  # noqa: SLF001
+        ck.KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+        ck.KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001
+        ck.KafkaError._RESOLVE,  # noqa: SLF001
+    )
+)
+
+
+def _now() -> int:
+    """Wall clock, ms. Only this adapter reads it."""
+    return time.time_ns() // 1_000_000
