@@ -5,7 +5,8 @@ Faust's own web server is switched off: its default binds every address and show
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -16,18 +17,6 @@ from streams.metrics import Metrics
 from streams.settings import Settings
 
 
-class Probe(Protocol):
-    """What the worker says of itself. Called for every request: answer from memory, at once."""
-
-    def faults(self) -> list[str]:
-        """Why this process should be restarted; empty while it is alive."""
-        ...
-
-    def hindrances(self) -> list[str]:
-        """Why it is not ready to decide; empty when it is."""
-        ...
-
-
 class HealthServer:
     """The three pages.
 
@@ -35,10 +24,11 @@ class HealthServer:
         port: where it listens, once started (of use when ``http_port`` is 0).
     """
 
-    def __init__(self, settings: Settings, probe: Probe, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, readiness: Callable[[], list[str]], metrics: Metrics) -> None:
+        """``readiness`` says why the worker is not ready, [] if it is; asked at every request: answer at once."""
         self.port = settings.http_port
         self._host = settings.http_host
-        self._probe = probe
+        self._readiness = readiness
         self._metrics = metrics
         self._runner: web.AppRunner | None = None
 
@@ -72,10 +62,10 @@ class HealthServer:
             await runner.cleanup()
 
     async def _livez(self, _request: web.Request) -> web.Response:
-        return _answer("alive", self._probe.faults())
+        return _answer("alive", [])  # this loop still turns; a worker that must not go on has ended itself
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        return _answer("ready", self._probe.hindrances())
+        return _answer("ready", self._readiness())
 
     async def _metrics_page(self, _request: web.Request) -> web.Response:
         # the header is set whole: aiohttp's content_type argument refuses one with parameters

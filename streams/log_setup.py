@@ -1,6 +1,6 @@
 """Logging: one JSON object a line through orjson, or readable lines for a person; ours and the libraries' alike.
 
-Logs go to stderr: stdout belongs to a command's answer. `configure_logging` is called once, by a verb of the
+Logs go to stderr: stdout belongs to a command's answer. `set_up_logging` is called once, by a verb of the
 command line; modules take ``structlog.get_logger()`` and bind their context early.
 """
 
@@ -8,44 +8,40 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from streams.settings import Settings
+
 CHATTY = ("faust", "mode", "aiokafka", "aiohttp.access", "jax", "absl")
 """Libraries whose INFO is about themselves; they speak from WARNING on, unless we debug."""
 
 
-def configure_logging(
-    level: Literal["debug", "info", "warning", "error"],
-    format_: Literal["json", "console"],
-    stream: TextIO | None = None,
-    **context: Any,
-) -> None:
+def set_up_logging(settings: Settings, stream: TextIO | None = None, **context: Any) -> None:
     """Route structlog, stdlib logging and warnings to ``stream`` (default: stderr).
 
     Args:
-        level: least level that is logged.
-        format_: ``json`` for machines, ``console`` for people.
+        settings: ``log_level`` and ``log_format`` are of interest.
         stream: where lines go.
         context: bound to every line, e.g. ``instance``.
     """
     target = stream or sys.stderr
-    threshold = logging.getLevelNamesMapping()[level.upper()]
+    threshold = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
     ]
     structlog.configure(
-        processors=[*shared, *_renderers(format_, target)],
+        processors=[*shared, *_renderers(settings.log_format, target)],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(target),
         cache_logger_on_first_use=True,
     )
-    _configure_stdlib(threshold, shared, format_, target)
+    _configure_stdlib(threshold, shared, settings.log_format, target)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**context)
 

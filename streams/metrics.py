@@ -55,6 +55,12 @@ FAILED_CUTS = Metric(
 REBUILD_SECONDS = Metric(
     "repricer_rebuild_seconds", "histogram", "seconds", "Rebuilding a shard.", buckets=MILLISECONDS_TO_MINUTES
 )
+STALE_BATCHES = Metric(
+    "repricer_stale_batches_total", "counter", "batches", "Batches of partitions given up: left out."
+)
+OFFSET_HOLES = Metric(
+    "repricer_offset_holes_total", "counter", "offsets", "Offsets without a record: compacted, or markers.", ("topic",)
+)
 OWNED_SHARDS = Metric("repricer_owned_shards", "gauge", "shards", "Shards assigned to this worker.")
 READY_SHARDS = Metric("repricer_ready_shards", "gauge", "shards", "Shards rebuilt and live.")
 STATE_OFFERS = Metric("repricer_state_offers", "gauge", "offers", "Offers in the state of this worker.")
@@ -78,6 +84,8 @@ METRICS: Final = (
     CUT_ROWS,
     FAILED_CUTS,
     REBUILD_SECONDS,
+    STALE_BATCHES,
+    OFFSET_HOLES,
     OWNED_SHARDS,
     READY_SHARDS,
     STATE_OFFERS,

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from schemas.topics import HOT_SOURCES
 from streams import security
 from streams.errors import ConfigurationError
 
@@ -28,6 +29,10 @@ SERVERS = r"^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$"
 def _instance_name() -> str:
     name = "".join(c if c.isalnum() or c in "._-" else "-" for c in socket.gethostname())
     return name[:128] or "worker"
+
+
+def _split_names(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -94,12 +99,13 @@ class Settings(BaseSettings):
     duplicate_window: Annotated[
         int, Field(ge=0, le=10_000_000, description="Records per source partition in which an event id counts once.")
     ] = 20_000
-
     transactional_sources: Annotated[
         frozenset[str],
+        NoDecode,
+        BeforeValidator(_split_names),
         Field(
-            description="Sources whose producers use transactions (JSON list): their logs have holes for the markers. "
-            "A hole anywhere else stops the worker."
+            description="Sources whose producers use transactions, comma-separated: their logs have holes for the "
+            "markers. A hole anywhere else stops the worker."
         ),
     ] = frozenset()
 
@@ -156,6 +162,9 @@ class Settings(BaseSettings):
     def _agrees_with_itself(self) -> Self:
         if self.heartbeat_interval_s * 3 > self.session_timeout_s:
             raise ValueError("heartbeat_interval_s must be at most a third of session_timeout_s")
+        strangers = self.transactional_sources - {topic.name for topic in HOT_SOURCES}
+        if strangers:
+            raise ValueError(f"transactional_sources names no source topic: {', '.join(sorted(strangers))}")
         security.check(self)
         return self
 

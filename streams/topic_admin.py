@@ -1,6 +1,6 @@
 """Topics on the broker: create what is missing, and say how what is there differs from `schemas.topics`.
 
-Nothing that exists is ever changed: a difference is reported together with its cure. The worker runs `require_topics`
+Nothing that exists is ever changed: a difference is reported together with its cure. The worker runs `require`
 before it subscribes, because Faust idles without an error on a missing topic.
 """
 
@@ -154,8 +154,11 @@ class TopicAdmin:
             self._faults.append(error.str())
 
 
-def require_topics(settings: Settings) -> None:
+def require(settings: Settings) -> int:
     """Refuse to go on unless every topic is as it has to be.
+
+    Returns:
+        Partitions of every topic.
 
     Raises:
         TopicMismatch: the list of differences, one a line.
@@ -164,6 +167,7 @@ def require_topics(settings: Settings) -> None:
     faults = TopicAdmin(settings).differences()
     if faults:
         raise TopicMismatch("topics are not as they must be:\n" + "\n".join(f"  {fault}" for fault in faults))
+    return settings.partitions
 
 
 def _shape(metadata: TopicMetadata | None) -> tuple[int, int]:

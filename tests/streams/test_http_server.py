@@ -13,15 +13,8 @@ from streams.metrics import EVENTS, Metrics
 from streams.settings import Settings
 
 
-class FakeProbe:
-    def __init__(self, hindrances=()):
-        self._hindrances = list(hindrances)
-
-    def faults(self):
-        return []
-
-    def hindrances(self):
-        return self._hindrances
+def ready():
+    return []
 
 
 def get(port, path):
@@ -33,9 +26,9 @@ def get(port, path):
             return error.code, error.read()
 
 
-def ask(probe, *paths, metrics=None):
+def ask(readiness, *paths, metrics=None):
     async def run():
-        server = HealthServer(Settings(http_port=0), probe, metrics or Metrics())
+        server = HealthServer(Settings(http_port=0), readiness, metrics or Metrics())
         await server.start()
         answers = [await asyncio.to_thread(get, server.port, path) for path in paths]
         await server.stop()
@@ -45,7 +38,7 @@ def ask(probe, *paths, metrics=None):
 
 
 def test_a_worker_that_is_not_ready_says_why_and_is_alive_all_the_same():
-    live, ready = ask(FakeProbe(["shard 3 is being rebuilt"]), "/livez", "/readyz")
+    live, ready = ask(lambda: ["shard 3 is being rebuilt"], "/livez", "/readyz")
 
     assert live[0] == 200
     assert ready[0] == 503
@@ -56,18 +49,18 @@ def test_a_ready_worker_answers_200_and_shows_its_metrics():
     metrics = Metrics()
     metrics.add(EVENTS, 7, "orders")
 
-    ready, page = ask(FakeProbe(), "/readyz", "/metrics", metrics=metrics)
+    health, page = ask(ready, "/readyz", "/metrics", metrics=metrics)
 
-    assert ready[0] == 200
+    assert health[0] == 200
     assert b'repricer_events_total{topic="orders"} 7.0' in page[1]
 
 
 def test_a_taken_port_is_one_clear_error():
     async def run():
-        first = HealthServer(Settings(http_port=0), FakeProbe(), Metrics())
+        first = HealthServer(Settings(http_port=0), ready, Metrics())
         await first.start()
         try:
-            await HealthServer(Settings(http_port=first.port), FakeProbe(), Metrics()).start()
+            await HealthServer(Settings(http_port=first.port), ready, Metrics()).start()
         finally:
             await first.stop()
 

@@ -8,7 +8,8 @@ import warnings
 import pytest
 import structlog
 
-from streams.log_setup import configure_logging
+from streams.log_setup import set_up_logging
+from streams.settings import Settings
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def lines():
     def read():
         return [json.loads(line) for line in stream.getvalue().splitlines()]
 
-    configure_logging("info", "json", stream, instance="w1")
+    set_up_logging(Settings(), stream, instance="w1")
     yield read
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -8,7 +8,7 @@ from schemas.topics import TOPICS
 from streams.embedded_broker import EmbeddedBroker
 from streams.errors import BrokerUnreachable, TopicMismatch
 from streams.settings import Settings
-from streams.topic_admin import TopicAdmin, require_topics
+from streams.topic_admin import TopicAdmin, require
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_the_embedded_brokers_partition_count_is_named_in_the_cure(broker):
 
 def test_a_worker_is_refused_with_the_list_of_what_is_missing(broker):
     with pytest.raises(TopicMismatch, match=r"repricer\.orders: missing(.|\n)*repricer\.changelog: missing"):
-        require_topics(settings_for(broker))
+        require(settings_for(broker))
 
 
 def test_an_unreachable_broker_is_one_clear_line_within_ten_seconds(capfd):
