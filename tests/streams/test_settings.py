@@ -72,7 +72,7 @@ def test_settings_cannot_be_changed():
         Settings().group = "other"
 
 
-def test_one_definition_of_security_serves_both_planes_and_never_shows_the_password(password_file, monkeypatch):
+def test_one_definition_of_security_serves_both_planes_and_never_shows_the_password(password_file):
     settings = Settings(
         security_protocol="SASL_SSL",
         sasl_mechanism="SCRAM-SHA-512",
