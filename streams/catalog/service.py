@@ -117,7 +117,7 @@ class Catalog:
         self._ledger = ledger
         self._reader = RecordReader(settings.topic_prefix)
         self._sender = AnswerSender(settings)
-        self._consumer = ck.Consumer({**settings.consumer_config(), "group.id": f"{settings.topic_prefix}-catalog"})
+        self._consumer = ck.Consumer(_consumer_config(settings))
         topics = [topic.full_name(settings.topic_prefix) for topic in (OFFER_POLICIES, PRICE_CHANGES)]
         self._consumer.subscribe(topics, on_assign=self._resume)
 
@@ -192,6 +192,15 @@ def _stopped_by_signals(stopping: threading.Event) -> Iterator[None]:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
+
+
+def _consumer_config(settings: Settings) -> dict[str, Any]:
+    return {
+        **settings.consumer_config(),
+        "group.id": f"{settings.topic_prefix}-catalog",
+        "session.timeout.ms": int(settings.session_timeout_s * 1000),
+        "heartbeat.interval.ms": int(settings.heartbeat_interval_s * 1000),
+    }
 
 
 def _is_record(record: Any) -> bool:
