@@ -15,6 +15,8 @@ MAX_AMOUNT = 10**13
 """Largest amount of money in minor units. Products with basis points stay inside int64."""
 
 MAX_QUANTITY = 10**9
+MAX_VERSION = 2**53 - 1
+"""Largest integer that every JSON reader keeps exact."""
 
 EventId = Annotated[str, Meta(min_length=1, max_length=128, description="Unique per source; a resend keeps it.")]
 Sku = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -90,7 +92,7 @@ class PriceApplied(msgspec.Struct, frozen=True, gc=False):
 
     sku: Sku
     channel: Channel
-    version: Annotated[int, Meta(ge=0)]
+    version: Annotated[int, Meta(ge=0, le=MAX_VERSION)]
     status: Literal["applied", "rejected", "manual"]
     price: Annotated[Price, Meta(description="The price that the catalog shows now; minor units.")]
     currency: Currency

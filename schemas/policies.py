@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from schemas.events import Amount, Channel, Currency, Price, Sku, Timestamp
+from schemas.events import MAX_VERSION, Amount, Channel, Currency, Price, Sku, Timestamp
+
+MAX_AGE_S = 31_536_000
+"""A year. An input older than that says nothing."""
 
 BasisPoints = Annotated[int, Meta(ge=0, le=10_000, description="Hundredths of a percent.")]
 
@@ -20,7 +23,7 @@ class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
 
     sku: Sku
     channel: Channel
-    version: Annotated[int, Meta(ge=1, description="Grows with every edit; an older one is ignored.")]
+    version: Annotated[int, Meta(ge=1, le=MAX_VERSION, description="Grows with every edit; an older one is ignored.")]
     currency: Currency
     unit_cost: Annotated[Amount, Meta(description="Landed cost of one piece, without tax; minor units.")]
     list_price: Annotated[Price, Meta(description="The offer sells at this until the catalog reports a price.")]
@@ -40,7 +43,7 @@ class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
     max_daily_change_bp: Annotated[
         BasisPoints, Meta(description="No two prices in effect within 24 h differ by more.")
     ] = 3_000
-    cooldown_s: Annotated[int, Meta(ge=0, le=31_536_000, description="Least time between two changes.")] = 3_600
+    cooldown_s: Annotated[int, Meta(ge=0, le=MAX_AGE_S, description="Least time between two changes.")] = 3_600
     min_change_bp: Annotated[BasisPoints, Meta(description="Smaller moves are not worth a relabelling.")] = 50
     price_ending: (
         Annotated[str, Meta(pattern="^[0-9]{1,4}$", description="Last digits of every price, such as 99.")] | None
