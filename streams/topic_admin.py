@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from confluent_kafka import KafkaError, KafkaException
@@ -119,7 +119,7 @@ class TopicAdmin:
 
     def _faults_of(self, state: TopicState) -> Iterator[Difference]:
         if not state.partitions:
-            yield Difference(state.name, "missing", "absent", "there", "create it with `repricer topics apply`")
+            yield Difference(state.name, "missing", "absent", "there", "create with `repricer topics apply`")
             return
         yield from _shape_faults(state, self._settings, embedded=self.embedded)
         if not self.embedded:
@@ -166,8 +166,16 @@ def require(settings: Settings) -> int:
     """
     faults = TopicAdmin(settings).differences()
     if faults:
-        raise TopicMismatch("topics are not as they must be:\n" + "\n".join(f"  {fault}" for fault in faults))
+        raise TopicMismatch("topics are not as they must be:\n" + "\n".join(f"  {line}" for line in summarise(faults)))
     return settings.partitions
+
+
+def summarise(faults: list[Difference]) -> list[str]:
+    """One line for each kind of difference with one cure, naming all its topics."""
+    kinds: dict[Difference, list[str]] = {}
+    for fault in faults:
+        kinds.setdefault(replace(fault, topic=""), []).append(fault.topic)
+    return [str(replace(kind, topic=", ".join(names))) for kind, names in kinds.items()]
 
 
 def _shape(metadata: TopicMetadata | None) -> tuple[int, int]:

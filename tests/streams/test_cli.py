@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from schemas.topics import PRICING_CONTROL, TOPICS
+from streams.embedded_broker import PARTITIONS, EmbeddedBroker
+
+COMMAND = Path(sys.executable).with_name("repricer")
+
+
+def repricer(*arguments, **variables):
+    environment = {**os.environ, "REPRICER_PARTITIONS": str(PARTITIONS), **variables}
+    return subprocess.run(
+        [COMMAND, *arguments], check=False, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.fixture(scope="module")
+def broker():
+    with EmbeddedBroker(topic_prefix=None) as broker:
+        yield broker
+
+
+def test_help_imports_neither_jax_nor_faust_nor_a_kafka_client():
+    code = "import sys, streams.cli; print([m for m in ('jax', 'faust', 'confluent_kafka') if m in sys.modules])"
+
+    answer = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+
+    assert answer.stdout == "[]\n"
+
+
+def test_topics_are_refused_then_created_then_right(broker):
+    address = {"REPRICER_BOOTSTRAP_SERVERS": broker.bootstrap_servers, "REPRICER_TOPIC_PREFIX": "cli"}
+
+    before, create, after = (repricer("topics", verb, **address) for verb in ("check", "apply", "check"))
+
+    assert (before.returncode, create.returncode, after.returncode) == (5, 0, 0)
+    assert "Traceback" not in before.stderr
+    assert "repricer topics apply" in before.stderr
+    assert create.stdout.count("created cli.") == len(TOPICS)
+
+
+def test_a_mode_reaches_every_partition_of_pricing_control(broker):
+    broker.create_topics(topic.full_name("ctl") for topic in TOPICS)
+    address = {"REPRICER_BOOTSTRAP_SERVERS": broker.bootstrap_servers, "REPRICER_TOPIC_PREFIX": "ctl"}
+
+    answer = repricer("control", "halt", "--why", "feed is broken", "--by", "ann", **address)
+
+    assert answer.returncode == 0
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "test"})
+    name = PRICING_CONTROL.full_name("ctl")
+    consumer.assign([TopicPartition(name, partition, 0) for partition in range(PARTITIONS)])
+    records = [consumer.poll(10) for _ in range(PARTITIONS)]
+    consumer.close()
+    assert {record.partition() for record in records} == set(range(PARTITIONS))
+    assert {record.key() for record in records} == {b"*"}
+    assert all(b'"HALTED"' in record.value() for record in records)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "code", "says"),
+    [
+        (("settings",), {"REPRICER_GRUOP": "x"}, 3, "did you mean REPRICER_GROUP?"),
+        (("settings",), {"REPRICER_PARTITIONS": "many"}, 3, "REPRICER_PARTITIONS"),
+        (("topics", "check"), {"REPRICER_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, 4, "Connection refused"),
+        (("worker",), {"REPRICER_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, 4, "Connection refused"),
+    ],
+)
+def test_an_error_is_one_line_and_its_own_exit_code(arguments, variables, code, says):
+    answer = repricer(*arguments, **variables)
+
+    assert answer.returncode == code
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith("repricer: ")
+    assert says in line
+
+
+def test_settings_lists_every_variable():
+    answer = repricer("settings", COLUMNS="200")
+
+    assert "REPRICER_TRANSACTION_TIMEOUT_S" in answer.stdout
+    assert answer.returncode == 0
+
+
+def test_the_broker_prints_its_address_and_ends_at_sigterm():
+    with subprocess.Popen([COMMAND, "broker"], stdout=subprocess.PIPE, text=True) as process:
+        assert re.fullmatch(r"127\.0\.0\.1:\d+\n", process.stdout.readline())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
