@@ -11,10 +11,9 @@ Dying between any two steps is safe: before 2 nothing happened, after 2 the answ
 from __future__ import annotations
 
 import contextlib
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import confluent_kafka as ck
 import msgspec
 import structlog
 
+from schemas import cloud_events
 from schemas.decisions import PriceChanged
 from schemas.policies import OfferPolicy
 from schemas.timestamps import parse_ms
@@ -30,6 +30,8 @@ from streams.catalog.ledger import Batch, Counts, Ledger
 from streams.catalog.tables import Answer
 from streams.errors import SourceUnreadable
 from streams.settings import Settings
+from streams.stop_signal import stop_signal
+from streams.topic_presence import require_present
 
 RECORDS_AT_ONCE = 500
 POLL_S = 0.05
@@ -87,6 +89,7 @@ class AnswerSender:
 
     def __init__(self, settings: Settings) -> None:
         self._topic = PRICE_APPLIED.full_name(settings.topic_prefix)
+        self._source = f"/{settings.topic_prefix}/catalog"
         self._producer = ck.Producer({**settings.producer_config(), "linger.ms": 1})
 
     def send(self, ledger: Ledger) -> None:
@@ -107,7 +110,11 @@ class AnswerSender:
             else:
                 log.warning("answer not confirmed", offer=answer.offer, error=error.str())
 
-        self._producer.produce(self._topic, answer.value, answer.offer.encode("ascii"), on_delivery=on_delivery)
+        headers = cloud_events.PRICE_APPLIED.headers(
+            event_id=f"answer-{answer.id}", source=self._source, time_ms=_now()
+        )
+        key = answer.offer.encode("ascii")
+        self._producer.produce(self._topic, answer.value, key, headers=[*headers], on_delivery=on_delivery)
 
 
 class Catalog:
@@ -161,9 +168,15 @@ class Catalog:
 
 
 def run_catalog(settings: Settings, database: Path, report: Callable[[Counts], None]) -> None:
-    """`repricer catalog`: run until SIGTERM or SIGINT; then finish the batch, answer it, and leave the group."""
-    stopping = threading.Event()
-    with _stopped_by_signals(stopping), contextlib.closing(Ledger(database)) as ledger:
+    """`repricer catalog`: run until SIGTERM or Ctrl-C; then finish the batch, answer it, and leave the group.
+
+    Raises:
+        BrokerUnreachable: no broker answered.
+        TopicMismatch: a topic is missing.
+        SourceUnreadable: a topic cannot be read any more.
+    """
+    require_present(settings, (OFFER_POLICIES, PRICE_CHANGES, PRICE_APPLIED))
+    with stop_signal() as stopping, contextlib.closing(Ledger(database)) as ledger:
         catalog = Catalog(settings, ledger)
         try:
             catalog.run(stopping, report)
@@ -182,16 +195,6 @@ def set_price(settings: Settings, database: Path, offer: str, price: int) -> Non
     with contextlib.closing(Ledger(database)) as ledger:
         ledger.set_price(offer, price, _now())
         AnswerSender(settings).send(ledger)
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(stopping: threading.Event) -> Iterator[None]:
-    before = {name: signal.signal(name, lambda *_: stopping.set()) for name in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 def _consumer_config(settings: Settings) -> dict[str, Any]:
