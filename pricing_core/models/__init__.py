@@ -1,0 +1,1 @@
+"""The Q-function that ships: weights, manifest and model card."""
