@@ -98,9 +98,10 @@ class AppliedColumns(Columns):
 
 @dataclass(frozen=True, slots=True)
 class PolicyColumns(Columns):
-    """Optional integers are `NONE` where the policy has null. ``removed`` marks tombstones: all else is 0 there."""
+    """Optional integers are `NONE` where the policy has null. Where ``removed`` is true nothing else counts."""
 
     removed: Bool
+    """The record is a tombstone."""
     version: Int64
     currency: Int64
     unit_cost: Int64

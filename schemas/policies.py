@@ -12,6 +12,8 @@ from schemas.events import MAX_VERSION, Amount, Channel, Currency, Price, Sku, T
 MAX_AGE_S = 31_536_000
 """A year. An input older than that says nothing."""
 
+MaxAge = Annotated[int, Meta(ge=1, le=MAX_AGE_S)]
+PriceEnding = Annotated[str, Meta(pattern=r"^[0-9]{1,4}(?![\s\S])")]  # `$` would let a line break through
 BasisPoints = Annotated[int, Meta(ge=0, le=10_000, description="Hundredths of a percent.")]
 
 
@@ -45,16 +47,10 @@ class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
     ] = 3_000
     cooldown_s: Annotated[int, Meta(ge=0, le=MAX_AGE_S, description="Least time between two changes.")] = 3_600
     min_change_bp: Annotated[BasisPoints, Meta(description="Smaller moves are not worth a relabelling.")] = 50
-    price_ending: (
-        Annotated[str, Meta(pattern="^[0-9]{1,4}$", description="Last digits of every price, such as 99.")] | None
-    ) = None
-    max_stock_age_s: (
-        Annotated[int, Meta(ge=1, description="Hold unless stock was counted within this time; null: not required.")]
-        | None
-    ) = None
-    max_competitor_age_s: (
-        Annotated[
-            int, Meta(ge=1, description="Hold unless a competitor was seen within this time; null: not required.")
-        ]
-        | None
-    ) = None
+    price_ending: Annotated[PriceEnding | None, Meta(description="Last digits of every price, such as 99.")] = None
+    max_stock_age_s: Annotated[
+        MaxAge | None, Meta(description="Hold unless stock was counted within this time; null: not required.")
+    ] = None
+    max_competitor_age_s: Annotated[
+        MaxAge | None, Meta(description="Hold unless a competitor was seen within this time; null: not required.")
+    ] = None

@@ -1,0 +1,125 @@
+"""One good value of every type, about one offer, for the documents and the tests."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import msgspec
+
+from schemas.dead_letter import DeadLettered, Reason
+from schemas.decisions import Candidates, PriceChanged, PriceDecided, Verdict
+from schemas.events import (
+    ClickRecorded,
+    CompetitorPriceObserved,
+    InventoryCounted,
+    OrderRecorded,
+    PriceApplied,
+    RunModeSet,
+    Ticked,
+)
+from schemas.policies import OfferPolicy
+from schemas.timestamps import format_ms
+
+NOW = 1_790_000_000_000
+AT = format_ms(NOW)
+KEY = b"web:SKU-1"
+
+ORDER = OrderRecorded(
+    event_id="e-1",
+    type="placed",
+    order_id="o-1",
+    sku="SKU-1",
+    channel="web",
+    quantity=2,
+    line_total=2598,
+    currency="EUR",
+    occurred_at=AT,
+)
+CLICK = ClickRecorded(
+    event_id="e-2", kind="click", sku="SKU-1", channel="web", price_shown=1299, occurred_at=AT, count=3
+)
+RIVAL = CompetitorPriceObserved(
+    event_id="e-3",
+    sku="SKU-1",
+    channel="web",
+    competitor="Müller",
+    price=1249,
+    currency="EUR",
+    observed_at=AT,
+    shipping=399,
+    in_stock=False,
+)
+STOCK = InventoryCounted(event_id="e-4", sku="SKU-1", channel="web", on_hand=7, occurred_at=AT)
+APPLIED = PriceApplied(
+    sku="SKU-1", channel="web", version=4, status="applied", price=1249, currency="EUR", applied_at=AT
+)
+POLICY = OfferPolicy(
+    sku="SKU-1",
+    channel="web",
+    version=3,
+    currency="EUR",
+    unit_cost=700,
+    list_price=1299,
+    floor=900,
+    ceiling=1999,
+    updated_at=AT,
+    min_margin_bp=500,
+    price_ending="09",
+    max_stock_age_s=60,
+)
+TICK = Ticked(at=AT)
+HALT = RunModeSet(mode="HALTED", by="ops", why="a price war", at=AT)
+CHANGE = PriceChanged(
+    decision_id="3-17",
+    sku="SKU-1",
+    channel="web",
+    version=4,
+    price=1249,
+    previous_price=1299,
+    currency="EUR",
+    policy_version=3,
+    reason="demand",
+    valid_from=AT,
+    expires_at=format_ms(NOW + 3_600_000),
+)
+DECISION = PriceDecided(
+    decision_id="3-17",
+    sku="SKU-1",
+    channel="web",
+    outcome="changed",
+    reason="demand",
+    decided_at=AT,
+    price=1249,
+    previous_price=1299,
+    currency="EUR",
+    version=4,
+    policy_version=3,
+    run_mode="ACTIVE",
+    model="shipped 1",
+    features={"units_1d": 0.5, "rival_gap": None},
+    candidates=Candidates(prices=[1249, 1299], q=[1.5, None], masked=[None, "floor"]),
+    chosen=0,
+    propensity=0.99,
+    lower_bound=900,
+    upper_bound=1999,
+    verdict=Verdict("demand"),
+    applied={"orders": 12},
+)
+DEAD_LETTER = DeadLettered(
+    topic="repricer.orders",
+    partition=3,
+    offset=12,
+    reason=Reason.MALFORMED_JSON,
+    detail="Input data was truncated",
+    key=KEY,
+    value=b"{",
+    length=1,
+    sha256=sha256(b"{").hexdigest(),
+    rejected_at=AT,
+)
+
+EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
+    type(example): example
+    for example in (ORDER, CLICK, RIVAL, STOCK, APPLIED, POLICY, TICK, HALT, CHANGE, DECISION, DEAD_LETTER)
+}
+"""By type."""
