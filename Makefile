@@ -35,8 +35,9 @@ check: $(STAMP) ## lint, format, types, import rules, generated documents
 	$(BIN)/repricer schemas --check
 
 .PHONY: bench
-bench: $(STAMP) ## measure events a second on the real Kafka
-	@$(BIN)/repricer bench throughput
+bench: $(STAMP) ## measure events a second on a real Kafka (that of REPRICER_BOOTSTRAP_SERVERS, else one of its own)
+	@if [ -n "$${REPRICER_BOOTSTRAP_SERVERS:-}" ]; then $(BIN)/repricer bench throughput; \
+	else $(BIN)/python tests/integration/kafka_server.py --run $(BIN)/repricer bench throughput; fi
 
 .PHONY: lock
 lock: $(STAMP) ## write the lock files anew from pyproject.toml (needs the package index)

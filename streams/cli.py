@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Literal, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
 from streams.errors import RepricerError
+
+if TYPE_CHECKING:
+    from streams.catalog.ledger import Counts
 
 app = typer.Typer(
     name="repricer",
@@ -18,9 +22,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 topics = typer.Typer(help="The topics on the broker.", no_args_is_help=True)
+catalog = typer.Typer(help="The reference catalog: it applies price changes and answers.")
+bench = typer.Typer(help="Measure.", no_args_is_help=True)
 control = typer.Typer(help="Stop and resume price changes, for all offers.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
 app.add_typer(control, name="control")
+app.add_typer(catalog, name="catalog")
+app.add_typer(bench, name="bench")
+
+Database = Annotated[Path, typer.Option(help="SQLite file of the catalog; made if it is not there.")]
 
 
 def main() -> None:
@@ -138,6 +148,84 @@ def _set_run_mode(mode: Literal["ACTIVE", "HALTED"], by: str | None, why: str) -
     settings = load_settings()
     partitions = publish_run_mode(settings, mode, by, why)
     typer.echo(f"{mode} published to {partitions} partitions of {settings.topic_prefix}.pricing-control")
+
+
+@catalog.callback(invoke_without_command=True)
+def run_catalog(context: typer.Context, database: Database = Path("catalog.sqlite")) -> None:
+    """Apply price changes to a SQLite table and answer, until SIGTERM or Ctrl-C."""
+    if context.invoked_subcommand is not None:
+        return
+    from streams.catalog.service import run_catalog
+    from streams.log_setup import set_up_logging
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    set_up_logging(settings, component="catalog")
+    run_catalog(settings, database, _report_counts)
+
+
+def _report_counts(counts: Counts) -> None:
+    import msgspec
+    import structlog
+
+    structlog.get_logger("catalog").info("counts", **msgspec.structs.asdict(counts))
+
+
+@catalog.command("set-price")
+def set_price(
+    offer: Annotated[str, typer.Argument(help="Offer key: channel:sku.")],
+    price: Annotated[int, typer.Argument(help="Minor units.", min=1)],
+    database: Database = Path("catalog.sqlite"),
+) -> None:
+    """Set a price by hand; the repricer takes it over and leaves the offer alone."""
+    from streams.catalog.service import set_price
+    from streams.settings import load_settings
+
+    set_price(load_settings(), database, offer, price)
+
+
+@app.command()
+def schemas(
+    folder: Annotated[Path, typer.Option(help="Where the documents are.")] = Path("docs"),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if one differs.")] = False,
+) -> None:
+    """Write the JSON Schemas and the AsyncAPI document that are generated from the types."""
+    from schemas.documents import documents
+
+    stale = [folder / path for path, text in documents().items() if _read(folder / path) != text]
+    if check and stale:
+        raise RepricerError(f"not as generated: {', '.join(map(str, stale))}; run `repricer schemas`")
+    for path, text in documents().items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+@bench.command()
+def throughput(
+    events: Annotated[int, typer.Option(help="Events of one round.", min=1000)] = 2_000_000,
+    offers: Annotated[int, typer.Option(help="Offers that they are about.", min=1)] = 10_000,
+    rounds: Annotated[int, typer.Option(help="How often both are run.", min=1)] = 3,
+    broker_pid: Annotated[
+        int | None, typer.Option(envvar="KAFKA_BROKER_PID", help="The broker's process, to tell its share of the CPU.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Events a second of the complete worker, beside a bare loop on the same broker."""
+    import orjson
+
+    from streams.bench.throughput import measure
+    from streams.settings import load_settings
+
+    result = measure(load_settings(), events=events, offers=offers, rounds=rounds, broker_pid=broker_pid)
+    if as_json:
+        typer.echo(orjson.dumps(result).decode())
+    else:
+        for name, value in result.items():
+            typer.echo(f"{name:28} {value}")
 
 
 if __name__ == "__main__":

@@ -189,7 +189,7 @@ def _examine_device() -> Iterator[Finding]:
 
 
 def _examine_model(settings: Settings) -> Iterator[Finding]:
-    from pricing_core.model_file import load_model  # noqa: PLC0415  # imports flax
+    from streams.serving_model import load_serving_model  # noqa: PLC0415  # imports flax
 
-    model = load_model(settings.model_path)
+    model = load_serving_model(settings)
     yield Finding("model", "ok", f"{model.name} {model.version}, SHA-256 {model.sha256[:12]}… verified")

@@ -59,12 +59,13 @@ class TopicAdmin:
 
     Raises:
         ConfigurationError: the client cannot be made from the settings (a TLS file, say).
-        BrokerUnreachable: no broker answered within `REACH_TIMEOUT_S`.
+        BrokerUnreachable: none answered within `REACH_TIMEOUT_S`, or all refused.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._faults: list[str] = []
+        self._all_down = False
         try:
             # librdkafka logs every failed try; one line from us says the same
             config = {**settings.client_config(), "log_level": 0, "error_cb": self._remember}
@@ -74,16 +75,16 @@ class TopicAdmin:
         self.embedded = embedded_broker.is_embedded(self.cluster().cluster_id)
 
     def cluster(self) -> ClusterMetadata:
-        """Brokers and topics, asked for anew."""
-        try:
-            return self.client.list_topics(timeout=REACH_TIMEOUT_S)
-        except KafkaException as error:
-            self.client.poll(0)  # delivers what `_remember` gets
-            why = self._faults[0] if self._faults else error.args[0].str()
-            raise BrokerUnreachable(
-                f"no Kafka broker answered at {self._settings.bootstrap_servers} within {REACH_TIMEOUT_S:.0f} s "
-                f"({why}); start one (`repricer broker`, `docker compose up kafka`) or set REPRICER_BOOTSTRAP_SERVERS"
-            ) from error
+        """Brokers and topics, asked for anew. Ends early when every broker has refused the connection."""
+        self._all_down = False
+        deadline = time.monotonic() + REACH_TIMEOUT_S
+        while True:
+            try:
+                return self.client.list_topics(timeout=1.0)
+            except KafkaException as error:
+                self.client.poll(0)  # delivers what `_remember` gets
+                if self._all_down or time.monotonic() > deadline:
+                    raise BrokerUnreachable(self._unreachable(error.args[0].str())) from error
 
     def states(self) -> list[TopicState]:
         """All our topics as they are, in the order of `schemas.topics`."""
@@ -150,8 +151,16 @@ class TopicAdmin:
         return {resource.name: _config(future) for resource, future in futures.items()}
 
     def _remember(self, error: KafkaError) -> None:
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  # the public name of this code
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  # the public name of this code
+            self._all_down = True
+        else:
             self._faults.append(error.str())
+
+    def _unreachable(self, why: str) -> str:
+        return (
+            f"no Kafka broker answers at {self._settings.bootstrap_servers} ({(self._faults or [why])[0]}); "
+            "start one (`repricer broker`, `docker compose up kafka`) or set REPRICER_BOOTSTRAP_SERVERS"
+        )
 
 
 def require(settings: Settings) -> int:

@@ -4,7 +4,8 @@ Also a command, for trying things by hand::
 
     python tests/integration/kafka_server.py --data DIR --port 19092
 
-It prints its address and runs until Ctrl-C. The same DIR and port bring the same topics back.
+It prints its address and runs until Ctrl-C. The same DIR and port bring the same topics back. With ``--run COMMAND …``
+it runs a command against itself (the address is in REPRICER_BOOTSTRAP_SERVERS) and ends with it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Self
@@ -152,7 +152,11 @@ class KafkaServer:
         with (self.data / "server.log").open("ab") as log:
             command = ["java", *JAVA_OPTIONS, "-cp", f"{lib}/*", "kafka.Kafka", str(config)]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        self._wait_until_ready(timeout_s)
+        try:
+            self._wait_until_ready(timeout_s)
+        except BaseException:  # Ctrl-C, too, must not leave a server behind
+            self.kill()
+            raise
 
     def stop(self, timeout_s: float = 30.0) -> None:
         """Stop cleanly; after ``timeout_s`` kill."""
@@ -216,11 +220,8 @@ class KafkaServer:
         while not self._answers():
             process = self._running()
             if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                process.wait()
-                self._process = None
                 tail = (self.data / "server.log").read_text(errors="replace")[-1500:]
-                raise KafkaFailed(f"Kafka did not start (exit code {process.returncode}):\n{tail}")
+                raise KafkaFailed(f"Kafka did not start (exit code {process.poll()}):\n{tail}")
 
     def _answers(self) -> bool:
         from confluent_kafka import KafkaException
@@ -235,22 +236,25 @@ class KafkaServer:
 
 
 def main() -> None:
-    """Run one server until Ctrl-C or SIGTERM."""
+    """Run one server until Ctrl-C or SIGTERM, or until a command against it has ended."""
     parser = argparse.ArgumentParser(description="Run a real Apache Kafka on loopback until Ctrl-C.")
     parser.add_argument("--data", type=Path, help="data folder (default: a temporary one)")
     parser.add_argument("--port", type=int, default=0, help="port (default: any free one)")
+    parser.add_argument("--run", nargs=argparse.REMAINDER, metavar="COMMAND", help="run a command, then stop")
     arguments = parser.parse_args()
-    ended = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: ended.set())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the server below is stopped, too
     with contextlib.ExitStack() as stack:
         data = arguments.data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kafka-")))
         try:
             server = stack.enter_context(KafkaServer(data, arguments.port))
         except (KafkaUnavailable, KafkaFailed) as error:
             sys.exit(f"kafka_server: {error}")
+        if arguments.run:
+            address = {"REPRICER_BOOTSTRAP_SERVERS": server.bootstrap_servers, "KAFKA_BROKER_PID": str(server.pid)}
+            sys.exit(subprocess.run(arguments.run, env={**os.environ, **address}, check=False).returncode)
         print(server.bootstrap_servers, flush=True)  # noqa: T201  # a command's answer
-        ended.wait()
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
 
 
 if __name__ == "__main__":
