@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
+from streams.cli_trial import trial
 from streams.errors import RepricerError
 
 if TYPE_CHECKING:
@@ -23,12 +24,11 @@ app = typer.Typer(
 )
 topics = typer.Typer(help="The topics on the broker.", no_args_is_help=True)
 catalog = typer.Typer(help="The reference catalog: it applies price changes and answers.")
-bench = typer.Typer(help="Measure.", no_args_is_help=True)
 control = typer.Typer(help="Stop and resume price changes, for all offers.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
 app.add_typer(control, name="control")
 app.add_typer(catalog, name="catalog")
-app.add_typer(bench, name="bench")
+app.add_typer(trial)
 
 Database = Annotated[Path, typer.Option(help="SQLite file of the catalog; made if it is not there.")]
 
@@ -102,19 +102,6 @@ def doctor() -> None:
 
 
 @app.command()
-def broker(
-    prefix: Annotated[str, typer.Option(help="Prefix of the topics that are created.")] = "repricer",
-) -> None:
-    """Run the embedded broker (for trying things: nothing is kept) and print its address."""
-    from streams.embedded_broker import EmbeddedBroker
-    from streams.stop_signal import wait_for_stop_signal
-
-    with EmbeddedBroker(prefix) as server:
-        typer.echo(server.bootstrap_servers)
-        wait_for_stop_signal()
-
-
-@app.command()
 def worker() -> None:
     """Reprice until SIGTERM or Ctrl-C."""
     from streams.app import run_worker
@@ -185,6 +172,33 @@ def set_price(
 
 
 @app.command()
+def publish(
+    target: Annotated[
+        Literal["orders", "clicks", "competitor-prices", "inventory", "policies"],
+        typer.Argument(help="What the rows are."),
+    ],
+    file: Annotated[Path, typer.Argument(help="CSV in UTF-8 with a header line.")],
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="field=column or field=const:VALUE; columns named like a field need none."),
+    ] = None,
+    pace: Annotated[
+        float | None,
+        typer.Option(help="Event time passes so many times as fast as the wall clock (full speed if none)."),
+    ] = None,
+    time_format: Annotated[
+        str | None, typer.Option(help="strftime form of the times, if neither RFC 3339 nor a date.")
+    ] = None,
+) -> None:
+    """Publish the rows of a CSV file as events; rejected rows are listed with line and reason."""
+    from streams.publish.command import print_published, publish_csv
+    from streams.settings import load_settings
+
+    published = publish_csv(load_settings(), target, file, mapping or [], pace=pace, time_format=time_format)
+    print_published(published, target)
+
+
+@app.command()
 def schemas(
     folder: Annotated[Path, typer.Option(help="Where the documents are.")] = Path("docs"),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if one differs.")] = False,
@@ -202,30 +216,6 @@ def schemas(
 
 def _read(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.exists() else None
-
-
-@bench.command()
-def throughput(
-    events: Annotated[int, typer.Option(help="Events of one round.", min=1000)] = 2_000_000,
-    offers: Annotated[int, typer.Option(help="Offers that they are about.", min=1)] = 10_000,
-    rounds: Annotated[int, typer.Option(help="How often both are run.", min=1)] = 3,
-    broker_pid: Annotated[
-        int | None, typer.Option(envvar="KAFKA_BROKER_PID", help="The broker's process, to tell its share of the CPU.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Events a second of the complete worker, beside a bare loop on the same broker."""
-    import orjson
-
-    from streams.bench.throughput import measure
-    from streams.settings import load_settings
-
-    result = measure(load_settings(), events=events, offers=offers, rounds=rounds, broker_pid=broker_pid)
-    if as_json:
-        typer.echo(orjson.dumps(result).decode())
-    else:
-        for name, value in result.items():
-            typer.echo(f"{name:28} {value}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,63 @@
+"""Verbs for trying the repricer out and for measuring it: embedded broker, demo, benchmarks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+trial = typer.Typer()
+bench = typer.Typer(help="Measure.", no_args_is_help=True)
+trial.add_typer(bench, name="bench")
+
+
+@trial.command()
+def broker(
+    prefix: Annotated[str, typer.Option(help="Prefix of the topics that are created.")] = "repricer",
+) -> None:
+    """Run the embedded broker (for trying things: nothing is kept) and print its address."""
+    from streams.embedded_broker import EmbeddedBroker
+    from streams.stop_signal import wait_for_stop_signal
+
+    with EmbeddedBroker(prefix) as server:
+        typer.echo(server.bootstrap_servers)
+        wait_for_stop_signal()
+
+
+@trial.command()
+def demo(
+    seconds: Annotated[float, typer.Option(help="How long the market is open.", min=1)] = 60,
+    skus: Annotated[int, typer.Option(help="Offers in the market.", min=1, max=5000)] = 200,
+    rate: Annotated[float, typer.Option(help="Events a second.", min=1)] = 1000,
+    speedup: Annotated[float, typer.Option(help="Simulated time passes so many times as fast.", min=1)] = 3600,
+    seed: Annotated[int, typer.Option(help="Seed of the market.", min=0)] = 7,
+    as_json: Annotated[bool, typer.Option("--json", help="The last line is one JSON object.")] = False,
+) -> None:
+    """Run broker, market, worker and catalog on this machine, and watch them."""
+    from streams.demo.run import Plan, run_demo
+
+    run_demo(Plan(seconds=seconds, skus=skus, seed=seed, rate=rate, speedup=speedup), json=as_json)
+
+
+@bench.command()
+def throughput(
+    events: Annotated[int, typer.Option(help="Events of one round.", min=1000)] = 2_000_000,
+    offers: Annotated[int, typer.Option(help="Offers that they are about.", min=1)] = 10_000,
+    rounds: Annotated[int, typer.Option(help="How often both are run.", min=1)] = 3,
+    broker_pid: Annotated[
+        int | None, typer.Option(envvar="KAFKA_BROKER_PID", help="The broker's process, to tell its share of the CPU.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Events a second of the complete worker, beside a bare loop on the same broker."""
+    import orjson
+
+    from streams.bench.throughput import measure
+    from streams.settings import load_settings
+
+    result = measure(load_settings(), events=events, offers=offers, rounds=rounds, broker_pid=broker_pid)
+    if as_json:
+        typer.echo(orjson.dumps(result).decode())
+    else:
+        for name, value in result.items():
+            typer.echo(f"{name:28} {value}")
