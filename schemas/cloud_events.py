@@ -26,7 +26,8 @@ from schemas.events import (
 from schemas.policies import OfferPolicy
 from schemas.timestamps import format_ms
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, str | bytes | None]]
+"""As confluent-kafka types them; ours are all bytes."""
 
 SPECVERSION = "1.0"
 CONTENT_TYPE = "application/json"

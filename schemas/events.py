@@ -42,7 +42,7 @@ Amount = Annotated[int, Meta(ge=0, le=MAX_AMOUNT, description="Minor units of th
 Quantity = Annotated[int, Meta(gt=0, le=MAX_QUANTITY)]
 Timestamp = Annotated[
     str,
-    Meta(min_length=20, max_length=35, description="RFC 3339, UTC.", extra_json_schema={"format": "date-time"}),
+    Meta(max_length=64, description="RFC 3339, UTC.", extra_json_schema={"format": "date-time"}),
 ]
 
 
