@@ -33,6 +33,7 @@ CACHE = HERE.parents[1] / ".kafka"
 JAVA_OPTIONS = ("-Xms128m", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 NEEDED_JAVA = 17
 
+# after a SIGKILL the controller waits for the session of the dead broker, by default 9 s, before it lets it in again
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -52,6 +53,8 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 log.cleaner.dedupe.buffer.size=33554432
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 """
 
 
