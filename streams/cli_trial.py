@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +23,29 @@ def broker(
     with EmbeddedBroker(prefix) as server:
         typer.echo(server.bootstrap_servers)
         wait_for_stop_signal()
+
+
+@trial.command()
+def simulate(
+    rate: Annotated[float, typer.Option(help="Events a second, as a target.", min=0.1)] = 200,
+    skus: Annotated[int, typer.Option(help="Offers in the market.", min=1)] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the market.", min=0)] = 1,
+    events: Annotated[int | None, typer.Option(help="Stop after so many events.", min=1)] = None,
+    seconds: Annotated[float | None, typer.Option(help="Stop after so long.", min=0.1)] = None,
+    speedup: Annotated[
+        float | None, typer.Option(help="Simulated time passes so many times as fast (what the rate needs).", min=1)
+    ] = None,
+    truth: Annotated[Path | None, typer.Option(help="File for what was really earned, and would have been.")] = None,
+    after: Annotated[str | None, typer.Option(help="The market opens when this page answers 200.")] = None,
+) -> None:
+    """Publish the events of a market that reacts to the applied prices, until SIGTERM or Ctrl-C."""
+    from streams.log_setup import set_up_logging
+    from streams.market.process import Order, run_market
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    set_up_logging(settings, component="market")
+    run_market(settings, Order(rate, skus, seed, events, seconds, speedup, truth, after))
 
 
 @trial.command()
