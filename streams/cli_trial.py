@@ -45,7 +45,10 @@ def simulate(
 
     settings = load_settings()
     set_up_logging(settings, component="market")
-    run_market(settings, Order(rate, skus, seed, events, seconds, speedup, truth, after))
+    order = Order(
+        rate=rate, skus=skus, seed=seed, events=events, seconds=seconds, speedup=speedup, truth=truth, after=after
+    )
+    run_market(settings, order)
 
 
 @trial.command()
