@@ -138,7 +138,11 @@ def _set_run_mode(mode: Literal["ACTIVE", "HALTED"], by: str | None, why: str) -
 
 
 @catalog.callback(invoke_without_command=True)
-def run_catalog(context: typer.Context, database: Database = Path("catalog.sqlite")) -> None:
+def run_catalog(
+    context: typer.Context,
+    database: Database = Path("catalog.sqlite"),
+    as_json: Annotated[bool, typer.Option("--json", help="Counts as JSON lines on stdout, when they change.")] = False,
+) -> None:
     """Apply price changes to a SQLite table and answer, until SIGTERM or Ctrl-C."""
     if context.invoked_subcommand is not None:
         return
@@ -148,10 +152,16 @@ def run_catalog(context: typer.Context, database: Database = Path("catalog.sqlit
 
     settings = load_settings()
     set_up_logging(settings, component="catalog")
-    run_catalog(settings, database, _report_counts)
+    run_catalog(settings, database, _print_counts if as_json else _log_counts)
 
 
-def _report_counts(counts: Counts) -> None:
+def _print_counts(counts: Counts) -> None:
+    import msgspec
+
+    typer.echo(msgspec.json.encode(counts))
+
+
+def _log_counts(counts: Counts) -> None:
     import msgspec
     import structlog
 

@@ -1,4 +1,4 @@
-"""Verbs for trying the repricer out and for measuring it: embedded broker, demo, benchmarks."""
+"""Verbs for trying the repricer out and for measuring it: embedded broker, simulated market, demo, benchmarks."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def simulate(
 @trial.command()
 def demo(
     seconds: Annotated[float, typer.Option(help="How long the market is open.", min=1)] = 60,
-    skus: Annotated[int, typer.Option(help="Offers in the market.", min=1, max=5000)] = 200,
-    rate: Annotated[float, typer.Option(help="Events a second.", min=1)] = 1000,
-    speedup: Annotated[float, typer.Option(help="Simulated time passes so many times as fast.", min=1)] = 3600,
+    skus: Annotated[int, typer.Option(help="Offers in the market.", min=1, max=5000)] = 100,
+    rate: Annotated[float, typer.Option(help="Events a second.", min=1)] = 1500,
+    speedup: Annotated[float, typer.Option(help="Simulated time passes so many times as fast.", min=1)] = 43_200,
     seed: Annotated[int, typer.Option(help="Seed of the market.", min=0)] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="The last line is one JSON object.")] = False,
 ) -> None:

@@ -8,8 +8,9 @@ may be sent twice, which the worker does not mind, because it resolves them by v
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from schemas.events import PriceApplied
 from schemas.policies import OfferPolicy
 from schemas.timestamps import format_ms, parse_ms
 from streams.catalog import rules
-from streams.catalog.tables import Answer, Offer, Tables, Verdict
+from streams.catalog.tables import Answer, Offer, Tables, Verdict, open_to_read, open_to_write
 from streams.errors import InputRefused
 
 
@@ -62,7 +63,7 @@ class Ledger:
     """The catalog's state. Every method that writes is one transaction; ``now`` is the wall clock in ms."""
 
     def __init__(self, file: Path) -> None:
-        self._tables = Tables(file)
+        self._tables = Tables(open_to_write(file))
         self._encode = msgspec.json.Encoder().encode
 
     def close(self) -> None:
@@ -122,17 +123,7 @@ class Ledger:
 
     def counts(self) -> Counts:
         """Everything there is to count."""
-        one = self._tables.number
-        return Counts(
-            applied=one("SELECT count(*) FROM verdicts WHERE status = 'applied'"),
-            rejected=self._tables.rejections(),
-            waiting=one("SELECT count(*) FROM waiting"),
-            unanswered=one("SELECT count(*) FROM outbox"),
-            out_of_bounds=one("SELECT count(*) FROM verdicts WHERE out_of_bounds"),
-            **{
-                name: self._tables.counter(name) for name in ("duplicates", "version_conflicts", "unreadable", "manual")
-            },
-        )
+        return _counts(self._tables)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -229,3 +220,26 @@ def _policy_is_behind(known: Offer | None, change: PriceChanged) -> bool:
     if known is None:
         return True
     return known.policy_version is not None and known.policy_version < change.policy_version
+
+
+def read_counts(file: Path) -> Counts | None:
+    """Count from another process; None if there is no database yet."""
+    try:
+        with closing(open_to_read(file)) as db:
+            return _counts(Tables(db))
+    except sqlite3.OperationalError:
+        return None
+
+
+def _counts(tables: Tables) -> Counts:
+    return Counts(
+        applied=tables.number("SELECT count(*) FROM verdicts WHERE status = 'applied'"),
+        rejected=tables.rejections(),
+        waiting=tables.number("SELECT count(*) FROM waiting"),
+        unanswered=tables.number("SELECT count(*) FROM outbox"),
+        out_of_bounds=tables.number("SELECT count(*) FROM verdicts WHERE out_of_bounds"),
+        duplicates=tables.counter("duplicates"),
+        version_conflicts=tables.counter("version_conflicts"),
+        unreadable=tables.counter("unreadable"),
+        manual=tables.counter("manual"),
+    )

@@ -129,16 +129,22 @@ class Catalog:
         self._consumer.subscribe(topics, on_assign=self._resume)
 
     def run(self, stopping: threading.Event, report: Callable[[Counts], None]) -> None:
-        """Work until told to stop; ``report`` gets the counts about once a second and at the end."""
-        next_report = time.monotonic()
+        """Work until told to stop; ``report`` gets the counts when they have changed, about once a second."""
         self._sender.send(self._ledger)  # what the last run left unanswered
+        next_report, reported = time.monotonic(), None
         while not stopping.is_set():
             self.step()
             if time.monotonic() >= next_report:
                 self._ledger.review_waiting(_now())
-                report(self._ledger.counts())
+                reported = self._report(report, reported)
                 next_report = time.monotonic() + STATUS_S
-        report(self._ledger.counts())
+        self._report(report, reported)
+
+    def _report(self, report: Callable[[Counts], None], reported: Counts | None) -> Counts:
+        counts = self._ledger.counts()
+        if counts != reported:
+            report(counts)
+        return counts
 
     def step(self) -> None:
         """Read, store, commit, answer: the four steps above."""

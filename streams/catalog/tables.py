@@ -83,15 +83,30 @@ class Answer(NamedTuple):
     value: bytes
 
 
+def open_to_write(file: Path) -> sqlite3.Connection:
+    """Open the database, and make it if it is not there."""
+    db = sqlite3.connect(file, isolation_level=None, timeout=10)
+    db.execute("PRAGMA journal_mode=WAL")
+    # FULL, not NORMAL: an answer that has left must never be forgotten, not even when the power fails.
+    db.execute("PRAGMA synchronous=FULL")
+    db.executescript(SCHEMA)
+    return db
+
+
+def open_to_read(file: Path) -> sqlite3.Connection:
+    """Open a database that some catalog has made, beside it.
+
+    Raises:
+        sqlite3.OperationalError: it is not there.
+    """
+    return sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)
+
+
 class Tables:
     """One connection. The caller says where transactions begin and end."""
 
-    def __init__(self, file: Path) -> None:
-        self.db = sqlite3.connect(file, isolation_level=None, timeout=10)
-        self.db.execute("PRAGMA journal_mode=WAL")
-        # FULL, not NORMAL: an answer that has left must never be forgotten, not even when the power fails.
-        self.db.execute("PRAGMA synchronous=FULL")
-        self.db.executescript(SCHEMA)
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
         self._decode_policy = msgspec.json.Decoder(OfferPolicy).decode
         self._decode_change = msgspec.json.Decoder(PriceChanged).decode
         self._encode = msgspec.json.Encoder().encode

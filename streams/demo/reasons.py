@@ -1,0 +1,101 @@
+"""A decision in a merchant's words: from which price to which, and because of what."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import msgspec
+
+from pricing_core.features import FEATURES, PRIOR_ELASTICITY
+from schemas.money import Money
+
+SCALES = {feature.name: feature.scale for feature in FEATURES}
+NOTEWORTHY_GAP = 0.01
+"""A rival closer than this asks "the same"."""
+LIVELY, DEAD = 0.3, -0.3
+"""ln of units sold over units expected, where demand counts as changed."""
+
+
+class Considered(msgspec.Struct, frozen=True):
+    """What matters here of `schemas.decisions.Candidates`."""
+
+    prices: list[int]
+    q: list[float | None]
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What matters here of `schemas.decisions.PriceDecided`."""
+
+    sku: str
+    channel: str
+    outcome: str
+    reason: str
+    price: int | None
+    previous_price: int | None
+    currency: str | None
+    features: dict[str, float | None]
+    candidates: Considered | None
+
+
+class Line(NamedTuple):
+    """A price change to show."""
+
+    offer: str
+    before: str
+    after: str
+    up: bool
+    why: str
+
+
+def line(decision: Decision) -> Line | None:
+    """Words for a price change; None for anything else."""
+    price, before, currency = decision.price, decision.previous_price, decision.currency
+    if decision.outcome != "changed" or price is None or before is None or currency is None:
+        return None
+    amounts = [str(Money(amount, currency)).removesuffix(f" {currency}") for amount in (before, price)]
+    return Line(f"{decision.channel}:{decision.sku}", amounts[0], amounts[1], price > before, why(decision))
+
+
+def why(decision: Decision) -> str:
+    """The strongest reasons that the decision's record holds."""
+    if decision.reason == "bounds_repair":
+        return "the old price was outside the merchant's bounds"
+    reasons = [_elasticity(decision), _demand(decision), _rival(decision)]
+    return ", ".join(reason for reason in reasons if reason) or "the model expects more profit"
+
+
+def _value(decision: Decision, name: str) -> float:
+    """A feature in its own unit; features are recorded as the network sees them, divided by their scale."""
+    scaled = decision.features.get(name)
+    return 0.0 if scaled is None else scaled * SCALES[name]
+
+
+def _elasticity(decision: Decision) -> str:
+    """How shoppers react to the price, as far as this offer's own sales say."""
+    elasticity = PRIOR_ELASTICITY + _value(decision, "elasticity_30d")
+    if elasticity > PRIOR_ELASTICITY:
+        return f"shoppers watch the price (1 % dearer: {elasticity:.1f} % fewer buy)"
+    return f"shoppers care little about the price (1 % dearer: {elasticity:.1f} % fewer buy)"
+
+
+def _demand(decision: Decision) -> str:
+    surprise = _value(decision, "surprise_7d")
+    if surprise > LIVELY:
+        return f"it sells {_percent(surprise)} % better than expected"
+    if surprise < DEAD:
+        return f"it sells {_percent(surprise)} % worse than expected"
+    return ""
+
+
+def _rival(decision: Decision) -> str:
+    if not _value(decision, "rival_known"):
+        return ""
+    gap = _value(decision, "rival_gap")
+    if abs(gap) < NOTEWORTHY_GAP:
+        return "the cheapest rival asks the same"
+    return f"the cheapest rival asks {_percent(gap)} % {'more' if gap > 0 else 'less'}"
+
+
+def _percent(log_ratio: float) -> int:
+    return round(abs(math.expm1(log_ratio)) * 100)

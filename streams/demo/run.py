@@ -1,0 +1,252 @@
+"""The course of the demo: start everything at once, watch the market for a while, drain, stop, tell the result."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.live import Live
+
+from streams.demo.history import History
+from streams.demo.processes import Children
+from streams.demo.view import Snapshot, frame
+from streams.demo.watch import Watch
+from streams.embedded_broker import PARTITIONS, EmbeddedBroker
+from streams.errors import NotReady
+from streams.settings import Settings, load_settings
+from streams.stop_signal import stop_signal
+
+LOOK_S = 0.25
+OPEN_WITHIN_S = 90.0
+DRAIN_WITHIN_S = 20.0
+QUIET_LOOKS = 4
+"""The worker measures its lag once a second: it is drained when nothing moves for as long."""
+PREFIX = "demo"
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What ``--json`` prints. Money is minor units."""
+
+    events: int
+    decisions: int
+    price_changes: int
+    applied: int
+    rejected: int
+    out_of_bounds: int
+    dead_letters: int
+    pending: int
+    """Price changes without an answer, counted by the worker that waits for it."""
+    profit: int
+    profit_hold: int
+    profit_match_cheapest: int
+    profit_optimum: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was asked for."""
+
+    seconds: float
+    skus: int
+    seed: int
+    rate: float
+    speedup: float
+
+
+class Demo:
+    """One run."""
+
+    def __init__(self, plan: Plan, settings: Settings, children: Children, folder: Path) -> None:
+        self._plan = plan
+        self._children = children
+        self._truth, self._database = folder / "truth.json", folder / "catalog.db"
+        self._worker_url = f"http://127.0.0.1:{settings.http_port}"
+        self.watch = Watch(
+            settings, metrics_url=f"{self._worker_url}/metrics", database=self._database, truth=self._truth
+        )
+        self._history = History()
+        self._opened_at: float | None = None
+        self._closed_at: float | None = None
+
+    def start(self) -> None:
+        """Start all processes at once; the market opens when the worker is ready."""
+        plan = self._plan
+        self._children.start("worker", ["worker"])
+        self._children.start("catalog", ["catalog", "--database", str(self._database)])
+        market = ["--rate", plan.rate, "--skus", plan.skus, "--seed", plan.seed, "--speedup", plan.speedup]
+        after = ["--after", f"{self._worker_url}/readyz", "--truth", self._truth, "--seconds", plan.seconds * 2]
+        self._children.start("market", ["simulate", *map(str, market), *map(str, after)])
+
+    @property
+    def seconds(self) -> float:
+        """Since the market opened, until it closed."""
+        if self._opened_at is None:
+            return 0.0
+        return (self._closed_at or time.monotonic()) - self._opened_at
+
+    def play(self, live: Live, stopped: Event) -> None:
+        """Watch until the time is over or somebody stops it.
+
+        Raises:
+            ChildDied: a process ended by itself.
+            NotReady: the market did not open in time.
+        """
+        deadline = time.monotonic() + OPEN_WITHIN_S
+        while not stopped.wait(LOOK_S) and self.seconds < self._plan.seconds:
+            self._children.check()
+            self._look(live, "live" if self._opened_at else "starting")
+            if self._opened_at is None and self.watch.truth is not None:
+                self._opened_at = time.monotonic()
+            if self._opened_at is None and time.monotonic() > deadline:
+                raise NotReady(f"the market did not open within {OPEN_WITHIN_S:.0f} s")
+
+    def drain(self, live: Live) -> None:
+        """Stop the market, and let worker and catalog finish what it has said.
+
+        Raises:
+            ChildDied: a process ended by itself.
+        """
+        self._children.stop("market")
+        self._closed_at = time.monotonic()
+        quiet, deadline = 0, time.monotonic() + DRAIN_WITHIN_S
+        while quiet < QUIET_LOOKS and time.monotonic() < deadline:
+            time.sleep(LOOK_S)
+            self._children.check()
+            before = (self.watch.worker, self.watch.catalog)
+            self._look(live, "draining")
+            settled = before == (self.watch.worker, self.watch.catalog) and self._is_done()
+            quiet = quiet + 1 if settled else 0
+        self._children.stop("worker")
+        self._children.stop("catalog")
+        self._look(live, "done")
+
+    def result(self) -> Result:
+        """What came of it."""
+        worker, catalog, truth = self.watch.worker, self.watch.catalog, self.watch.truth
+        if catalog is None or truth is None:
+            raise NotReady("stopped before the market had opened")
+        return Result(
+            events=worker.events,
+            decisions=worker.decisions,
+            price_changes=worker.changes,
+            applied=catalog.applied,
+            rejected=sum(catalog.rejected.values()),
+            out_of_bounds=catalog.out_of_bounds,
+            dead_letters=worker.dead_letters,
+            pending=worker.pending,
+            profit=truth.profit,
+            profit_hold=truth.profit_hold,
+            profit_match_cheapest=truth.profit_match_cheapest,
+            profit_optimum=truth.profit_optimum,
+            seconds=round(self.seconds, 1),
+        )
+
+    def _is_done(self) -> bool:
+        worker, catalog = self.watch.worker, self.watch.catalog
+        return worker.lag == 0 and worker.pending == 0 and catalog is not None and not catalog.unanswered
+
+    def _look(self, live: Live, phase: str) -> None:
+        watch = self.watch
+        watch.look()
+        self._history.add(time.monotonic(), watch.worker.events, watch.truth)
+        live.update(
+            frame(
+                Snapshot(
+                    phase=phase,
+                    seconds=self.seconds,
+                    planned_s=self._plan.seconds,
+                    running={"broker": True, **self._children.running()},
+                    events=watch.worker.events,
+                    rates=self._history.rates,
+                    decisions=watch.worker.decisions,
+                    changes=watch.worker.changes,
+                    holds=watch.worker.holds,
+                    lag=watch.worker.lag,
+                    catalog=watch.catalog,
+                    truth=watch.truth,
+                    gains=self._history.gains,
+                    lines=list(watch.lines),
+                )
+            )
+        )
+
+
+def run_demo(plan: Plan, *, json: bool) -> None:
+    """`repricer demo`: run it, and print one JSON object as the last line of stdout if ``json``.
+
+    Raises:
+        ChildDied: a process of the demo ended by itself.
+        NotReady: it did not get going in time.
+    """
+    console = Console(stderr=json)
+    with (
+        stop_signal() as stopped,
+        _stopped_by_a_closed_terminal(),
+        tempfile.TemporaryDirectory(prefix="repricer-demo-") as name,
+        EmbeddedBroker(PREFIX) as broker,
+    ):
+        folder = Path(name)
+        environment = demo_environment(plan, broker.bootstrap_servers)
+        settings = load_settings(**{key.removeprefix("REPRICER_").lower(): text for key, text in environment.items()})
+        with Children(folder, environment) as children:
+            result = _run(Demo(plan, settings, children, folder), console, stopped)
+    if json:
+        sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+
+
+def _run(demo: Demo, console: Console, stopped: Event) -> Result:
+    demo.start()
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        demo.play(live, stopped)
+        demo.drain(live)
+    demo.watch.close()
+    return demo.result()
+
+
+def demo_environment(plan: Plan, servers: str) -> dict[str, str]:
+    """Settings of the demo's processes. Simulated time runs ``speedup`` times faster than the wall clock."""
+    answer_s = min(31_536_000, int(60 * plan.speedup))  # a minute of the wall clock, in event time
+    settings: dict[str, Any] = {
+        "BOOTSTRAP_SERVERS": servers,
+        "TOPIC_PREFIX": PREFIX,
+        "GROUP": PREFIX,
+        "PARTITIONS": PARTITIONS,
+        "HTTP_PORT": _free_port(),
+        "SESSION_TIMEOUT_S": 6,
+        "HEARTBEAT_INTERVAL_S": 2,
+        "TICK_INTERVAL_S": 0,  # the market tells the time
+        "ACKNOWLEDGEMENT_TIMEOUT_S": answer_s,
+        "MAX_OFFERS": 8192,
+        "SEED": plan.seed,
+        "LOG_LEVEL": "warning",
+    }
+    return {f"REPRICER_{name}": str(value) for name, value in settings.items()}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _stopped_by_a_closed_terminal() -> Iterator[None]:
+    """Treat SIGHUP like SIGTERM, or a closed terminal would leave the children behind."""
+    before = signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
