@@ -157,13 +157,13 @@ class Takeover:
             shard = ShardLog(p, applied={}, ends={}, record=record, rows=rows[p])
             for topic in HOT_SOURCES:
                 tp = Partition(self._name(topic), p)
-                shard.applied[topic.name] = self._start(topic, tp, record, committed[tp], low[tp])
+                shard.applied[topic.name] = self._start(topic, tp, record, committed[tp], (low[tp], ends[tp]))
                 shard.ends[topic.name] = ends[tp]
             shards[p] = shard
         return shards
 
     @staticmethod
-    def _start(topic: Topic, tp: Partition, record: ShardRecord | None, committed: int, low: int) -> int:
+    def _start(topic: Topic, tp: Partition, record: ShardRecord | None, committed: int, kept: tuple[int, int]) -> int:
         """Where to go on. The shard record decides; offsets that differ from it were set by somebody else."""
         applied = None if record is None else record.applied.get(topic.name)
         if committed not in {NO_OFFSET, applied or 0}:
@@ -172,8 +172,14 @@ class Takeover:
                 "Somebody reset the group. To go on where the state stands, delete the group's offsets "
                 "(kafka-consumer-groups.sh --delete-offsets) while no worker runs; the shard record decides then."
             )
+        low, end = kept
         if applied is None:
             return low
+        if applied > end:
+            raise OffsetGap(
+                f"{tp.topic}[{tp.partition}]: the shard has applied records up to {applied}, the topic ends at {end}. "
+                "It was cut or created anew; the state does not belong to it."
+            )
         if applied < low and topic.cleanup == "delete":
             raise OffsetGap(
                 f"{tp.topic}[{tp.partition}]: records {applied} to {low - 1} have expired before they were read. "

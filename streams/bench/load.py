@@ -1,0 +1,94 @@
+"""The load: policies, then mixed events of about 200 bytes about Zipf-distributed offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import confluent_kafka as ck
+import numpy as np
+import orjson
+
+from schemas.timestamps import format_many
+from schemas.topics import CLICKS, COMPETITOR_PRICES, INVENTORY, OFFER_POLICIES, ORDERS, Topic
+from streams.errors import BrokerUnreachable
+from streams.settings import Settings
+
+SHARES: Mapping[Topic, float] = {CLICKS: 0.60, ORDERS: 0.20, COMPETITOR_PRICES: 0.15, INVENTORY: 0.05}
+ZIPF = 1.1
+SEED = 1
+CHUNK = 50_000
+FIRST_EVENT_MS = 1_767_225_600_000
+MS_PER_EVENT = 20
+FLUSH_S = 60.0
+
+
+def publish(settings: Settings, events: int, offers: int) -> int:
+    """Publish the load to the settings' topics.
+
+    Returns:
+        Number of records: one policy for each offer, and the events.
+
+    Raises:
+        BrokerUnreachable: If the broker does not take it.
+    """
+    producer = ck.Producer({**settings.producer_config(), "linger.ms": 50, "queue.buffering.max.messages": 1_000_000})
+    for topic, key, value in records(events, offers):
+        while True:
+            try:
+                producer.produce(topic.full_name(settings.topic_prefix), value, key)
+                break
+            except BufferError:
+                producer.poll(0.1)
+    if producer.flush(FLUSH_S):
+        raise BrokerUnreachable(f"the broker did not take the load within {FLUSH_S:.0f} s")
+    return events + offers
+
+
+def records(events: int, offers: int) -> Iterator[tuple[Topic, bytes, bytes]]:
+    """Yield topic, key and value of every record; the same for the same arguments."""
+    for number in range(offers):
+        yield OFFER_POLICIES, b"web:sku-%07d" % number, _policy(number)
+    draw = np.random.default_rng(SEED)
+    weights = np.cumsum(1.0 / np.arange(1, offers + 1) ** ZIPF)
+    topics = list(SHARES)
+    for start in range(0, events, CHUNK):
+        n = min(CHUNK, events - start)
+        skus = np.searchsorted(weights, draw.random(n) * weights[-1]).tolist()
+        kinds = draw.choice(len(topics), n, p=list(SHARES.values())).tolist()
+        times = format_many(FIRST_EVENT_MS + MS_PER_EVENT * np.arange(start, start + n, dtype=np.int64))
+        draws = draw.integers(0, 1_000, n).tolist()
+        for i in range(n):
+            topic = topics[kinds[i]]
+            yield topic, b"web:sku-%07d" % skus[i], _event(topic, start + i, skus[i], draws[i], times[i])
+
+
+def _policy(number: int) -> bytes:
+    cost = 500 + number % 1_500
+    return orjson.dumps(
+        {
+            "sku": f"sku-{number:07d}",
+            "channel": "web",
+            "version": 1,
+            "currency": "EUR",
+            "unit_cost": cost,
+            "list_price": 2 * cost,
+            "floor": cost,
+            "ceiling": 4 * cost,
+            "updated_at": "2026-01-01T00:00:00.000Z",
+            "cooldown_s": 900,
+        }
+    )
+
+
+def _event(topic: Topic, number: int, sku: int, draw: int, at: str) -> bytes:
+    """Event ``number`` with a body that depends on ``draw`` (0 to 999)."""
+    price = 1_000 + draw
+    body = {
+        CLICKS: f'"kind":"impression","count":{1 + draw % 5},"price_shown":{price},"session":"{number:012x}",',
+        ORDERS: f'"type":"placed","order_id":"o-{number:010d}","quantity":1,"line_total":{price},"currency":"EUR",',
+        COMPETITOR_PRICES: f'"competitor":"shop-{draw % 5}","price":{price},"shipping":490,"currency":"EUR",',
+        INVENTORY: f'"on_hand":{draw},"warehouse":"w-{draw % 7}","source":"wms",',
+    }[topic]
+    time_name = "observed_at" if topic is COMPETITOR_PRICES else "occurred_at"
+    head = f'{{"event_id":"{topic.name}-{number:010d}","sku":"sku-{sku:07d}","channel":"web",'
+    return f'{head}{body}"{time_name}":"{at}"}}'.encode()
