@@ -21,15 +21,20 @@ def kafka(tmp_path_factory):
         yield server.bootstrap_servers
 
 
+def skip(reason):
+    """Skip a test for want of a real Kafka; in CI, fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI must not skip the real Kafka: {reason}")
+    pytest.skip(f"no real Kafka: {reason}")
+
+
 @contextlib.contextmanager
 def started(server):
     """Run a server, a test's own too; skip where that is impossible, or fail in CI."""
     try:
         server.start()
     except KafkaUnavailable as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"CI must not skip the real Kafka: {error}")
-        pytest.skip(f"no real Kafka: {error}")
+        skip(str(error))
     try:
         yield server
     finally:
