@@ -14,9 +14,9 @@ _TERMS = 40  # P(Poisson(12) > 40) < 1e-9
 def poisson_quantile(uniform: Array, mean: Array) -> Array:
     """Quantile of a Poisson distribution: how often it happens if luck is ``uniform``.
 
-    Never falls when either argument rises (but for rounding, 1e-7 of the uniform): with the same uniform, a lower price sells at least as much. Exact
-    for means up to 12; above, the square-root normal approximation (within 0.5 % in mean and 3 % in spread), but
-    never less than the exact quantile at 12, which keeps the seam monotone.
+    Never falls when either argument rises (but for rounding, 1e-7 of the uniform): with the same uniform, a lower
+    price sells at least as much. Exact for means up to 12; above, the square-root normal approximation (within
+    0.5 % in mean and 3 % in variance), but never less than the exact quantile at 12: no step down at the seam.
 
     Args:
         uniform: float32 in [0, 1), any shape.

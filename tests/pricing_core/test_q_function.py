@@ -1,0 +1,50 @@
+"""The Q-function before training is the planner; one compilation serves a bucket."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pricing_core.features import CANDIDATE_FEATURES, FEATURES, MOVES_BP, PLAN
+from pricing_core.q_function import init_params, parameter_shapes, q_values
+
+N, A = 16, len(MOVES_BP)
+
+
+def inputs(seed):
+    k1, k2 = jax.random.split(jax.random.key(seed))
+    return jax.random.normal(k1, (N, len(FEATURES))), jax.random.normal(k2, (N, A, len(CANDIDATE_FEATURES)))
+
+
+def test_the_untrained_network_answers_what_the_planner_expects():
+    state, candidates = inputs(1)
+    q = q_values(init_params(jax.random.key(0)), state, candidates)
+    np.testing.assert_allclose(q, candidates[:, :, PLAN] * CANDIDATE_FEATURES[PLAN].scale, rtol=1e-5, atol=1e-6)
+
+
+def test_the_value_of_a_candidate_does_not_depend_on_its_place_or_its_neighbours():
+    state, candidates = inputs(2)
+    params = jax.tree.map(lambda w: w + 0.1, init_params(jax.random.key(0)))
+    q = q_values(params, state, candidates)
+    np.testing.assert_allclose(q_values(params, state, candidates[:, ::-1])[:, ::-1], q, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(q_values(params, state[:1], candidates[:1, 3:4])[0, 0], q[0, 3], rtol=1e-4, atol=1e-5)
+
+
+def test_a_second_batch_of_the_same_size_compiles_nothing():
+    traces = []
+
+    @jax.jit
+    def value(params, state, candidates):
+        traces.append(state.shape)
+        return q_values(params, state, candidates)
+
+    params = init_params(jax.random.key(0))
+    for seed in (1, 2):
+        value(params, *inputs(seed))
+    assert traces == [(N, len(FEATURES))]
+
+
+def test_another_seed_draws_other_weights_of_the_same_shapes():
+    first, second = init_params(jax.random.key(0)), init_params(jax.random.key(1))
+    assert not np.array_equal(first["trunk_0"]["kernel"], second["trunk_0"]["kernel"])
+    assert {k: {n: a.shape for n, a in v.items()} for k, v in first.items()} == parameter_shapes()
+    assert jnp.isfinite(first["trunk_1"]["kernel"]).all()
