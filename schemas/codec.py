@@ -222,7 +222,11 @@ def _keys_fit(keys: list[bytes | None], expected: list[str], rows: list[Any]) ->
     Line breaks between the keys are the only control characters allowed, so joined texts are equal only if each is.
     """
     joined = "\n".join(expected).encode()
-    if not joined.isascii() or None in keys or joined != b"\n".join(cast("list[bytes]", keys)):
+    try:
+        given = b"\n".join(cast("list[bytes]", keys))
+    except TypeError:  # one of them is None
+        return False
+    if joined != given or not joined.isascii():
         return False
     controls, breaks = np.frombuffer(joined, np.uint8) < 0x20, max(len(rows) - 1, 0)
     if np.count_nonzero(controls) != breaks or joined.count(b"\n") != breaks or b"\x7f" in joined:
