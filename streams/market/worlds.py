@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -72,13 +71,13 @@ class Worlds:
         lowest = [max(policy.floor, policy.map_price or 0) for policy in policies]
         limits = Limits(jnp.asarray(lowest, jnp.float32), jnp.asarray([p.ceiling for p in policies], jnp.float32))
         self.start_price = np.array([policy.list_price for policy in policies], np.int64)
-        self._advance = jax.jit(partial(_advance, Fixed(drawn.markets, limits, jax.random.key(seed))))
+        self._fixed = Fixed(drawn.markets, limits, jax.random.key(seed))
         self._states = jax.tree.map(lambda leaf: np.stack([leaf] * len(RULES)), drawn.state)
         self._prices = np.stack([self.start_price.astype(np.float32)] * len(RULES))
 
     def warm_up(self) -> None:
         """Compile, so that the first period does not have to."""
-        self._advance(self._states, self._prices, np.float32(0.1))
+        _advance(self._fixed, self._states, self._prices, np.float32(0.1))
 
     def advance(self, applied: Int64, start: int, end: int) -> tuple[Period, dict[str, Sales]]:
         """Let ``[start, end)`` pass, ms, with ``applied`` prices, minor units [N].
@@ -89,13 +88,14 @@ class Worlds:
         charged = np.array(self._prices)
         charged[APPLIED] = applied
         dt_days = np.float32((end - start) / DAY_MS)
-        self._states, self._prices, outcomes = self._advance(self._states, charged, dt_days)
+        self._states, self._prices, outcomes = _advance(self._fixed, self._states, charged, dt_days)
         seen = jax.tree.map(lambda leaf: np.asarray(leaf[APPLIED]), outcomes)
         prices, units = charged.astype(np.int64), _whole(outcomes.units)
         sales = {rule: Sales(prices[i], units[i]) for i, rule in enumerate(RULES)}
         return _period(applied, start, end, seen), sales
 
 
+@jax.jit
 def _advance(fixed: Fixed, states: MarketState, prices: Array, dt_days: Array) -> tuple[MarketState, Array, Outcome]:
     """One period of all copies, and the prices of the rules for the next."""
     markets, limits, luck = fixed
