@@ -1,0 +1,125 @@
+"""The demo's parts without a broker: words, figures, frames, processes."""
+
+import sys
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from streams.catalog.ledger import Counts
+from streams.demo.history import History
+from streams.demo.processes import ChildDied, Children
+from streams.demo.reasons import Considered, Decision, Line, line, why
+from streams.demo.view import Snapshot, frame, spark
+from streams.demo.watch import figures
+from streams.market.truth import Truth
+from streams.metrics import DEAD_LETTERS, DECISIONS, EVENTS, HOLDS, LAG_RECORDS, Metrics
+
+TRUTH = Truth(
+    currency="EUR", offers=2, simulated_days=3.5, events=1000, profit=110_00, profit_hold=100_00,
+    profit_match_cheapest=90_00, profit_optimum=120_00, final=False,
+)  # fmt: skip
+COUNTS = Counts(
+    applied=5, rejected={"expired": 1}, waiting=0, unanswered=0, out_of_bounds=0, duplicates=0, version_conflicts=0,
+    unreadable=0, manual=0,
+)  # fmt: skip
+
+
+def decision(**features):
+    return Decision(
+        sku="SKU-0012", channel="web", outcome="changed", reason="demand", price=1249, previous_price=1299,
+        currency="EUR", features=features, candidates=Considered(prices=[1249, 1299], q=[1.0, 0.9]),
+    )  # fmt: skip
+
+
+def test_a_price_change_is_told_in_units_that_a_merchant_knows():
+    told = line(decision(elasticity_30d=1.1, rival_known=1.0, rival_gap=-0.35))
+    assert told[:4] == ("web:SKU-0012", "12.99", "12.49", False)
+    assert "3.6 % fewer buy" in told.why
+    assert "the cheapest rival asks 5 % less" in told.why  # exp(-0.35 * 0.15) = 0.949
+
+
+def test_what_is_unknown_is_not_named():
+    assert "rival" not in why(decision(elasticity_30d=0.0, rival_known=0.0, rival_gap=0.0))
+
+
+def test_figures_are_read_from_what_the_worker_renders():
+    metrics = Metrics()
+    metrics.add(EVENTS, 100, "orders")
+    metrics.add(EVENTS, 20, "clicks")
+    metrics.add(EVENTS, 9, "ticks")
+    metrics.add(DECISIONS, 7, "changed")
+    metrics.add(DECISIONS, 30, "held")
+    metrics.add_each(HOLDS, {"cooldown": 25, "model_holds": 5})
+    metrics.add(DEAD_LETTERS, 2, "orders", "not_utf8")
+    metrics.set(LAG_RECORDS, 3, "orders", "0")
+    metrics.set(LAG_RECORDS, 4, "clicks", "1")
+    read = figures(metrics.render().decode())
+    assert (read.events, read.decisions, read.changes, read.dead_letters, read.lag) == (120, 37, 7, 2, 7)
+    assert read.holds == {"cooldown": 25, "model_holds": 5}
+
+
+def test_a_frame_shows_processes_profits_and_reasons():
+    now = Snapshot(
+        phase="live", seconds=12, planned_s=60, running={"worker": True, "catalog": False}, events=12_345,
+        rates=[900, 1000], decisions=10, changes=6, holds={"cooldown": 4}, lag=0, catalog=COUNTS, truth=TRUTH,
+        gains=[0.0, 0.1], lines=[Line("web:SKU-0012", "12.99", "12.49", up=False, why="rivals ask less")],
+    )  # fmt: skip
+    console = Console(file=StringIO(), width=140)
+    console.print(frame(now))
+    shown = console.file.getvalue()
+    for text in ("12,345", "● worker", "○ catalog", "110.00 EUR", "+10.0%", "12.49", "rivals ask less", "cooldown"):
+        assert text in shown
+
+
+def test_a_frame_before_anything_happened_is_drawn_too():
+    console = Console(file=StringIO(), width=80)
+    console.print(frame(Snapshot(phase="starting", seconds=0, planned_s=60, running={})))
+    assert "starting" in console.file.getvalue()
+
+
+def test_a_sparkline_goes_from_the_lowest_to_the_highest_block():
+    assert spark([0, 7]) == "▁█"
+    assert spark([-1, 0, 1]) == "▁▅█"
+    assert spark([]) == ""
+
+
+def test_rates_are_measured_over_a_second():
+    history = History()
+    for i in range(9):
+        history.add(i / 4, i * 100, None)
+    assert list(history.rates) == [400.0, 400.0]
+
+
+@pytest.fixture
+def children(tmp_path, monkeypatch):
+    """Children that run a script of ours in place of a verb."""
+    real = sys.executable
+    stub = tmp_path / "python"
+    stub.write_text(f'#!/bin/sh\nshift 2\nexec "{real}" -c "$@"\n')
+    stub.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(stub))
+    with Children(tmp_path, {}) as started:
+        yield started
+
+
+def test_a_child_that_dies_is_reported_with_its_last_words(children):
+    children.start("worker", ["import sys; print('cannot go on'); sys.exit(9)"])
+    children._running["worker"].wait()
+    with pytest.raises(ChildDied, match=r"(?s)worker ended with exit code 9.*cannot go on"):
+        children.check()
+
+
+def test_a_child_that_was_killed_is_not_taken_for_one_that_ended_well(children):
+    children.start("worker", ["import time; time.sleep(60)"])
+    children._running["worker"].kill()
+    children._running["worker"].wait()
+    with pytest.raises(ChildDied, match="SIGKILL"):
+        children.check()
+
+
+def test_leaving_ends_every_child(children):
+    children.start("worker", ["import time; time.sleep(60)"])
+    process = children._running["worker"]
+    children.__exit__()
+    assert process.poll() is not None
