@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -25,9 +24,8 @@ class ChildDied(RepricerError):
 class Children:
     """Processes of this machine, by name; each with its log in ``folder``. Leaving the context ends them all."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._environment = {**os.environ, **environment}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -46,7 +44,6 @@ class Children:
             # An own session: Ctrl-C reaches the demo alone, and the demo stops the children in order.
             self._running[name] = subprocess.Popen(  # noqa: S603  # our own program
                 [sys.executable, "-m", "streams.cli", *arguments],
-                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import msgspec
 
 from pricing_core.features import FEATURES, PRIOR_ELASTICITY
 from schemas.money import Money
+from streams.demo.view import Line
 
+PLACES = {feature.name: place for place, feature in enumerate(FEATURES)}
 SCALES = {feature.name: feature.scale for feature in FEATURES}
 NOTEWORTHY_GAP = 0.01
 """A rival closer than this asks "the same"."""
@@ -34,18 +35,8 @@ class Decision(msgspec.Struct, frozen=True):
     price: int | None
     previous_price: int | None
     currency: str | None
-    features: dict[str, float | None]
+    features: list[float | None] | None
     candidates: Considered | None
-
-
-class Line(NamedTuple):
-    """A price change to show."""
-
-    offer: str
-    before: str
-    after: str
-    up: bool
-    why: str
 
 
 def line(decision: Decision) -> Line | None:
@@ -67,7 +58,7 @@ def why(decision: Decision) -> str:
 
 def _value(decision: Decision, name: str) -> float:
     """A feature in its own unit; features are recorded as the network sees them, divided by their scale."""
-    scaled = decision.features.get(name)
+    scaled = None if decision.features is None else decision.features[PLACES[name]]
     return 0.0 if scaled is None else scaled * SCALES[name]
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
@@ -21,11 +22,13 @@ from rich.live import Live
 from streams.demo.history import History
 from streams.demo.processes import Children
 from streams.demo.view import Snapshot, frame
-from streams.demo.watch import Watch
 from streams.embedded_broker import PARTITIONS, EmbeddedBroker
 from streams.errors import NotReady
-from streams.settings import Settings, load_settings
+from streams.settings import load_settings
 from streams.stop_signal import stop_signal
+
+if TYPE_CHECKING:
+    from streams.demo.watch import Watch
 
 LOOK_S = 0.25
 OPEN_WITHIN_S = 90.0
@@ -33,6 +36,10 @@ DRAIN_WITHIN_S = 20.0
 QUIET_LOOKS = 4
 """The worker measures its lag once a second: it is drained when nothing moves for as long."""
 PREFIX = "demo"
+CONNECTION = ("REPRICER_SECURITY_", "REPRICER_SASL_", "REPRICER_SSL_")
+ANSWER_WITHIN_S = 60
+"""Of the wall clock: after that the worker sends a price change again."""
+YEAR_S = 365 * 86_400
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -65,29 +72,33 @@ class Plan:
     speedup: float
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the processes write."""
+
+    folder: Path
+
+    @property
+    def truth(self) -> Path:
+        """The market's account."""
+        return self.folder / "truth.json"
+
+    @property
+    def database(self) -> Path:
+        """The catalog's."""
+        return self.folder / "catalog.db"
+
+
 class Demo:
     """One run."""
 
-    def __init__(self, plan: Plan, settings: Settings, children: Children, folder: Path) -> None:
+    def __init__(self, plan: Plan, children: Children, watch: Watch) -> None:
         self._plan = plan
         self._children = children
-        self._truth, self._database = folder / "truth.json", folder / "catalog.db"
-        self._worker_url = f"http://127.0.0.1:{settings.http_port}"
-        self.watch = Watch(
-            settings, metrics_url=f"{self._worker_url}/metrics", database=self._database, truth=self._truth
-        )
         self._history = History()
         self._opened_at: float | None = None
         self._closed_at: float | None = None
-
-    def start(self) -> None:
-        """Start all processes at once; the market opens when the worker is ready."""
-        plan = self._plan
-        self._children.start("worker", ["worker"])
-        self._children.start("catalog", ["catalog", "--database", str(self._database)])
-        market = ["--rate", plan.rate, "--skus", plan.skus, "--seed", plan.seed, "--speedup", plan.speedup]
-        after = ["--after", f"{self._worker_url}/readyz", "--truth", self._truth, "--seconds", plan.seconds * 2]
-        self._children.start("market", ["simulate", *map(str, market), *map(str, after)])
+        self.watch = watch
 
     @property
     def seconds(self) -> float:
@@ -190,49 +201,69 @@ def run_demo(plan: Plan, *, json: bool) -> None:
         ChildDied: a process of the demo ended by itself.
         NotReady: it did not get going in time.
     """
-    console = Console(stderr=json)
     with (
         stop_signal() as stopped,
         _stopped_by_a_closed_terminal(),
-        tempfile.TemporaryDirectory(prefix="repricer-demo-") as name,
+        tempfile.TemporaryDirectory(prefix="repricer-demo-") as folder,
         EmbeddedBroker(PREFIX) as broker,
     ):
-        folder = Path(name)
-        environment = demo_environment(plan, broker.bootstrap_servers)
-        settings = load_settings(**{key.removeprefix("REPRICER_").lower(): text for key, text in environment.items()})
-        with Children(folder, environment) as children:
-            result = _run(Demo(plan, settings, children, folder), console, stopped)
+        set_environment(plan, broker.bootstrap_servers)
+        files = Files(Path(folder))
+        with Children(files.folder) as children:
+            result = _run(plan, children, files, Console(stderr=json), stopped)
     if json:
         sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
 
 
-def _run(demo: Demo, console: Console, stopped: Event) -> Result:
-    demo.start()
-    with Live(console=console, auto_refresh=False, transient=False) as live:
-        demo.play(live, stopped)
-        demo.drain(live)
-    demo.watch.close()
-    return demo.result()
+def _run(plan: Plan, children: Children, files: Files, console: Console, stopped: Event) -> Result:
+    settings = load_settings()
+    worker = f"http://127.0.0.1:{settings.http_port}"
+    _start(plan, children, files, worker)
+    # What the watch imports takes a second, and the children start meanwhile.
+    from streams.demo.watch import Watch  # noqa: PLC0415
+
+    with closing(Watch(settings, f"{worker}/metrics", files.database, files.truth)) as watch:
+        demo = Demo(plan, children, watch)
+        with Live(console=console, auto_refresh=False) as live:
+            demo.play(live, stopped)
+            demo.drain(live)
+        return demo.result()
 
 
-def demo_environment(plan: Plan, servers: str) -> dict[str, str]:
-    """Settings of the demo's processes. Simulated time runs ``speedup`` times faster than the wall clock."""
-    answer_s = min(31_536_000, int(60 * plan.speedup))  # a minute of the wall clock, in event time
-    settings: dict[str, Any] = {
-        "BOOTSTRAP_SERVERS": servers,
-        "TOPIC_PREFIX": PREFIX,
-        "GROUP": PREFIX,
-        "PARTITIONS": PARTITIONS,
-        "HTTP_PORT": _free_port(),
-        "SESSION_TIMEOUT_S": 6,
-        "HEARTBEAT_INTERVAL_S": 2,
-        "TICK_INTERVAL_S": 0,  # the market tells the time
-        "ACKNOWLEDGEMENT_TIMEOUT_S": answer_s,
-        "MAX_OFFERS": 8192,
-        "SEED": plan.seed,
-        "LOG_LEVEL": "warning",
+def _start(plan: Plan, children: Children, files: Files, worker: str) -> None:
+    """Start all processes at once; the market opens when the worker is ready."""
+    children.start("worker", ["worker"])
+    children.start("catalog", ["catalog", "--database", str(files.database)])
+    market = ["--rate", plan.rate, "--skus", plan.skus, "--seed", plan.seed, "--speedup", plan.speedup]
+    limits = ["--seconds", 2 * plan.seconds, "--truth", files.truth, "--after", f"{worker}/readyz"]
+    children.start("market", ["simulate", *map(str, market), *map(str, limits)])
+
+
+def set_environment(plan: Plan, servers: str) -> None:
+    """Settings of all processes. Simulated time runs ``speedup`` times faster than the wall clock.
+
+    Other settings stay as the user has them, except for those of a broker with TLS or a login.
+    """
+    for name in [name for name in os.environ if name.upper().startswith(CONNECTION)]:
+        del os.environ[name]
+    os.environ |= {
+        "REPRICER_BOOTSTRAP_SERVERS": servers,
+        "REPRICER_TOPIC_PREFIX": PREFIX,
+        "REPRICER_GROUP": PREFIX,
+        "REPRICER_PARTITIONS": str(PARTITIONS),
+        "REPRICER_HTTP_HOST": "127.0.0.1",
+        "REPRICER_HTTP_PORT": str(_free_port()),
+        "REPRICER_SESSION_TIMEOUT_S": "6",
+        "REPRICER_HEARTBEAT_INTERVAL_S": "2",
+        "REPRICER_TICK_INTERVAL_S": "0",  # the market tells the time
+        "REPRICER_ACKNOWLEDGEMENT_TIMEOUT_S": str(int(min(ANSWER_WITHIN_S * plan.speedup, YEAR_S))),
+        "REPRICER_MAX_OFFERS": "8192",
     }
-    return {f"REPRICER_{name}": str(value) for name, value in settings.items()}
+    os.environ.setdefault("REPRICER_LOG_LEVEL", "warning")
+    # Compiled programs are kept: the second demo starts in half the time.
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "repricer", "jax")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 def _free_port() -> int:

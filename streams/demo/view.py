@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rich.columns import Columns
 from rich.console import Group, RenderableType
@@ -13,7 +14,6 @@ from rich.text import Text
 
 from schemas.money import Money
 from streams.catalog.ledger import Counts
-from streams.demo.reasons import Line
 from streams.market.truth import Truth
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -21,6 +21,16 @@ BAR_CELLS = 28
 SPARK_CELLS = 40
 HOLD_ROWS = 6
 LINES = 8
+
+
+class Line(NamedTuple):
+    """A price change to show."""
+
+    offer: str
+    before: str
+    after: str
+    up: bool
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.topics import CLICKS, COMPETITOR_PRICES, INVENTORY, ORDERS, PRICE_DECISIONS
 from streams.catalog.ledger import Counts, read_counts
-from streams.demo.reasons import Decision, Line, line
+from streams.demo.reasons import Decision, line
+from streams.demo.view import Line
 from streams.market.truth import Truth, read_truth
 from streams.metrics import DEAD_LETTERS, DECISIONS, EVENTS, HOLDS, LAG_RECORDS
 from streams.settings import Settings
@@ -48,7 +49,7 @@ class WorkerFigures:
 class Watch:
     """Looks at everything, and keeps the last state of each."""
 
-    def __init__(self, settings: Settings, *, metrics_url: str, database: Path, truth: Path) -> None:
+    def __init__(self, settings: Settings, metrics_url: str, database: Path, truth: Path) -> None:
         self._metrics_url = metrics_url
         self._database = database
         self._truth_file = truth

@@ -6,11 +6,12 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from pricing_core.features import FEATURES
 from streams.catalog.ledger import Counts
 from streams.demo.history import History
 from streams.demo.processes import ChildDied, Children
-from streams.demo.reasons import Considered, Decision, Line, line, why
-from streams.demo.view import Snapshot, frame, spark
+from streams.demo.reasons import Considered, Decision, line, why
+from streams.demo.view import Line, Snapshot, frame, spark
 from streams.demo.watch import figures
 from streams.market.truth import Truth
 from streams.metrics import DEAD_LETTERS, DECISIONS, EVENTS, HOLDS, LAG_RECORDS, Metrics
@@ -28,7 +29,7 @@ COUNTS = Counts(
 def decision(**features):
     return Decision(
         sku="SKU-0012", channel="web", outcome="changed", reason="demand", price=1249, previous_price=1299,
-        currency="EUR", features=features, candidates=Considered(prices=[1249, 1299], q=[1.0, 0.9]),
+        currency="EUR", features=[features.get(feature.name) for feature in FEATURES], candidates=Considered(prices=[1249, 1299], q=[1.0, 0.9]),
     )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def children(tmp_path, monkeypatch):
     stub.write_text(f'#!/bin/sh\nshift 2\nexec "{real}" -c "$@"\n')
     stub.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(stub))
-    with Children(tmp_path, {}) as started:
+    with Children(tmp_path) as started:
         yield started
 
 
