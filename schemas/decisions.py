@@ -65,7 +65,10 @@ class PriceDecided(msgspec.Struct, frozen=True, gc=False):
     policy_version: int | None
     run_mode: str
     model: str
-    features: Annotated[dict[str, float | None], Meta(description="float32; null if not finite.")]
+    features: Annotated[
+        list[float | None] | None,
+        Meta(description="float32, in the order of the model's feature list; null without candidates."),
+    ]
     candidates: Candidates | None
     chosen: int | None
     propensity: float | None

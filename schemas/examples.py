@@ -96,7 +96,7 @@ DECISION = PriceDecided(
     policy_version=3,
     run_mode="ACTIVE",
     model="shipped 1",
-    features={"units_1d": 0.5, "rival_gap": None},
+    features=[0.5, None],
     candidates=Candidates(prices=[1249, 1299], q=[1.5, None], masked=[None, "floor"]),
     chosen=0,
     propensity=0.99,

@@ -164,13 +164,16 @@ def _fill(converted: pl.Expr, default: object) -> pl.Expr:
 
 
 def _minor_units(text: pl.Expr, exponent: pl.Expr) -> pl.Expr:
-    """Decimal digits of major units to minor units; null if they are none, or too many for the currency."""
+    """Decimal digits of major units to minor units; null if they are none, or too many for the currency.
+
+    Too many: the power of what the currency has to spare is null then.
+    """
     parts = text.str.extract_groups(r"^([+-]?)([0-9]{1,13})(?:\.([0-9]*?)0*)?$").struct
     fraction = parts.field("3").fill_null("")
     spare = exponent - fraction.str.len_chars().cast(pl.Int64)
     whole = parts.field("2").cast(pl.Int64) * _power(exponent)
     minor = whole + fraction.cast(pl.Int64, strict=False).fill_null(0) * _power(spare)
-    return pl.when(spare >= 0).then(pl.when(parts.field("1") == "-").then(-minor).otherwise(minor))
+    return pl.when(parts.field("1") == "-").then(-minor).otherwise(minor)
 
 
 def _power(exponent: pl.Expr) -> pl.Expr:

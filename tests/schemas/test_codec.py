@@ -188,8 +188,9 @@ BAD = [
     ("schema_violation", ORDERS, ex.KEY, changed(ex.ORDER, type="stolen")),
     ("schema_violation", ORDERS, ex.KEY, changed(ex.ORDER, event_id="")),
     ("schema_violation", ORDERS, ex.KEY, changed(ex.ORDER, sku="SKÜ-1")),
-    ("schema_violation", ORDERS, ex.KEY, changed(ex.ORDER, sku="SKU\n1")),
-    ("schema_violation", ORDERS, ex.KEY, changed(ex.ORDER, sku="SKU\x7f")),
+    ("schema_violation", ORDERS, b"web:SKU\n1", changed(ex.ORDER, sku="SKU\n1")),
+    ("schema_violation", ORDERS, b"web:SKU\0", changed(ex.ORDER, sku="SKU\0")),
+    ("schema_violation", ORDERS, b"web:SKU\x7f", changed(ex.ORDER, sku="SKU\x7f")),
     ("schema_violation", ORDERS, b"web:a:SKU-1", changed(ex.ORDER, channel="web:a")),
     ("schema_violation", CLICKS, ex.KEY, changed(ex.CLICK, price_shown=0)),
     ("schema_violation", COMPETITOR_PRICES, ex.KEY, changed(ex.RIVAL, price=-1249)),
@@ -235,6 +236,19 @@ def test_a_bad_record_is_refused_with_its_reason_and_its_neighbours_go_on(reason
 def test_every_reason_of_the_codec_is_in_the_table():
     by_the_state = {Reason.CURRENCY_MISMATCH, Reason.WRONG_PARTITION, Reason.SHARD_FULL}
     assert {reason for reason, *_ in BAD} == set(Reason) - by_the_state
+
+
+@pytest.mark.parametrize(
+    ("topic", "key", "values", "reason"),
+    [
+        (ORDERS, None, {"occurred_at": "yesterday"}, "missing_key"),
+        (ORDERS, ex.KEY, {"occurred_at": LATER, "currency": "ZZZ"}, "future_timestamp"),
+        (OFFER_POLICIES, ex.KEY, {"currency": "ZZZ", "floor": 2000}, "unknown_currency"),
+    ],
+)
+def test_of_several_faults_the_first_one_counts(topic, key, values, reason):
+    (reject,) = decode(topic, (key, changed(ex.EXAMPLES[topic.type], **values))).rejects
+    assert reject.reason == reason
 
 
 def test_an_amount_of_zero_is_no_fault_for_a_free_order_line():

@@ -79,6 +79,11 @@ def test_rounding_does_what_its_name_says(numerator, denominator):
     assert divide_half_even(numerator, denominator) == round(exact)  # Fraction rounds half to even
 
 
+@pytest.mark.parametrize(("numerator", "rounded"), [(5, 0), (15, 2), (25, 2), (-5, 0), (-15, -2), (26, 3), (24, 2)])
+def test_a_tie_goes_to_the_even_neighbour(numerator, rounded):
+    assert divide_half_even(numerator, 10) == rounded
+
+
 @given(st.lists(st.tuples(AMOUNTS, st.integers(1, 10**13)), min_size=1))
 def test_rounding_of_arrays_equals_rounding_of_integers(pairs):
     numerators, denominators = np.array(pairs, np.int64).T
