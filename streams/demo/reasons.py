@@ -14,8 +14,8 @@ PLACES = {feature.name: place for place, feature in enumerate(FEATURES)}
 SCALES = {feature.name: feature.scale for feature in FEATURES}
 NOTEWORTHY_GAP = 0.01
 """A rival closer than this asks "the same"."""
-LIVELY, DEAD = 0.3, -0.3
-"""ln of units sold over units expected, where demand counts as changed."""
+LIVELY = 0.3
+"""|ln of units sold over units expected| from which on demand counts as changed."""
 
 
 class Considered(msgspec.Struct, frozen=True):
@@ -65,18 +65,14 @@ def _value(decision: Decision, name: str) -> float:
 def _elasticity(decision: Decision) -> str:
     """How shoppers react to the price, as far as this offer's own sales say."""
     elasticity = PRIOR_ELASTICITY + _value(decision, "elasticity_30d")
-    if elasticity > PRIOR_ELASTICITY:
-        return f"shoppers watch the price (1 % dearer: {elasticity:.1f} % fewer buy)"
-    return f"shoppers care little about the price (1 % dearer: {elasticity:.1f} % fewer buy)"
+    return f"1 % dearer sells {elasticity:.1f} % less"
 
 
 def _demand(decision: Decision) -> str:
     surprise = _value(decision, "surprise_7d")
-    if surprise > LIVELY:
-        return f"it sells {_percent(surprise)} % better than expected"
-    if surprise < DEAD:
-        return f"it sells {_percent(surprise)} % worse than expected"
-    return ""
+    if abs(surprise) < LIVELY:
+        return ""
+    return f"it sells {_percent(surprise)} % {'better' if surprise > 0 else 'worse'} than expected"
 
 
 def _rival(decision: Decision) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -17,10 +16,12 @@ from streams.catalog.ledger import Counts
 from streams.market.truth import Truth
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-BAR_CELLS = 28
-SPARK_CELLS = 40
-HOLD_ROWS = 6
+BAR_CELLS = 10
+SPARK_CELLS = 30
+HOLD_ROWS = 5
 LINES = 8
+BORDER = 2
+TOP_ROWS = 3 + HOLD_ROWS + BORDER
 
 
 class Line(NamedTuple):
@@ -60,11 +61,11 @@ class Snapshot:
 
 def frame(now: Snapshot) -> RenderableType:
     """Draw a frame."""
-    return Group(
-        _title(now),
-        Columns([_panel("Stream", _stream(now)), _panel("Profit", _profit(now))], equal=True, expand=True),
-        _panel("Price changes", _changes(now.lines)),
-    )
+    top = Table.grid(expand=True)
+    top.add_column(ratio=1)
+    top.add_column(ratio=1)
+    top.add_row(_panel("Stream", _stream(now), TOP_ROWS), _panel("Profit", _profit(now), TOP_ROWS))
+    return Group(_title(now), top, _panel("Price changes", _changes(now.lines), LINES + BORDER))
 
 
 def spark(values: Sequence[float], cells: int = SPARK_CELLS) -> str:
@@ -77,8 +78,8 @@ def spark(values: Sequence[float], cells: int = SPARK_CELLS) -> str:
     return "".join(BLOCKS[round((value - low) / span * (len(BLOCKS) - 1))] for value in shown)
 
 
-def _panel(title: str, body: RenderableType) -> Panel:
-    return Panel(body, title=f"[bold]{title}[/]", title_align="left", border_style="dim", padding=(0, 1))
+def _panel(title: str, body: RenderableType, height: int) -> Panel:
+    return Panel(body, title=f"[bold]{title}[/]", title_align="left", border_style="dim", padding=(0, 1), height=height)
 
 
 def _title(now: Snapshot) -> Text:
@@ -94,17 +95,17 @@ def _title(now: Snapshot) -> Text:
 
 def _stream(now: Snapshot) -> RenderableType:
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column(justify="right")
-    table.add_column()
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True, min_width=7)
+    table.add_column(no_wrap=True)
     rate = now.rates[-1] if now.rates else 0.0
-    table.add_row("events", f"{now.events:,}", f"[cyan]{spark(now.rates, 16)}[/] {rate:,.0f}/s")
+    table.add_row("events", f"{now.events:,}", f"[cyan]{spark(now.rates, 12)}[/] {rate:,.0f}/s")
     table.add_row("decisions", f"{now.decisions:,}", f"lag {now.lag:,} records")
     table.add_row("price changes", f"[bold]{now.changes:,}[/]", _answers(now.catalog))
     held = sum(now.holds.values())
     for reason, count in sorted(now.holds.items(), key=lambda item: -item[1])[:HOLD_ROWS]:
         bar = "█" * max(1, round(10 * count / held))
-        table.add_row(f"  held: {reason}", f"{count:,}", f"[dim]{bar}[/]")
+        table.add_row(f"held: {reason.replace('_', ' ')}", f"{count:,}", f"[dim]{bar}[/]")
     return table
 
 
@@ -113,46 +114,42 @@ def _answers(catalog: Counts | None) -> str:
         return ""
     rejected = sum(catalog.rejected.values())
     alarm = f" [bold red]{catalog.out_of_bounds} out of bounds[/]" if catalog.out_of_bounds else ""
-    return f"{catalog.applied:,} applied, {rejected:,} rejected{alarm}"
+    return f"{rejected:,} rejected{alarm}"
 
 
 def _profit(now: Snapshot) -> RenderableType:
-    if now.truth is None or not now.truth.profit_optimum:
-        return Text("the market opens when the worker is ready", style="dim")
     truth = now.truth
+    if truth is None or not truth.profit_hold:
+        return Text("the market opens when the worker is ready", style="dim")
     rows = (
-        ("this repricer", truth.profit, "bold green"),
-        ("hold the prices", truth.profit_hold, "white"),
-        ("match the cheapest", truth.profit_match_cheapest, "white"),
-        ("optimum (knows all)", truth.profit_optimum, "dim"),
+        ("this repricer", truth.profit, "bold"),
+        ("hold prices", truth.profit_hold, ""),
+        ("match cheapest", truth.profit_match_cheapest, ""),
+        ("optimum", truth.profit_optimum, "dim"),
     )
+    gains = [amount / truth.profit_hold - 1 for _, amount, _ in rows]
+    largest = max(map(abs, gains)) or 1.0
     table = Table.grid(padding=(0, 2))
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column()
-    largest = max(1, *(amount for _, amount, _ in rows))
-    for name, amount, style in rows:
-        bar = "█" * max(0, round(BAR_CELLS * amount / largest))
-        table.add_row(Text(name, style), Text(_money(amount, truth.currency), style), Text(bar, style))
-    gain = now.gains[-1] if now.gains else 0.0
-    sign = "green" if gain > 0 else "red"
-    return Group(table, Text.assemble("against hold ", (f"{gain:+.1%} ", f"bold {sign}"), (spark(now.gains), sign)))
-
-
-def _money(amount: int, currency: str) -> str:
-    return f"{Money(amount, currency)}"
+    for justify in ("left", "right", "right", "left"):
+        table.add_column(justify=justify, no_wrap=True)
+    for (name, amount, style), gain in zip(rows, gains, strict=True):
+        bar = Text("█" * round(BAR_CELLS * abs(gain) / largest), "green" if gain > 0 else "red")
+        money = Text(str(Money(amount, truth.currency)), style)
+        table.add_row(Text(name, style), money, Text(f"{gain:+.1%}", style), bar)
+    trend = Text.assemble("\nagainst hold  ", (spark(now.gains), "green" if gains[0] > 0 else "red"))
+    return Group(table, trend)
 
 
 def _changes(lines: Sequence[Line]) -> RenderableType:
     table = Table.grid(padding=(0, 1))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
+    table.add_column(style="bold", no_wrap=True, min_width=12)
+    table.add_column(justify="right", no_wrap=True, min_width=7)
+    table.add_column(no_wrap=True, min_width=1)
+    table.add_column(justify="right", no_wrap=True, min_width=7)
     table.add_column(style="dim", no_wrap=True, overflow="ellipsis")
     for shown in list(lines)[:LINES]:
-        arrow, style = ("↗", "green") if shown.up else ("↘", "yellow")
-        table.add_row(shown.offer, shown.before, f"[{style}]{arrow}[/]", f"[{style}]{shown.after}[/]", shown.why)
+        style = "green" if shown.up else "yellow"
+        table.add_row(shown.offer, shown.before, "→", Text(shown.after, style), f"because {shown.why}")
     for _ in range(LINES - len(lines)):
         table.add_row("", "", "", "", "")
     return table

@@ -36,7 +36,7 @@ def decision(**features):
 def test_a_price_change_is_told_in_units_that_a_merchant_knows():
     told = line(decision(elasticity_30d=1.1, rival_known=1.0, rival_gap=-0.35))
     assert told[:4] == ("web:SKU-0012", "12.99", "12.49", False)
-    assert "3.6 % fewer buy" in told.why
+    assert "1 % dearer sells 3.6 % less" in told.why
     assert "the cheapest rival asks 5 % less" in told.why  # exp(-0.35 * 0.15) = 0.949
 
 
@@ -69,7 +69,7 @@ def test_a_frame_shows_processes_profits_and_reasons():
     console = Console(file=StringIO(), width=140)
     console.print(frame(now))
     shown = console.file.getvalue()
-    for text in ("12,345", "● worker", "○ catalog", "110.00 EUR", "+10.0%", "12.49", "rivals ask less", "cooldown"):
+    for text in ("12,345", "● worker", "○ catalog", "110.00 EUR", "+10.0%", "-10.0%", "12.49", "rivals ask less", "cooldown"):
         assert text in shown
 
 
