@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,11 +18,11 @@ def broker(
 ) -> None:
     """Run the embedded broker (for trying things: nothing is kept) and print its address."""
     from streams.embedded_broker import EmbeddedBroker
-    from streams.stop_signal import wait_for_stop_signal
+    from streams.stop_signal import stop_signal
 
-    with EmbeddedBroker(prefix) as server:
+    with stop_signal() as stopped, EmbeddedBroker(prefix) as server:
         typer.echo(server.bootstrap_servers)
-        wait_for_stop_signal()
+        stopped.wait()
 
 
 @trial.command()
@@ -64,6 +64,24 @@ def demo(
     from streams.demo.run import Plan, run_demo
 
     run_demo(Plan(seconds=seconds, skus=skus, seed=seed, rate=rate, speedup=speedup), json=as_json)
+
+
+@trial.command()
+def train(
+    directory: Annotated[Path, typer.Option("--out", help="Where the weights and their manifest are written.")] = Path(
+        "model"
+    ),
+    name: Annotated[str, typer.Option(help="Name of the model.")] = "default",
+    version: Annotated[int, typer.Option(help="A new number for new weights.", min=1)] = 1,
+    preset: Annotated[Literal["default", "tiny"], typer.Option(help="How long; tiny is for a look only.")] = "default",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same weights on one backend.", min=0)] = 0,
+    markets: Annotated[int, typer.Option(help="Held-out markets to score on; 0: no score.", min=0)] = 512,
+) -> None:
+    """Train the Q-function on simulated markets; use it with REPRICER_MODEL_PATH."""
+    from streams.train import train_model
+
+    path = train_model(directory, name=name, version=version, preset=preset, seed=seed, shops=markets)
+    typer.echo(path)
 
 
 @bench.command()

@@ -27,9 +27,3 @@ def stop_signal() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def wait_for_stop_signal() -> None:
-    """Sleep until the first SIGTERM or Ctrl-C."""
-    with stop_signal() as stopped:
-        stopped.wait()
