@@ -1,0 +1,82 @@
+"""`repricer train`: make the Q-function again from a seed, score it beside simple rules, write it with its manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pricing_core.evaluation import policies
+from pricing_core.evaluation.score import Score, score
+from pricing_core.learning.training import EPSILON, PRESETS, train
+from pricing_core.learning.training import Progress as Step
+from pricing_core.model_file import Training, save_model
+from pricing_core.q_function import Params
+
+HELD_OUT = 1_000_003
+"""Added to the seed: the markets that score a model are others than those that trained it."""
+
+
+def train_model(directory: Path, *, name: str, version: int, preset: str, seed: int, shops: int) -> Path:
+    """Train, score on held-out markets, and save.
+
+    Args:
+        directory: Where ``NAME.safetensors`` and ``NAME.json`` are written.
+        name: Name of the model.
+        version: A new number for new weights.
+        preset: One of `PRESETS`.
+        seed: The same seed gives the same weights on one backend.
+        shops: Markets to score on; 0 leaves the score out.
+
+    Returns:
+        Path of the weights.
+    """
+    console = Console(stderr=True)
+    params = _train(preset, seed, console)
+    scores = _score(params, seed + HELD_OUT, shops) if shops else {}
+    if scores:
+        console.print(_table(scores))
+    origin = Training(
+        preset=preset,
+        seed=seed,
+        backend=jax.default_backend(),
+        jax=jax.__version__,
+        score={policy: measures._asdict() for policy, measures in scores.items()},
+    )
+    return save_model(directory, params, name=name, version=version, epsilon=EPSILON, training=origin)
+
+
+def _train(preset: str, seed: int, console: Console) -> Params:
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("compiling", total=PRESETS[preset].updates)
+
+        def report(step: Step) -> None:
+            bar.update(task, completed=step.update, description=f"missing {step.regret:.2%} of the optimum")
+
+        return train(PRESETS[preset], seed, report)
+
+
+def _score(params: Params, seed: int, shops: int) -> dict[str, Score]:
+    candidates = {
+        "model": policies.model(params, EPSILON),
+        "planner": policies.planner,
+        "match_cheapest": policies.match_cheapest,
+        "cost_plus": policies.cost_plus,
+    }
+    return score(candidates, seed=seed, shops=shops)
+
+
+def _table(scores: dict[str, Score]) -> Table:
+    table = Table("policy", "share of the optimum's profit", "at the start", "gain over hold")
+    for policy, measures in sorted(scores.items(), key=lambda entry: -entry[1].share):
+        table.add_row(
+            policy,
+            f"{measures.share:.1%} ± {measures.interval:.1%}",
+            f"{measures.early_share:.1%}",
+            f"{measures.over_hold:+.1%} ± {measures.over_hold_interval:.1%}",
+        )
+    return table
