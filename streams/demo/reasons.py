@@ -11,7 +11,7 @@ from schemas.money import Money
 from streams.demo.view import Line
 
 PLACES = {feature.name: place for place, feature in enumerate(FEATURES)}
-SCALES = {feature.name: feature.scale for feature in FEATURES}
+PLACES = {feature.name: place for place, feature in enumerate(FEATURES)}
 NOTEWORTHY_GAP = 0.01
 """A rival closer than this asks "the same"."""
 LIVELY = 0.3
@@ -57,9 +57,10 @@ def why(decision: Decision) -> str:
 
 
 def _value(decision: Decision, name: str) -> float:
-    """A feature in its own unit; features are recorded as the network sees them, divided by their scale."""
-    scaled = None if decision.features is None else decision.features[PLACES[name]]
-    return 0.0 if scaled is None else scaled * SCALES[name]
+    """A feature in its own unit; it is recorded as the network sees it, divided by its scale. 0 if unknown."""
+    place = PLACES[name]
+    scaled = decision.features[place] if decision.features else None
+    return 0.0 if scaled is None else scaled * FEATURES[place].scale
 
 
 def _elasticity(decision: Decision) -> str:

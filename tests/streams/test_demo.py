@@ -26,7 +26,8 @@ COUNTS = Counts(
 )  # fmt: skip
 
 
-def decision(**features):
+def decision(**known):
+    features = [known.get(feature.name) for feature in FEATURES]
     return Decision(
         sku="SKU-0012", channel="web", outcome="changed", reason="demand", price=1249, previous_price=1299,
         currency="EUR", features=[features.get(feature.name) for feature in FEATURES], candidates=Considered(prices=[1249, 1299], q=[1.0, 0.9]),
@@ -69,7 +70,17 @@ def test_a_frame_shows_processes_profits_and_reasons():
     console = Console(file=StringIO(), width=140)
     console.print(frame(now))
     shown = console.file.getvalue()
-    for text in ("12,345", "● worker", "○ catalog", "110.00 EUR", "+10.0%", "-10.0%", "12.49", "rivals ask less", "cooldown"):
+    for text in (
+        "12,345",
+        "● worker",
+        "○ catalog",
+        "110.00 EUR",
+        "+10.0%",
+        "-10.0%",
+        "12.49",
+        "rivals ask less",
+        "cooldown",
+    ):
         assert text in shown
 
 
