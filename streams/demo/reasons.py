@@ -18,13 +18,6 @@ LIVELY = 0.3
 """|ln of units sold over units expected| from which on demand counts as changed."""
 
 
-class Considered(msgspec.Struct, frozen=True):
-    """What matters here of `schemas.decisions.Candidates`."""
-
-    prices: list[int]
-    q: list[float | None]
-
-
 class Decision(msgspec.Struct, frozen=True):
     """What matters here of `schemas.decisions.PriceDecided`."""
 
@@ -36,7 +29,6 @@ class Decision(msgspec.Struct, frozen=True):
     previous_price: int | None
     currency: str | None
     features: list[float | None] | None
-    candidates: Considered | None
 
 
 def line(decision: Decision) -> Line | None:

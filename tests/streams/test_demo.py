@@ -10,7 +10,7 @@ from pricing_core.features import FEATURES
 from streams.catalog.ledger import Counts
 from streams.demo.history import History
 from streams.demo.processes import ChildDied, Children
-from streams.demo.reasons import Considered, Decision, line, why
+from streams.demo.reasons import Decision, line, why
 from streams.demo.view import Line, Snapshot, frame, spark
 from streams.demo.watch import figures
 from streams.market.truth import Truth
@@ -30,7 +30,7 @@ def decision(**known):
     features = [known.get(feature.name) for feature in FEATURES]
     return Decision(
         sku="SKU-0012", channel="web", outcome="changed", reason="demand", price=1249, previous_price=1299,
-        currency="EUR", features=[features.get(feature.name) for feature in FEATURES], candidates=Considered(prices=[1249, 1299], q=[1.0, 0.9]),
+        currency="EUR", features=features,
     )  # fmt: skip
 
 
