@@ -1,0 +1,55 @@
+"""Changes that wait for the catalog's answer: written down when decided, sent again when the answer is overdue."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pricing_core.decisions import Decisions, Resends
+from pricing_core.offers import current_price
+from pricing_core.policy_table import PolicyTable
+from pricing_core.rules import CODE, CODES
+from pricing_core.slots import Slots
+from pricing_core.state import State
+from schemas.columns import Int64
+
+MAX_RESENDS = 3
+_ALARMED = MAX_RESENDS + 1
+"""In ``resends``: given up on, and said so."""
+
+
+def expect(state: State, slots: Slots, decisions: Decisions, rows: Int64) -> None:
+    """Note the changes at ``rows`` of the decisions as given out, one for each of distinct offers."""
+    now = decisions.now
+    state.pending[slots], state.resends[slots] = 1, 0
+    state.decided_version[slots] = decisions.version[rows]
+    state.decided_price[slots] = decisions.price[rows]
+    state.decided_sequence[slots] = decisions.sequence[rows]
+    state.decided_policy[slots] = decisions.policy_version[rows]
+    state.decided_code[slots] = [CODE[decisions.code[row]] for row in rows.tolist()]
+    state.decided_at[slots] = state.sent_at[slots] = state.last_change_at[slots] = now
+
+
+def overdue(state: State, pending: Slots, now: int, interval: int) -> tuple[Slots, Slots]:
+    """Find what is to be sent again now, and what is given up on now; count both."""
+    late = pending[now - state.sent_at[pending] >= interval]
+    tries = state.resends[late]
+    again, given_up = late[tries < MAX_RESENDS], late[tries == MAX_RESENDS]
+    state.resends[again] += 1
+    state.sent_at[again] = now
+    state.resends[given_up] = _ALARMED
+    return again, given_up
+
+
+def resends(state: State, policies: PolicyTable, slots: Slots, keys: list[bytes], alarms: int) -> Resends:
+    """Repeat changes with the version, price and policy version that they had."""
+    return Resends(
+        keys=keys,
+        sequence=state.decided_sequence[slots],
+        code=[CODES[number] for number in state.decided_code[slots].tolist()],
+        version=state.decided_version[slots],
+        price=state.decided_price[slots],
+        previous_price=current_price(state.price[slots], policies.list_price[slots]),
+        policy_version=state.decided_policy[slots],
+        currency=state.currency[slots].astype(np.int64),
+        alarms=alarms,
+    )

@@ -1,0 +1,117 @@
+"""What the engine answers, as columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pricing_core.features import FEATURES, MOVES_BP
+from schemas.columns import NONE, Bool, Int8, Int64
+
+CHANGED, RECOMMENDED, HELD = 0, 1, 2
+OUTCOMES = ("changed", "recommended", "held")
+"""Names of the values of `Decisions.outcome`."""
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """n decisions of one shard at one moment. Optional integers are `NONE` where there is nothing to say."""
+
+    now: int
+    """Event time, ms."""
+    keys: list[bytes]
+    sequence: Int64
+    """Numbers of the decisions, ascending by one within the shard."""
+    outcome: Int8
+    """`CHANGED`, `RECOMMENDED` or `HELD`."""
+    code: list[str]
+    """Why: one of `guardrails.CODES`."""
+    price: Int64
+    """After the decision; of a recommendation, what is recommended."""
+    previous_price: Int64
+    version: Int64
+    """Of the change; `NONE` without one."""
+    policy_version: Int64
+    currency: Int64
+    """ISO 4217 numeric; 0 unknown."""
+    prices: Int64
+    """[n, A] candidates."""
+    masked: Int8
+    """[n, A] 0 where legal, else the rule that forbids it: an index into `guardrails.RULES`."""
+    q: Float32
+    """[n, A]."""
+    considered: Bool
+    """Whether there were candidates at all. Where not, ``prices``, ``masked``, ``q`` and ``features`` are zero."""
+    chosen: Int64
+    """Candidate; `NONE` if none was chosen."""
+    propensity: Float32
+    """Probability of the chosen candidate; 0 if none."""
+    lower: Int64
+    """Legal interval of the price, all rules but the ending; the static bounds where no candidates were made."""
+    upper: Int64
+    limit: Int64
+    """Of the rule in ``code``: what it asks for, and what it found (minor units or ms)."""
+    value: Int64
+    features: Float32
+    """[n, F] as the network saw them."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Resends:
+    """Price changes whose answer is overdue, to be sent again with the version that they had."""
+
+    keys: list[bytes]
+    sequence: Int64
+    """Number of the decision that made each change."""
+    code: list[str]
+    version: Int64
+    price: Int64
+    previous_price: Int64
+    policy_version: Int64
+    currency: Int64
+    alarms: int
+    """Changes that were sent again as often as allowed and are still not answered. Each is counted once."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def no_decisions(now: int) -> Decisions:
+    """Nothing was due."""
+    return blank(now, 0)
+
+
+def blank(now: int, n: int) -> Decisions:
+    """Columns of n decisions to be filled in."""
+    none = [np.full(n, NONE, np.int64) for _ in range(9)]
+    shape = (n, len(MOVES_BP))
+    return Decisions(
+        now=now,
+        keys=[b""] * n,
+        sequence=none[0],
+        outcome=np.full(n, HELD, np.int8),
+        code=[""] * n,
+        price=none[1],
+        previous_price=none[2],
+        version=none[3],
+        policy_version=none[4],
+        currency=np.zeros(n, np.int64),
+        prices=np.zeros(shape, np.int64),
+        masked=np.zeros(shape, np.int8),
+        q=np.zeros(shape, np.float32),
+        considered=np.zeros(n, np.bool_),
+        chosen=none[5],
+        propensity=np.zeros(n, np.float32),
+        lower=none[6],
+        upper=none[7],
+        limit=none[8],
+        value=np.full(n, NONE, np.int64),
+        features=np.zeros((n, len(FEATURES)), np.float32),
+    )

@@ -1,0 +1,248 @@
+"""Events into state: one function for each kind of columns.
+
+Values resolve by event time, so that an older observation never overwrites a newer one; totals and decayed sums
+take every event, however late.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pricing_core import price_window
+from pricing_core.grouping import Groups
+from pricing_core.policy_table import PolicyTable, newest
+from pricing_core.rolling_sums import DAY_MS, RollingSums, reduce
+from pricing_core.slots import Slots
+from pricing_core.state import RIVALS, TOTALS, State
+from schemas.columns import (
+    CLICK,
+    IMPRESSION,
+    MANUAL,
+    PLACED,
+    AppliedColumns,
+    ClickColumns,
+    CompetitorColumns,
+    InventoryColumns,
+    OrderColumns,
+    PolicyColumns,
+)
+
+Int64 = NDArray[np.int64]
+Float32 = NDArray[np.float32]
+
+MAX_LOG_PRICE = 2.0
+"""|ln(price / reference)| is cut here: one mistyped price must not outweigh a month of true ones."""
+
+_UNITS = np.array([TOTALS.index(f"units_{kind}") for kind in ("placed", "cancelled", "returned")])
+_AMOUNT = np.array([TOTALS.index(f"amount_{kind}") for kind in ("placed", "cancelled", "returned")])
+_SHOWN = np.array([TOTALS.index(kind) for kind in ("impressions", "clicks", "add_to_carts")])
+_ORDERS, _ORDER_ROWS = TOTALS.index("orders"), TOTALS.index("order_rows")
+
+
+def fold_orders(state: State, sums: RollingSums, groups: Groups, columns: OrderColumns) -> None:
+    """Totals of all kinds; demand (the decayed units) counts what was placed, cancelled later or not."""
+    placed = columns.kind == PLACED
+    _add_totals(
+        state,
+        groups,
+        (_UNITS[columns.kind], columns.quantity),
+        (_AMOUNT[columns.kind], columns.amount),
+        (_ORDERS, placed.astype(np.int64)),
+        (_ORDER_ROWS, np.ones(len(columns), np.int64)),
+    )
+    state.last_order[groups.touched] = np.maximum(state.last_order[groups.touched], groups.largest(columns.time))
+    units = np.where(placed, columns.quantity, 0).astype(np.float32)
+    x = _log_price(state, groups.slots, columns.amount / columns.quantity)
+    _fold_sums(state, sums, groups, columns.time, {"units": units, "units_x": units * x})
+
+
+def fold_clicks(state: State, sums: RollingSums, groups: Groups, columns: ClickColumns) -> None:
+    """What shoppers did, at the price that they saw."""
+    _add_totals(state, groups, (_SHOWN[columns.kind], columns.count))
+    _set_reference(state, groups.touched, columns.price[groups.first()])
+    x = _log_price(state, groups.slots, columns.price)
+    impressions = np.where(columns.kind == IMPRESSION, columns.count, 0).astype(np.float32)
+    shown_x = impressions * x
+    statistics = {"impressions": impressions, "impressions_x": shown_x, "impressions_xx": shown_x * x}
+    clicks = columns.kind == CLICK
+    if clicks.any():
+        statistics["clicks"] = np.where(clicks, columns.count, 0).astype(np.float32)
+    _fold_sums(state, sums, groups, columns.time, statistics)
+
+
+def fold_inventory(state: State, groups: Groups, columns: InventoryColumns) -> None:
+    """Keep the latest count."""
+    rows = groups.latest(columns.time)
+    newer = columns.time[rows] >= state.stock_at[groups.touched]
+    touched, rows = groups.touched[newer], rows[newer]
+    state.on_hand[touched], state.stock_at[touched] = columns.on_hand[rows], columns.time[rows]
+    see(state, groups, columns.time)
+
+
+def fold_competitors(state: State, groups: Groups, columns: CompetitorColumns) -> None:
+    """Keep the latest price of each of the competitors that were seen last.
+
+    What is kept does not depend on the order of the events: with the newest one of each competitor, the newest
+    `RIVALS` of them.
+    """
+    see(state, groups, columns.time)
+    rows = _newest_of_each(groups, columns)
+    while len(rows):
+        # One competitor of each offer at a time, the newest first; the others wait for the next round.
+        here = np.zeros(len(groups), np.int64)
+        here[groups.inverse[rows][::-1]] = rows[::-1]
+        turn = here[groups.inverse[rows]] == rows
+        _remember(state, groups.slots[rows[turn]], columns, rows[turn])
+        rows = rows[~turn]
+
+
+def fold_applied(state: State, groups: Groups, columns: AppliedColumns, list_price: Int64, now: int) -> Slots:
+    """Take over the catalog's price; versions, then the catalog's clock, never go backwards.
+
+    Args:
+        state: What is changed.
+        groups: Offers of the rows.
+        columns: The catalog's answers.
+        list_price: [capacity] in effect until the catalog has reported a price; 0 unknown.
+        now: Event time, ms: the catalog's clock may be ahead of it, so a person's change is dated by this.
+
+    Returns:
+        Offers whose pending version is answered.
+    """
+    rows = groups.latest(columns.version, columns.time)
+    touched, version, time = groups.touched, columns.version[rows], columns.time[rows]
+    known_version, known_time = state.price_version[touched], state.price_at[touched]
+    newer = (version > known_version) | ((version == known_version) & (time >= known_time))
+    touched, rows, version = touched[newer], rows[newer], version[newer]
+    after, manual = columns.price[rows], columns.status[rows] == MANUAL
+    before = np.where(state.price[touched] > 0, state.price[touched], list_price[touched])
+    before = np.where(before > 0, before, after)
+    state.price[touched], state.price_version[touched], state.price_at[touched] = after, version, columns.time[rows]
+    _set_reference(state, touched, after)
+    changed = manual & (before != after)
+    _date_change(state, touched[changed], before[changed], after[changed], now)
+    return _settle(state, touched, version)
+
+
+def fold_policies(state: State, policies: PolicyTable, groups: Groups, columns: PolicyColumns) -> Slots:
+    """Take over policies by version.
+
+    A policy names the offer's currency, unless orders or the catalog have already said another: then the offer is
+    held. Competitors' prices of another currency are forgotten.
+
+    Returns:
+        Offers whose policy was set or removed.
+    """
+    rows = newest(groups.slots, columns, state.policy_version[groups.slots])
+    columns, slots = columns.take(rows), groups.slots[rows]
+    policies.put(slots, columns)
+    state.policy_version[slots] = np.where(columns.removed, 0, columns.version)
+    _set_currency(state, slots[~columns.removed], columns.currency[~columns.removed])
+    price = np.where(state.price[slots] > 0, state.price[slots], columns.list_price)
+    _set_reference(state, slots[~columns.removed], price[~columns.removed])
+    return slots
+
+
+def see(state: State, groups: Groups, time: Int64) -> None:
+    """Note that an event of each offer was seen."""
+    touched = groups.touched
+    state.first_seen[touched] = np.minimum(state.first_seen[touched], groups.smallest(time))
+    state.last_event[touched] = np.maximum(state.last_event[touched], groups.largest(time))
+
+
+def _date_change(state: State, slots: Slots, before: Int64, after: Int64, now: int) -> None:
+    """Let cooldown and daily limit count a price that a person set."""
+    state.last_change_at[slots] = np.maximum(state.last_change_at[slots], now)
+    price_window.note(state, slots, before, after, now)
+
+
+def _settle(state: State, slots: Slots, version: Int64) -> Slots:
+    """Close what the catalog has answered. It may know later versions than we: then ours go on from there."""
+    answered = version >= state.decided_version[slots]
+    slots = slots[answered]
+    state.decided_version[slots] = version[answered]
+    done: Slots = slots[state.pending[slots] == 1]
+    state.pending[done] = 0
+    return done
+
+
+def _add_totals(state: State, groups: Groups, *terms: tuple[Int64 | int, Int64]) -> None:
+    """Add int64 values [n] to the totals named by a column number for all rows, or for each."""
+    width = len(TOTALS)
+    added = np.zeros(len(groups) * width, np.int64)
+    base = groups.inverse * width
+    for column, values in terms:
+        np.add.at(added, base + column, values)
+    state.totals[groups.touched] += added.reshape(-1, width)
+
+
+def _fold_sums(state: State, sums: RollingSums, groups: Groups, time: Int64, statistics: dict[str, Float32]) -> None:
+    see(state, groups, time)
+    touched = groups.touched
+    before = state.landmark[touched]
+    landmark = np.maximum(before, groups.largest(time))
+    age_days = ((landmark[groups.inverse] - time) / DAY_MS).astype(np.float32)
+    elapsed_days = ((landmark - before) / DAY_MS).astype(np.float32)
+    sums.fold(touched, elapsed_days, reduce(groups, age_days, statistics))
+    state.landmark[touched] = landmark
+
+
+def _log_price(state: State, slots: Slots, price: NDArray[np.number]) -> Float32:
+    """Give x = ln(price / reference price), 0 where one of them is not known."""
+    reference = state.ref_price[slots]
+    known = (reference > 0) & (price > 0)
+    ratio = np.where(known, price, 1) / np.where(known, reference, 1)
+    return np.clip(np.log(ratio), -MAX_LOG_PRICE, MAX_LOG_PRICE).astype(np.float32)
+
+
+def _set_currency(state: State, slots: Slots, currency: Int64) -> None:
+    is_fact = (state.totals[slots, _ORDER_ROWS] > 0) | (state.price[slots] > 0)
+    changing = (state.currency[slots] != currency) & ~is_fact
+    state.rival_seen_at[slots[changing]] = 0
+    state.currency[slots[changing]] = currency[changing]
+
+
+def _set_reference(state: State, slots: Slots, price: Int64) -> None:
+    """Set the reference price where it is not known yet; it then stays."""
+    unset = state.ref_price[slots] == 0
+    state.ref_price[slots[unset]] = price[unset]
+
+
+def _newest_of_each(groups: Groups, columns: CompetitorColumns) -> Int64:
+    """Newest row of each competitor of each offer, newest first; of equals the later row."""
+    rows = np.arange(len(columns))
+    if len(groups) == len(columns):
+        return rows
+    order = np.lexsort((rows, columns.time, columns.competitor, groups.inverse))
+    offer, name = groups.inverse[order], columns.competitor[order]
+    last = np.concatenate(((offer[1:] != offer[:-1]) | (name[1:] != name[:-1]), [True]))
+    kept = order[last]
+    kept = kept[np.lexsort((kept, columns.time[kept]))][::-1]
+    return _first_of_each(groups.inverse[kept], kept, RIVALS)
+
+
+def _first_of_each(offer: Int64, rows: Int64, limit: int) -> Int64:
+    """Keep the first ``limit`` rows of each offer, in their order: more could not stay in the state anyway."""
+    order = np.argsort(offer, kind="stable")
+    sorted_offer = offer[order]
+    starts = np.flatnonzero(np.concatenate(([True], sorted_offer[1:] != sorted_offer[:-1])))
+    rank = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
+    kept: Int64 = rows[np.sort(order[rank < limit])]
+    return kept
+
+
+def _remember(state: State, slots: Slots, columns: CompetitorColumns, rows: Int64) -> None:
+    """Put one observation for each of distinct offers into its place, or into the oldest one if that is older."""
+    name, time = columns.competitor[rows], columns.time[rows]
+    seen_at = state.rival_seen_at[slots]
+    same = (state.rival[slots] == name[:, None]) & (seen_at > 0)
+    known = same.any(axis=1)
+    place = np.where(known, same.argmax(axis=1), seen_at.argmin(axis=1))
+    seen_there = seen_at[np.arange(len(slots)), place]
+    newer = np.where(known, time >= seen_there, time > seen_there)
+    slots, place, rows = slots[newer], place[newer], rows[newer]
+    state.rival[slots, place] = columns.competitor[rows]
+    state.rival_price[slots, place] = columns.price[rows]
+    state.rival_seen_at[slots, place] = columns.time[rows]
+    state.rival_in_stock[slots, place] = columns.in_stock[rows]

@@ -1,0 +1,193 @@
+"""The guards: a visible chain of named checks in front of every decision and behind every chosen price.
+
+`CONDITIONS` say whether an offer may be decided at all, `PRICE_RULES` judge the price that was chosen. The rules
+are written from the policy's own numbers and not from the ladder's intervals, so that a fault there cannot pass
+here. What is not known to be allowed is not allowed. All comparisons are exact: integers in minor units,
+basis points or ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from pricing_core.offers import Offers, age
+from pricing_core.rules import CODE, CODES, RULES
+from schemas.columns import AUTO, NONE, RECOMMEND, Bool, Int8, Int64
+
+__all__ = ["CODES", "CONDITIONS", "PASSED", "PRICE_RULES", "RULES", "Check", "Finding", "Verdicts", "judge"]
+
+PASSED = 0
+ONE = 10_000
+"""In basis points."""
+
+
+class Finding(NamedTuple):
+    """What one check found for n offers: [n] each, or one value for all."""
+
+    violated: Bool
+    limit: Int64 | int
+    value: Int64 | int
+
+
+class Check(NamedTuple):
+    """A named test of n offers and the price proposed for each."""
+
+    code: str
+    test: Callable[[Offers, Int64], Finding]
+    binds_repair: bool = True
+    """Whether it also stops the repair of a price that is out of the static bounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """The first violated check of each of n offers."""
+
+    code: Int8
+    """[n] index into `rules.CODES`; `PASSED` if nothing is violated."""
+    limit: Int64
+    value: Int64
+
+
+# May this offer be decided?
+
+
+def _no_policy(offers: Offers, _: Int64) -> Finding:
+    return Finding(~offers.policy["present"], NONE, NONE)
+
+
+def _halted(offers: Offers, _: Int64) -> Finding:
+    return Finding(np.full(len(offers), not offers.active), NONE, NONE)
+
+
+def _paused(offers: Offers, _: Int64) -> Finding:
+    mode = offers.policy["mode"]
+    return Finding((mode != AUTO) & (mode != RECOMMEND), NONE, NONE)
+
+
+def _currency_mismatch(offers: Offers, _: Int64) -> Finding:
+    ours, theirs = offers.state["currency"].astype(np.int64), offers.policy["currency"]
+    return Finding(ours != theirs, theirs, ours)
+
+
+def _contradictory_bounds(offers: Offers, _: Int64) -> Finding:
+    low, high = offers.policy["low"], offers.policy["high"]
+    return Finding(low > high, high, low)
+
+
+def _pending_acknowledgement(offers: Offers, _: Int64) -> Finding:
+    return Finding(offers.state["pending"] != 0, NONE, age(offers.now, offers.state["decided_at"]))
+
+
+def _stock_out(offers: Offers, _: Int64) -> Finding:
+    return Finding(offers.state["on_hand"] == 0, 1, 0)
+
+
+def _stale_stock(offers: Offers, _: Int64) -> Finding:
+    return _stale(offers.policy["max_stock_age_ms"], age(offers.now, offers.state["stock_at"]))
+
+
+def _stale_competitors(offers: Offers, _: Int64) -> Finding:
+    return _stale(offers.policy["max_competitor_age_ms"], age(offers.now, offers.state["rival_seen_at"].max(axis=1)))
+
+
+def _stale(limit: Int64, found: Int64) -> Finding:
+    return Finding((limit != NONE) & ((found == NONE) | (found > limit)), limit, found)
+
+
+def _cooldown(offers: Offers, _: Int64) -> Finding:
+    since, limit = age(offers.now, offers.state["last_change_at"]), offers.policy["cooldown_ms"]
+    return Finding((since != NONE) & (since < limit), limit, since)
+
+
+CONDITIONS = (
+    Check("no_policy", _no_policy),
+    Check("halted", _halted),
+    Check("paused", _paused),
+    Check("currency_mismatch", _currency_mismatch),
+    Check("contradictory_bounds", _contradictory_bounds),
+    Check("pending_acknowledgement", _pending_acknowledgement),
+    Check("stock_out", _stock_out, binds_repair=False),
+    Check("stale_input", _stale_stock, binds_repair=False),
+    Check("stale_input", _stale_competitors, binds_repair=False),
+    Check("cooldown", _cooldown, binds_repair=False),
+)
+
+
+# May this price be set?
+
+
+def _floor(offers: Offers, price: Int64) -> Finding:
+    return Finding(price < offers.policy["floor"], offers.policy["floor"], price)
+
+
+def _ceiling(offers: Offers, price: Int64) -> Finding:
+    return Finding(price > offers.policy["ceiling"], offers.policy["ceiling"], price)
+
+
+def _minimum_margin(offers: Offers, price: Int64) -> Finding:
+    # Exact: computed in fractions when the policy came (`policy_table.margin_floor`).
+    return Finding(price < offers.policy["margin_floor"], offers.policy["margin_floor"], price)
+
+
+def _map(offers: Offers, price: Int64) -> Finding:
+    limit = offers.policy["map_price"]
+    return Finding((limit != NONE) & (price < limit), limit, price)
+
+
+def _maximum_step(offers: Offers, price: Int64) -> Finding:
+    limit, moved = offers.policy["max_step_bp"] * offers.current, abs(price - offers.current)
+    return Finding(moved * ONE > limit, limit // ONE, moved)
+
+
+def _maximum_daily_change(offers: Offers, price: Int64) -> Finding:
+    in_effect = np.concatenate((offers.lowest, offers.highest), axis=1)
+    change, share = abs(price[:, None] - in_effect), offers.policy["max_daily_change_bp"]
+    return Finding(np.any(change * ONE > share[:, None] * in_effect, axis=1), share, change.max(axis=1))
+
+
+def _price_ending(offers: Offers, price: Int64) -> Finding:
+    ending, modulus = offers.policy["ending"], offers.policy["ending_modulus"]
+    return Finding((modulus > 1) & (price % modulus != ending), ending, price)
+
+
+def _minimum_change(offers: Offers, price: Int64) -> Finding:
+    limit, moved = offers.policy["min_change_bp"] * offers.current, abs(price - offers.current)
+    return Finding((moved * ONE < limit) | (moved == 0), -(-limit // ONE), moved)
+
+
+PRICE_RULES = (
+    Check("floor", _floor),
+    Check("ceiling", _ceiling),
+    Check("minimum_margin", _minimum_margin),
+    Check("map", _map),
+    Check("maximum_step", _maximum_step, binds_repair=False),
+    Check("maximum_daily_change", _maximum_daily_change, binds_repair=False),
+    Check("price_ending", _price_ending, binds_repair=False),
+    Check("minimum_change", _minimum_change, binds_repair=False),
+)
+
+
+def judge(chain: tuple[Check, ...], offers: Offers, price: Int64) -> Verdicts:
+    """Find the first violated check of each offer.
+
+    Args:
+        chain: Checks, the first one counting most.
+        offers: n offers.
+        price: [n] proposed for each.
+    """
+    n = len(offers)
+    verdicts = Verdicts(np.zeros(n, np.int8), np.full(n, NONE, np.int64), np.full(n, NONE, np.int64))
+    for check in chain:
+        violated, limit, value = check.test(offers, price)
+        new = violated & (verdicts.code == PASSED)
+        if not check.binds_repair:
+            new &= ~offers.out_of_bounds
+        if new.any():
+            verdicts.code[new] = CODE[check.code]
+            verdicts.limit[new] = np.broadcast_to(limit, n)[new]
+            verdicts.value[new] = np.broadcast_to(value, n)[new]
+    return verdicts

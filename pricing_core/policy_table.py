@@ -1,0 +1,141 @@
+"""The policies of all offers as columns, with the static bounds that follow from each.
+
+Policies are not in the changelog rows: the compacted topic that they come from is read again.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pricing_core.slots import Slots
+from schemas.columns import NONE, Int64, PolicyColumns
+from schemas.money import divide_up
+
+IMPOSSIBLE = 2**62
+"""A lower bound that no price reaches."""
+
+_COPIED = (
+    "version",
+    "currency",
+    "list_price",
+    "floor",
+    "ceiling",
+    "map_price",
+    "max_step_bp",
+    "max_daily_change_bp",
+    "cooldown_ms",
+    "min_change_bp",
+    "ending",
+    "ending_modulus",
+    "max_stock_age_ms",
+    "max_competitor_age_ms",
+)
+
+POLICY = np.dtype(
+    [
+        ("present", "?"),
+        ("mode", "i1"),
+        ("reserved", "V6"),
+        *((name, "<i8") for name in _COPIED),
+        ("margin_floor", "<i8"),  # smallest price with the minimum margin; 0 without one
+        ("low", "<i8"),  # static bounds: floor, minimum margin and MAP; ceiling
+        ("high", "<i8"),
+        ("profit_slope", "<f8"),  # unit profit at p is slope · p - offset
+        ("profit_offset", "<f8"),
+    ]
+)
+
+
+class PolicyTable:
+    """One policy per row of the arena; ``present`` is false where there is none."""
+
+    def __init__(self, capacity: int) -> None:
+        self.rows: NDArray[np.void] = np.zeros(capacity, POLICY)
+        self.present: NDArray[np.bool_] = self.rows["present"]
+        self.list_price: Int64 = self.rows["list_price"]
+        self.cooldown_ms: Int64 = self.rows["cooldown_ms"]
+        self.low: Int64 = self.rows["low"]
+        self.high: Int64 = self.rows["high"]
+
+    def clear(self, slots: Slots) -> None:
+        """Remove the policies of rows."""
+        self.rows[slots] = np.zeros((), POLICY)
+
+    def put(self, slots: Slots, columns: PolicyColumns) -> None:
+        """Set the policies of distinct rows; those marked as removed become absent."""
+        rows = np.zeros(len(columns), POLICY)
+        rows["present"] = True
+        rows["mode"] = columns.mode
+        for name in _COPIED:
+            rows[name] = getattr(columns, name)
+        rows["margin_floor"] = _margin_floors(columns)
+        rows["low"] = np.maximum(
+            np.maximum(columns.floor, rows["margin_floor"]), columns.map_price
+        )  # NONE is below all
+        rows["high"] = columns.ceiling
+        net = np.where(columns.prices_include_tax, 10_000 / (10_000 + columns.tax_rate_bp), 1.0)
+        rows["profit_slope"] = net - columns.commission_bp / 10_000
+        rows["profit_offset"] = columns.unit_cost + columns.fixed_fee
+        rows[columns.removed] = np.zeros((), POLICY)
+        self.rows[slots] = rows
+
+
+def newest(slots: Slots, columns: PolicyColumns, known: Int64) -> Int64:
+    """Pick the row that counts for each offer: as if they were applied one after the other.
+
+    A version below the known one is ignored; a removal forgets the version, so that an offer can begin anew.
+
+    Args:
+        slots: [n] offer of each row.
+        columns: n rows.
+        known: [n] version known of each row's offer; 0 if it has no policy.
+
+    Returns:
+        Rows, at most one for each offer.
+    """
+    versions: dict[int, int] = {}
+    counting: dict[int, int] = {}
+    rows = zip(slots.tolist(), columns.removed.tolist(), columns.version.tolist(), known.tolist(), strict=True)
+    for row, (slot, removed, version, before) in enumerate(rows):
+        if removed or version >= versions.get(slot, before):
+            versions[slot] = 0 if removed else version
+            counting[slot] = row
+    return np.fromiter(counting.values(), np.int64, len(counting))
+
+
+def margin_floor(
+    *, margin_bp: int, tax_bp: int, commission_bp: int, cost: int, fixed_fee: int, prices_include_tax: bool
+) -> int:
+    """Smallest whole price whose margin after tax, commission, cost and fee is at least the minimum.
+
+    With net(p) = p / (1 + tax) and profit(p) = net(p) - commission · p - fee - cost, profit(p) / net(p) ≥ m is
+    ((1 - m) / (1 + tax) - commission) · p ≥ cost + fee.
+
+    Returns:
+        Minor units, at least 1; `IMPOSSIBLE` if no price will do.
+    """
+    tax = Fraction(tax_bp, 10_000) if prices_include_tax else Fraction(0)
+    kept = (1 - Fraction(margin_bp, 10_000)) / (1 + tax) - Fraction(commission_bp, 10_000)
+    needed = cost + fixed_fee
+    if kept < 0 or (kept == 0 and needed > 0):
+        return IMPOSSIBLE
+    if needed == 0:
+        return 1
+    return min(max(1, divide_up(needed * kept.denominator, kept.numerator)), IMPOSSIBLE)
+
+
+def _margin_floors(columns: PolicyColumns) -> Int64:
+    floors = np.zeros(len(columns), np.int64)
+    for row in np.flatnonzero((columns.min_margin_bp != NONE) & ~columns.removed).tolist():
+        floors[row] = margin_floor(
+            margin_bp=int(columns.min_margin_bp[row]),
+            tax_bp=int(columns.tax_rate_bp[row]),
+            commission_bp=int(columns.commission_bp[row]),
+            cost=int(columns.unit_cost[row]),
+            fixed_fee=int(columns.fixed_fee[row]),
+            prices_include_tax=bool(columns.prices_include_tax[row]),
+        )
+    return floors
