@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from schemas.topics import HOT_SOURCES, Topic
@@ -20,6 +20,11 @@ SAMPLED_KEYS = 400
 """Records of one topic whose key is looked at, the newest of all its partitions together."""
 
 SAMPLE_TIMEOUT_S = 3.0
+
+MOVING = frozenset(
+    {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}
+)
+"""Answers of a group's coordinator that pass by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +144,22 @@ def _examine_group(settings: Settings, admin: TopicAdmin) -> Iterator[Finding]:
         return
     consumer = Consumer({**settings.consumer_config(), "log_level": 0})
     try:
-        committed = {(p.topic, p.partition): p.offset for p in consumer.committed(wanted, timeout=REQUEST_TIMEOUT_S)}
+        committed = {(p.topic, p.partition): p.offset for p in _committed(consumer, wanted)}
     finally:
         consumer.close()
     yield from _positions(settings, admin, wanted, committed, sources)
+
+
+def _committed(consumer: Any, wanted: list[TopicPartition]) -> list[TopicPartition]:
+    """The group's offsets; waits while its coordinator moves, as it does after the first use of a new cluster."""
+    deadline = time.monotonic() + REQUEST_TIMEOUT_S
+    while True:
+        try:
+            return list(consumer.committed(wanted, timeout=REQUEST_TIMEOUT_S))
+        except KafkaException as error:
+            if error.args[0].code() not in MOVING or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def _positions(
