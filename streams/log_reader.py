@@ -9,13 +9,13 @@ from typing import Any
 import confluent_kafka as ck
 from confluent_kafka.admin import (
     AdminClient,
-    OffsetSpec,  # type: ignore[attr-defined]  # public, but not in its __all__
+    OffsetSpec,
 )
 
 from streams.transport.data_plane import Partition
 
-LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+LATEST: OffsetSpec = OffsetSpec.latest()
+EARLIEST: OffsetSpec = OffsetSpec.earliest()
 REQUEST_TIMEOUT_S = 10.0
 STALL_S = 0.25
 """Nothing arrived for so long: time to ask why."""

@@ -49,7 +49,9 @@ def set_up_logging(settings: Settings, stream: TextIO | None = None, **context: 
 def _renderers(format_: str, target: TextIO) -> list[Processor]:
     if format_ == "console":
         return [structlog.dev.ConsoleRenderer(colors=target.isatty())]
-    return [structlog.processors.dict_tracebacks, _render_json]
+    # without local variables: they hold whole batches, and may hold a password
+    transform = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    return [structlog.processors.ExceptionRenderer(transform), _render_json]
 
 
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

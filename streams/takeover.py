@@ -32,7 +32,7 @@ from streams.transport.data_plane import Partition
 
 log = structlog.get_logger(__name__)
 
-STABLE_TIMEOUT_S = 0.2
+STABLE_TIMEOUT_S = 0.5
 NO_OFFSET = -1001
 
 Records = list[tuple[bytes | None, bytes | None]]

@@ -1,0 +1,187 @@
+"""The worker: the Faust app, its agents, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from typing import NoReturn
+
+import structlog
+from pricing_core.engine import Intervals, PricingEngine
+
+from schemas.topics import CHANGELOG, HOT_SOURCES
+from streams import topic_admin
+from streams.agents import control, market
+from streams.errors import NotReady, RepricerError, StreamFault
+from streams.http_server import HealthServer
+from streams.lag import LagGauge
+from streams.log_setup import set_up_logging
+from streams.metrics import Metrics
+from streams.ownership import Ownership
+from streams.pipeline import Pipeline
+from streams.serving_model import load_serving_model
+from streams.settings import Settings
+from streams.shard import WINDOWED
+from streams.takeover import Takeover
+from streams.ticker import LEADER_PARTITION, Ticker
+from streams.transaction import TransactionWriter
+from streams.transport.data_plane import DataPlane
+from streams.transport.hybrid import HybridApp
+from streams.transport.identity import Claim
+
+log = structlog.get_logger(__name__)
+
+WATCH_S = 0.1
+
+
+def halt(error: BaseException) -> NoReturn:
+    """End the process at once: nothing more is committed, and what is open the next owner aborts.
+
+    Stopping in order would run the agents' and Faust's clean-up, which acknowledges what was not applied.
+    """
+    code = error.exit_code if isinstance(error, RepricerError) else StreamFault.exit_code
+    log.critical("worker_stopped", error=str(error), kind=type(error).__name__, exit_code=code, exc_info=error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def create_app(settings: Settings) -> HybridApp:
+    """Build the Faust app. Contacts no broker.
+
+    Topics are created by `repricer topics apply`, never by Faust: one that it made up had another number of
+    partitions than the rest, and nothing arrived, without an error.
+    """
+    servers = settings.bootstrap_servers.split(",")
+    app = HybridApp(
+        settings.group,
+        broker=[f"hybrid+kafka://{server}" for server in servers],
+        broker_producer=[f"kafka://{server}" for server in servers],
+        broker_credentials=settings.faust_credentials(),
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.heartbeat_interval_s,
+        broker_rebalance_timeout=settings.rebalance_timeout_s,
+        broker_request_timeout=max(30.0, settings.session_timeout_s),
+        broker_max_poll_interval=86_400.0,  # the hot partitions are never polled here; readiness has its own deadline
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=True,  # the hook for the last cut before partitions are given up
+        stream_recovery_delay=0.0,
+        stream_buffer_maxsize=8,  # batches, not records: Faust's default of 4,096 would be no back-pressure
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        store="memory://",
+        web_enabled=False,
+        autodiscover=False,
+        origin=None,
+    )
+    app.hot_topics = frozenset(topic.full_name(settings.topic_prefix) for topic in HOT_SOURCES)
+    return app
+
+
+class Worker:
+    """One worker process: built from settings, run until a signal."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        topic_admin.require(settings)
+        self._metrics = Metrics()
+        engine = PricingEngine(
+            load_serving_model(settings),
+            capacity=settings.max_offers,
+            seed=settings.seed,
+            intervals=Intervals(
+                decision=settings.decision_interval_s * 1000,
+                review=settings.review_interval_s * 1000,
+                acknowledgement=settings.acknowledgement_timeout_s * 1000,
+            ),
+        )
+        engine.warm_up()  # before the group is joined: nothing compiles on the hot path
+        self._app = create_app(settings)
+        self._plane = DataPlane(settings.consumer_config(), max_records=settings.batch_records)
+        self.ownership = Ownership(
+            settings,
+            pipeline=Pipeline(settings, engine, self._metrics),
+            takeover=Takeover(settings, windowed=WINDOWED),
+            writer=TransactionWriter(
+                settings.producer_config(),
+                transactional_id=settings.transactional_id,
+                changelog=CHANGELOG.full_name(settings.topic_prefix),
+                transaction_timeout_s=settings.transaction_timeout_s,
+            ),
+            data_plane=self._plane,
+            metrics=self._metrics,
+            is_member=self._is_member,
+            halt=halt,
+        )
+        self._app.data_plane, self._app.owner = self._plane, self.ownership
+        market.register(self._app, settings.topic_prefix, self.ownership.process, halt)
+        control.register(self._app, settings.topic_prefix, self.ownership.control, halt)
+
+    def _is_member(self, claim: Claim) -> bool:
+        return bool(self._app.consumer.is_member(claim))
+
+    def hindrances(self) -> list[str]:
+        """Why the worker is not ready; empty if it is."""
+        if self.ownership.claim is None:
+            return ["no partitions are assigned yet"]
+        return [] if self.ownership.ready else ["shards are being taken over"]
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT, then give the shards up in order.
+
+        Raises:
+            NotReady: If the worker is not ready, or not again, within the settings' deadline.
+            StreamFault: If Faust has given up.
+        """
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        health = HealthServer(self._settings, self.hindrances, self._metrics)
+        await health.start()
+        ticker = Ticker(self._settings, is_leader=self._is_leader)
+        lag = LagGauge(self._settings, self._plane, self.ownership, self._metrics)
+        aside = [asyncio.create_task(ticker.run()), asyncio.create_task(lag.run())]
+        try:
+            await self._app.start()
+            await self._watch(stopping)
+            await self._app.stop()
+        finally:
+            for task in aside:
+                task.cancel()
+            await asyncio.gather(*aside, return_exceptions=True)
+            await health.stop()
+            self.ownership.close()
+        log.info("stopped")
+
+    def _is_leader(self) -> bool:
+        return LEADER_PARTITION in self.ownership.shards
+
+    async def _watch(self, stopping: asyncio.Event) -> None:
+        ready_at = time.monotonic()
+        while not stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), WATCH_S)
+            if not self.hindrances():
+                ready_at = time.monotonic()
+            elif time.monotonic() - ready_at > self._settings.ready_deadline_s:
+                raise NotReady(f"not ready for {self._settings.ready_deadline_s:g} s: {'; '.join(self.hindrances())}")
+            if self._app.should_stop and not stopping.is_set():
+                raise StreamFault("Faust's consumer has stopped; its log says why")
+
+
+def run_worker(settings: Settings) -> None:
+    """Run a worker until a signal ends it.
+
+    Raises:
+        RepricerError: What is wrong and how to fix it.
+    """
+    set_up_logging(settings, component="worker", instance=settings.instance)
+    try:
+        asyncio.run(Worker(settings).run())
+    except (NotReady, StreamFault) as error:
+        halt(error)

@@ -1,0 +1,186 @@
+"""Decisions as records: price changes, audit records, dead letters."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from pricing_core.decisions import CHANGED, OUTCOMES, Decisions, Resends
+from pricing_core.engine import PricingEngine
+from pricing_core.rules import RULES
+from schemas.cloud_events import DEAD_LETTERED, PRICE_CHANGED, PRICE_DECIDED, EventType
+from schemas.codec import Reject, encode
+from schemas.columns import NONE
+from schemas.currencies import ALPHA_CODES
+from schemas.dead_letter import MAX_KEPT_BYTES, DeadLettered
+from schemas.timestamps import format_ms
+from schemas.topics import DEAD_LETTERS, PRICE_CHANGES, PRICE_DECISIONS
+from streams.metrics import (
+    ACKNOWLEDGEMENT_ALARMS,
+    DECISIONS,
+    HOLDS,
+    RESENDS,
+    Metrics,
+)
+from streams.metrics import (
+    DEAD_LETTERS as DEAD_LETTERS_TOTAL,
+)
+from streams.metrics import (
+    PRICE_CHANGES as PRICE_CHANGES_TOTAL,
+)
+from streams.settings import Settings
+from streams.shard import Shard
+from streams.transaction import Headers, Output
+from streams.transport.record_batch import RecordBatch
+
+
+class Emitter:
+    """Turns what the engine decided into records for the open cut."""
+
+    def __init__(self, settings: Settings, engine: PricingEngine, metrics: Metrics) -> None:
+        prefix = settings.topic_prefix
+        self._prefix = f"{prefix}."
+        self._changes = PRICE_CHANGES.full_name(prefix)
+        self._decisions = PRICE_DECISIONS.full_name(prefix)
+        self._dead_letters = DEAD_LETTERS.full_name(prefix)
+        self._source = f"/{settings.group}"
+        self._lifetime_ms = settings.change_lifetime_s * 1000
+        self._engine = engine
+        self._model = f"{engine.model.name}/{engine.model.version}@{engine.model.sha256[:12]}"
+        self._metrics = metrics
+
+    def decisions(self, shard: Shard, decisions: Decisions, wall: int) -> list[Output]:
+        """One audit record for each decision, and one price change for each that changes a price."""
+        if not len(decisions):
+            return []
+        outputs = []
+        for record in self._audit_records(shard, decisions):
+            outputs.append(self._audit(shard, record, wall))
+            if record["outcome"] == OUTCOMES[CHANGED]:
+                self._metrics.add(PRICE_CHANGES_TOTAL, 1, record["reason"])
+                outputs.append(self._change(shard, record, wall))
+        return outputs
+
+    def resends(self, shard: Shard, wall: int) -> list[Output]:
+        """The same price change again for every offer whose answer is overdue; an alarm where that did not help."""
+        resends: Resends = self._engine.overdue_acknowledgements(shard.partition, shard.now)
+        self._metrics.add(RESENDS, len(resends))
+        self._metrics.add(ACKNOWLEDGEMENT_ALARMS, resends.alarms)
+        return [self._change(shard, record, wall) for record in self._resend_records(shard, resends)]
+
+    def dead_letters(self, batch: RecordBatch, rejects: Iterable[Reject], wall: int) -> list[Output]:
+        """One dead letter for each refused record of a batch."""
+        return [self._dead_letter(batch, reject, wall) for reject in rejects]
+
+    def _headers(self, kind: EventType, event_id: str, wall: int) -> Headers:
+        return [*kind.headers(event_id=event_id, source=self._source, time_ms=wall)]
+
+    def _audit(self, shard: Shard, record: dict[str, Any], wall: int) -> Output:
+        self._metrics.add(DECISIONS, 1, record["outcome"])
+        if record["outcome"] == "held":
+            self._metrics.add(HOLDS, 1, record["reason"])
+        key = f"{record['channel']}:{record['sku']}".encode()
+        value = orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
+        headers = self._headers(PRICE_DECIDED, record["decision_id"], wall)
+        return Output(self._decisions, shard.partition, key, value, headers)
+
+    def _change(self, shard: Shard, record: dict[str, Any], wall: int) -> Output:
+        change = {name: record[name] for name in CHANGE_FIELDS}
+        change["valid_from"] = format_ms(wall)
+        change["expires_at"] = format_ms(wall + self._lifetime_ms)
+        key = f"{record['channel']}:{record['sku']}".encode()
+        headers = self._headers(PRICE_CHANGED, record["decision_id"], wall)
+        return Output(self._changes, shard.partition, key, orjson.dumps(change), headers)
+
+    def _audit_records(self, shard: Shard, d: Decisions) -> Iterator[dict[str, Any]]:
+        """`PriceDecided` as dictionaries. What all records of a step share is encoded once."""
+        applied = orjson.Fragment(orjson.dumps(shard.applied))
+        decided_at = format_ms(d.now)
+        model = self._model
+        offers = [key.decode().split(":", 1) for key in d.keys]
+        prices, versions, policies = d.price.tolist(), d.version.tolist(), d.policy_version.tolist()
+        previous, currencies, chosen = d.previous_price.tolist(), d.currency.tolist(), d.chosen.tolist()
+        lower, upper, limits, values = d.lower.tolist(), d.upper.tolist(), d.limit.tolist(), d.value.tolist()
+        outcomes, sequences, propensity = d.outcome.tolist(), d.sequence.tolist(), d.propensity.tolist()
+        masked = [[None if code == 0 else RULES[code] for code in row] for row in d.masked.tolist()]
+        considered = d.considered.tolist()
+        for i, (channel, sku) in enumerate(offers):
+            yield {
+                "decision_id": f"{shard.partition}-{sequences[i]}",
+                "sku": sku,
+                "channel": channel,
+                "outcome": OUTCOMES[outcomes[i]],
+                "reason": d.code[i],
+                "decided_at": decided_at,
+                "price": _optional(prices[i]),
+                "previous_price": _optional(previous[i]),
+                "currency": ALPHA_CODES.get(currencies[i]),
+                "version": _optional(versions[i]),
+                "policy_version": _optional(policies[i]),
+                "run_mode": shard.run_mode,
+                "model": model,
+                "features": d.features[i] if considered[i] else None,
+                "candidates": {"prices": d.prices[i], "q": d.q[i], "masked": masked[i]} if considered[i] else None,
+                "chosen": _optional(chosen[i]),
+                "propensity": propensity[i] if chosen[i] != NONE else None,
+                "lower_bound": _optional(lower[i]),
+                "upper_bound": _optional(upper[i]),
+                "verdict": {"code": d.code[i], "limit": _optional(limits[i]), "value": _optional(values[i])},
+                "applied": applied,
+            }
+
+    def _resend_records(self, shard: Shard, r: Resends) -> Iterator[dict[str, Any]]:
+        """`PriceChanged` as dictionaries, as they were but for the times."""
+        for i, key in enumerate(r.keys):
+            channel, sku = key.decode().split(":", 1)
+            yield {
+                "decision_id": f"{shard.partition}-{r.sequence[i]}",
+                "sku": sku,
+                "channel": channel,
+                "version": int(r.version[i]),
+                "price": int(r.price[i]),
+                "previous_price": int(r.previous_price[i]),
+                "currency": ALPHA_CODES.get(int(r.currency[i])),
+                "policy_version": int(r.policy_version[i]),
+                "reason": r.code[i],
+            }
+
+    def _dead_letter(self, batch: RecordBatch, reject: Reject, wall: int) -> Output:
+        self._metrics.add(DEAD_LETTERS_TOTAL, 1, batch.topic.removeprefix(self._prefix), reject.reason)
+        key, value = batch.keys[reject.index], batch.values[reject.index]
+        offset = batch.offsets[reject.index]
+        letter = DeadLettered(
+            topic=batch.topic,
+            partition=batch.partition,
+            offset=offset,
+            reason=reject.reason,
+            detail=reject.detail,
+            key=key,
+            value=None if value is None else value[:MAX_KEPT_BYTES],
+            length=0 if value is None else len(value),
+            sha256=hashlib.sha256(value or b"").hexdigest(),
+            rejected_at=format_ms(wall),
+        )
+        where = f"{batch.topic}/{batch.partition}/{offset}"
+        headers = self._headers(DEAD_LETTERED, where, wall)
+        return Output(self._dead_letters, batch.partition, where.encode(), encode(letter), headers)
+
+
+CHANGE_FIELDS = (
+    "decision_id",
+    "sku",
+    "channel",
+    "version",
+    "price",
+    "previous_price",
+    "currency",
+    "policy_version",
+    "reason",
+)
+
+
+def _optional(value: int) -> int | None:
+    return None if value == NONE else value
