@@ -13,7 +13,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
@@ -22,13 +21,11 @@ from rich.live import Live
 from streams.demo.history import History
 from streams.demo.processes import Children
 from streams.demo.view import Snapshot, frame
+from streams.demo.watch import Watch
 from streams.embedded_broker import PARTITIONS, EmbeddedBroker
 from streams.errors import NotReady
 from streams.settings import load_settings
 from streams.stop_signal import stop_signal
-
-if TYPE_CHECKING:
-    from streams.demo.watch import Watch
 
 LOOK_S = 0.25
 OPEN_WITHIN_S = 90.0
@@ -129,8 +126,8 @@ class Demo:
         Raises:
             ChildDied: a process ended by itself.
         """
-        self._children.stop("market")
         self._closed_at = time.monotonic()
+        self._children.stop("market")
         quiet, deadline = 0, time.monotonic() + DRAIN_WITHIN_S
         while quiet < QUIET_LOOKS and time.monotonic() < deadline:
             time.sleep(LOOK_S)
@@ -172,26 +169,23 @@ class Demo:
         watch = self.watch
         watch.look()
         self._history.add(time.monotonic(), watch.worker.events, watch.truth)
-        live.update(
-            frame(
-                Snapshot(
-                    phase=phase,
-                    seconds=self.seconds,
-                    planned_s=self._plan.seconds,
-                    running={"broker": True, **self._children.running()},
-                    events=watch.worker.events,
-                    rates=self._history.rates,
-                    decisions=watch.worker.decisions,
-                    changes=watch.worker.changes,
-                    holds=watch.worker.holds,
-                    lag=watch.worker.lag,
-                    catalog=watch.catalog,
-                    truth=watch.truth,
-                    gains=self._history.gains,
-                    lines=list(watch.lines),
-                )
-            )
+        now = Snapshot(
+            phase=phase,
+            seconds=self.seconds,
+            planned_s=self._plan.seconds,
+            running={"broker": True, **self._children.running()},
+            events=watch.worker.events,
+            rates=self._history.rates,
+            decisions=watch.worker.decisions,
+            changes=watch.worker.changes,
+            holds=watch.worker.holds,
+            lag=watch.worker.lag,
+            catalog=watch.catalog,
+            truth=watch.truth,
+            gains=self._history.gains,
+            lines=list(watch.lines),
         )
+        live.update(frame(now), refresh=True)
 
 
 def run_demo(plan: Plan, *, json: bool) -> None:
@@ -219,9 +213,6 @@ def _run(plan: Plan, children: Children, files: Files, console: Console, stopped
     settings = load_settings()
     worker = f"http://127.0.0.1:{settings.http_port}"
     _start(plan, children, files, worker)
-    # What the watch imports takes a second, and the children start meanwhile.
-    from streams.demo.watch import Watch  # noqa: PLC0415
-
     with closing(Watch(settings, f"{worker}/metrics", files.database, files.truth)) as watch:
         demo = Demo(plan, children, watch)
         with Live(console=console, auto_refresh=False) as live:

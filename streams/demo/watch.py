@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.topics import CLICKS, COMPETITOR_PRICES, INVENTORY, ORDERS, PRICE_DECISIONS
 from streams.catalog.ledger import Counts, read_counts
-from streams.demo.reasons import Decision, line
+from streams.demo.reasons import Decision, Reasons
 from streams.demo.view import Line
 from streams.market.truth import Truth, read_truth
 from streams.metrics import DEAD_LETTERS, DECISIONS, EVENTS, HOLDS, LAG_RECORDS
@@ -53,6 +53,7 @@ class Watch:
         self._metrics_url = metrics_url
         self._database = database
         self._truth_file = truth
+        self._reasons = Reasons.of_model(settings.model_path)
         self._decode = msgspec.json.Decoder(Decision).decode
         self._consumer = ck.Consumer({**settings.consumer_config(), "group.id": f"{settings.topic_prefix}-demo"})
         topic = PRICE_DECISIONS.full_name(settings.topic_prefix)
@@ -70,7 +71,7 @@ class Watch:
         if self._database.exists():
             self.catalog = read_counts(self._database)
         for record in self._consumer.consume(DECISIONS_AT_ONCE, 0.0):
-            shown = None if record.error() else line(self._decode(record.value() or b""))
+            shown = None if record.error() else self._reasons.line(self._decode(record.value() or b""))
             if shown is not None:
                 self.lines.appendleft(shown)
 

@@ -1,16 +1,18 @@
 """The demo's parts without a broker: words, figures, frames, processes."""
 
+import subprocess
 import sys
 from io import StringIO
 
 import pytest
 from rich.console import Console
 
-from pricing_core.features import FEATURES
+from pricing_core.features import FEATURES, PRIOR_ELASTICITY
 from streams.catalog.ledger import Counts
+from streams.demo import reasons
 from streams.demo.history import History
 from streams.demo.processes import ChildDied, Children
-from streams.demo.reasons import Decision, line, why
+from streams.demo.reasons import Decision, Reasons
 from streams.demo.view import Line, Snapshot, frame, spark
 from streams.demo.watch import figures
 from streams.market.truth import Truth
@@ -26,6 +28,9 @@ COUNTS = Counts(
 )  # fmt: skip
 
 
+REASONS = Reasons.of_model(None)
+
+
 def decision(**known):
     features = [known.get(feature.name) for feature in FEATURES]
     return Decision(
@@ -35,14 +40,23 @@ def decision(**known):
 
 
 def test_a_price_change_is_told_in_units_that_a_merchant_knows():
-    told = line(decision(elasticity_30d=1.1, rival_known=1.0, rival_gap=-0.35))
+    told = REASONS.line(decision(elasticity_30d=1.1, rival_known=1.0, rival_gap=-0.35))
     assert told[:4] == ("web:SKU-0012", "12.99", "12.49", False)
     assert "1 % dearer sells 3.6 % less" in told.why
     assert "the cheapest rival asks 5 % less" in told.why  # exp(-0.35 * 0.15) = 0.949
 
 
 def test_what_is_unknown_is_not_named():
-    assert "rival" not in why(decision(elasticity_30d=0.0, rival_known=0.0, rival_gap=0.0))
+    assert "rival" not in REASONS.why(decision(elasticity_30d=0.0, rival_known=0.0, rival_gap=0.0))
+
+
+def test_the_belief_without_sales_is_that_of_the_core():
+    assert reasons.PRIOR_ELASTICITY == PRIOR_ELASTICITY
+
+
+def test_watching_does_not_need_jax():
+    code = "import sys, streams.demo.run; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_figures_are_read_from_what_the_worker_renders():
