@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from pricing_core import acknowledgements, fold, price_window, valuation
 from pricing_core import offers as offer_views
-from pricing_core.agenda import Agenda
 from pricing_core.deciding import decide
-from pricing_core.decisions import CHANGED, HELD, Decisions, Resends, no_decisions
+from pricing_core.decisions import CHANGED, Decisions, Resends, no_decisions
 from pricing_core.draws import uniform
 from pricing_core.grouping import Grouper, Groups
 from pricing_core.intake import admit
@@ -24,6 +23,7 @@ from pricing_core.model_file import Model
 from pricing_core.offers import Offers
 from pricing_core.policy_table import PolicyTable
 from pricing_core.rolling_sums import RollingSums
+from pricing_core.schedule import Intervals, Schedule
 from pricing_core.slots import NO_SLOT, Slots, SlotTable
 from pricing_core.state import TOTALS, DirtyRows, Rows, State, require_format
 from schemas.codec import Reject
@@ -32,27 +32,13 @@ from schemas.columns import (
     ClickColumns,
     Columns,
     CompetitorColumns,
-    Int64,
     InventoryColumns,
     OrderColumns,
     PolicyColumns,
     TickColumns,
 )
 
-_BLOCKED = frozenset({"halted", "paused", "pending_acknowledgement"})
-"""Holds that pass. An offer whose price is out of bounds is looked at again soon after one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Intervals:
-    """Event time, ms."""
-
-    decision: int = 900_000
-    """Least time between two decisions of an offer."""
-    review: int = 21_600_000
-    """An offer to which nothing happens is looked at again after this."""
-    acknowledgement: int = 3_600_000
-    """A change that is not answered within this is sent again."""
+__all__ = ["CapacityExceeded", "Intervals", "PricingEngine"]
 
 
 class CapacityExceeded(ValueError):
@@ -61,7 +47,6 @@ class CapacityExceeded(ValueError):
 
 @dataclass(slots=True)
 class _Shard:
-    agenda: Agenda
     sequence: int = 0
     now: int = 0
     pending: set[int] = field(default_factory=set)
@@ -83,7 +68,7 @@ class PricingEngine:
         self._sums = RollingSums(capacity)
         self._group = Grouper(capacity)
         self._dirty = DirtyRows(capacity)
-        self._queued = np.zeros(capacity, np.bool_)
+        self._schedule = Schedule(self._state, self._policies, self._slots, self._intervals)
         self._shards: dict[int, _Shard] = {}
 
     def warm_up(self) -> None:
@@ -101,15 +86,15 @@ class PricingEngine:
     def open_shard(self, shard: int) -> None:
         """Begin an empty shard."""
         self._slots.open(shard)
-        self._shards[shard] = _Shard(Agenda(self._state.due_at, self._queued))
+        self._schedule.open(shard)
+        self._shards[shard] = _Shard()
 
     def drop_shard(self, shard: int) -> None:
         """Forget a shard and everything about its offers."""
         del self._shards[shard]
         self._dirty.take(shard)
         slots = self._slots.drop(shard)
-        self._queued[slots] = False
-        self._state.clear(slots)
+        self._schedule.drop(shard, slots)
         self._policies.clear(slots)
         self._sums.clear(slots)
 
@@ -137,16 +122,17 @@ class PricingEngine:
         """
         if not len(columns) or isinstance(columns, TickColumns):
             return []
+        record = self._shards[shard]
         slots, created = self._slots.find(shard, columns.keys)
         self._state.clear(created)
         columns, slots, rejects = admit(self._state, columns, slots)
         if len(columns):
-            touched = self._fold(self._shards[shard], self._group(slots), columns)
+            touched = self._fold(record, self._group(slots), columns)
             if due:
                 self._dirty.mark(shard, touched)
-                self._make_due(self._shards[shard], touched, columns)
+                self._schedule.after_events(shard, touched, columns, record.now)
             else:
-                self._make_new_due(self._shards[shard], touched)
+                self._schedule.after_replay(shard, touched)
         return rejects
 
     def _fold(self, shard: _Shard, groups: Groups, columns: Columns) -> Slots:
@@ -169,23 +155,6 @@ class PricingEngine:
                 raise TypeError(f"{type(columns).__name__} are no events")
         return groups.touched
 
-    def _make_due(self, shard: _Shard, touched: Slots, columns: Columns) -> None:
-        """Make due what events of this kind matter to, as soon as intervals and cooldown allow."""
-        if isinstance(columns, PolicyColumns | AppliedColumns):
-            outside = touched[self._is_out_of_bounds(touched)]
-            shard.agenda.bring_forward(outside, np.zeros(len(outside), np.int64))
-        if isinstance(columns, ClickColumns | AppliedColumns):
-            return
-        later = touched[self._state.due_at[touched] > shard.now]
-        decided = self._state.last_decided_at[later]
-        interval = np.where(self._policies.present[later], self._intervals.decision, self._intervals.review)
-        at = np.where(decided > 0, np.maximum(decided + interval, self._cooldown_end(later)), 0)
-        shard.agenda.bring_forward(later, at)
-
-    def _make_new_due(self, shard: _Shard, touched: Slots) -> None:
-        new = touched[self._policies.present[touched] & (self._state.last_decided_at[touched] == 0)]
-        shard.agenda.bring_forward(new, np.zeros(len(new), np.int64))
-
     # Decisions
 
     def decide(self, shard: int, now: int, run_mode: str, *, limit: int = 1024) -> Decisions:
@@ -199,7 +168,7 @@ class PricingEngine:
         """
         record = self._shards[shard]
         record.now = now = max(now, record.now)
-        slots = self._take_due(shard, now, limit)
+        slots = self._schedule.take(shard, now, limit)
         if not len(slots):
             return no_decisions(now)
         offers = offer_views.view(self._state, self._policies, slots, now, run_mode)
@@ -208,6 +177,10 @@ class PricingEngine:
         decisions = decide(offers, self._slots.keys(slots), sequence, chance, self._ask)
         self._write_down(shard, offers, decisions)
         return decisions
+
+    def pending_count(self, shard: int) -> int:
+        """Changes of a shard that the catalog has not answered yet."""
+        return len(self._shards[shard].pending)
 
     def overdue_acknowledgements(self, shard: int, now: int) -> Resends:
         """Return the changes of a shard that the catalog has not answered in time."""
@@ -219,32 +192,6 @@ class PricingEngine:
 
     def _ask(self, offers: Offers, ladder: Ladder, chance: NDArray[np.float32]) -> valuation.Valuation:
         return valuation.value(self.model, self._sums, offers, ladder, chance)
-
-    def _take_due(self, shard: int, now: int, limit: int) -> Slots:
-        """Take due offers from the agenda. Those in their cooldown go back until it ends, without a record."""
-        agenda, due = self._shards[shard].agenda, [np.empty(0, np.int64)]
-        while limit > 0:
-            slots = agenda.take(now, limit, lambda before: self._search(shard, before))
-            if not len(slots):
-                break
-            end = self._cooldown_end(slots)
-            cooling = (end > now) & ~self._is_out_of_bounds(slots)
-            agenda.set(slots[cooling], end[cooling])
-            due.append(slots[~cooling])
-            limit -= len(due[-1])
-        return np.concatenate(due)
-
-    def _search(self, shard: int, before: int) -> Slots:
-        used = self._slots.used_below
-        return np.flatnonzero((self._state.due_at[:used] < before) & (self._slots.owner[:used] == shard))
-
-    def _cooldown_end(self, slots: Slots) -> Int64:
-        last_change = self._state.last_change_at[slots]
-        return np.where(last_change > 0, last_change + self._policies.cooldown_ms[slots], 0)
-
-    def _is_out_of_bounds(self, slots: Slots) -> NDArray[np.bool_]:
-        current = offer_views.current_price(self._state.price[slots], self._policies.list_price[slots])
-        return offer_views.is_out_of_bounds(current, self._policies.low[slots], self._policies.high[slots])
 
     def _write_down(self, shard: int, offers: Offers, decisions: Decisions) -> None:
         """Let the state know what was decided, and when each offer is due again."""
@@ -260,9 +207,7 @@ class PricingEngine:
         )
         acknowledgements.expect(state, slots[changed], decisions, np.flatnonzero(changed))
         record.pending.update(slots[changed].tolist())
-        blocked = offers.out_of_bounds & (decisions.outcome == HELD) & [code in _BLOCKED for code in decisions.code]
-        wait = np.where(blocked, min(self._intervals.decision, self._intervals.review), self._intervals.review)
-        record.agenda.set(slots, now + wait)
+        self._schedule.after_decisions(shard, offers, decisions)
         self._dirty.mark(shard, slots)
 
     # The log
@@ -295,7 +240,7 @@ class PricingEngine:
             return
         self._state.put(slots, rows)
         self._sums.put(slots, rows["sums"])
-        record.agenda.set(slots, self._state.due_at[slots])
+        self._schedule.restore(shard, slots)
         record.pending.update(slots[self._state.pending[slots] == 1].tolist())
         record.now = int(self._state.last_decided_at[slots].max())
 

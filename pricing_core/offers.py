@@ -42,7 +42,9 @@ class Offers:
         return len(self.slots)
 
     def take(self, rows: Int64) -> Self:
-        """Keep the given rows."""
+        """Keep the given distinct rows."""
+        if len(rows) == len(self):
+            return self
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
         kept: dict[str, Any] = {n: v[rows] for n, v in columns.items() if isinstance(v, np.ndarray)}
         return replace(self, **kept)

@@ -5,14 +5,15 @@ Policies are not in the changelog rows: the compacted topic that they come from 
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 from numpy.typing import NDArray
 
 from pricing_core.slots import Slots
 from schemas.columns import NONE, Int64, PolicyColumns
 from schemas.money import divide_up
+
+ONE = 10_000
+"""In basis points."""
 
 IMPOSSIBLE = 2**62
 """A lower bound that no price reaches."""
@@ -76,8 +77,8 @@ class PolicyTable:
             np.maximum(columns.floor, rows["margin_floor"]), columns.map_price
         )  # NONE is below all
         rows["high"] = columns.ceiling
-        net = np.where(columns.prices_include_tax, 10_000 / (10_000 + columns.tax_rate_bp), 1.0)
-        rows["profit_slope"] = net - columns.commission_bp / 10_000
+        net = np.where(columns.prices_include_tax, ONE / (ONE + columns.tax_rate_bp), 1.0)
+        rows["profit_slope"] = net - columns.commission_bp / ONE
         rows["profit_offset"] = columns.unit_cost + columns.fixed_fee
         rows[columns.removed] = np.zeros((), POLICY)
         self.rows[slots] = rows
@@ -106,36 +107,37 @@ def newest(slots: Slots, columns: PolicyColumns, known: Int64) -> Int64:
     return np.fromiter(counting.values(), np.int64, len(counting))
 
 
-def margin_floor(
-    *, margin_bp: int, tax_bp: int, commission_bp: int, cost: int, fixed_fee: int, prices_include_tax: bool
-) -> int:
+def margin_floor(*, margin_bp: int, tax_bp: int, commission_bp: int, cost: int, fixed_fee: int) -> int:
     """Smallest whole price whose margin after tax, commission, cost and fee is at least the minimum.
 
-    With net(p) = p / (1 + tax) and profit(p) = net(p) - commission · p - fee - cost, profit(p) / net(p) ≥ m is
-    ((1 - m) / (1 + tax) - commission) · p ≥ cost + fee.
+    With net(p) = p / (1 + tax) and profit(p) = net(p) - commission · p - fee - cost, profit(p) / net(p) ≥ margin is
+    p · ((1 - margin) / (1 + tax) - commission) ≥ cost + fee; below, both sides times 10⁴ · (10⁴ + tax_bp).
+
+    Args:
+        margin_bp: Minimum margin.
+        tax_bp: Tax inside the price; 0 where prices are without tax.
+        commission_bp: Share of the shown price.
+        cost: Of one piece, minor units.
+        fixed_fee: Of one piece, minor units.
 
     Returns:
         Minor units, at least 1; `IMPOSSIBLE` if no price will do.
     """
-    tax = Fraction(tax_bp, 10_000) if prices_include_tax else Fraction(0)
-    kept = (1 - Fraction(margin_bp, 10_000)) / (1 + tax) - Fraction(commission_bp, 10_000)
-    needed = cost + fixed_fee
+    kept = ONE * (ONE - margin_bp) - commission_bp * (ONE + tax_bp)
+    needed = (cost + fixed_fee) * ONE * (ONE + tax_bp)
     if kept < 0 or (kept == 0 and needed > 0):
         return IMPOSSIBLE
-    if needed == 0:
-        return 1
-    return min(max(1, divide_up(needed * kept.denominator, kept.numerator)), IMPOSSIBLE)
+    return min(max(1, divide_up(needed, kept)), IMPOSSIBLE) if needed else 1
 
 
 def _margin_floors(columns: PolicyColumns) -> Int64:
     floors = np.zeros(len(columns), np.int64)
-    for row in np.flatnonzero((columns.min_margin_bp != NONE) & ~columns.removed).tolist():
-        floors[row] = margin_floor(
-            margin_bp=int(columns.min_margin_bp[row]),
-            tax_bp=int(columns.tax_rate_bp[row]),
-            commission_bp=int(columns.commission_bp[row]),
-            cost=int(columns.unit_cost[row]),
-            fixed_fee=int(columns.fixed_fee[row]),
-            prices_include_tax=bool(columns.prices_include_tax[row]),
-        )
+    rows = np.flatnonzero((columns.min_margin_bp != NONE) & ~columns.removed)
+    tax_bp = np.where(columns.prices_include_tax, columns.tax_rate_bp, 0)
+    terms = (columns.min_margin_bp, tax_bp, columns.commission_bp, columns.unit_cost, columns.fixed_fee)
+    # Python's integers: the products do not fit into 64 bits.
+    floors[rows] = [
+        margin_floor(margin_bp=margin, tax_bp=tax, commission_bp=commission, cost=cost, fixed_fee=fee)
+        for margin, tax, commission, cost, fee in zip(*(term[rows].tolist() for term in terms), strict=True)
+    ]
     return floors

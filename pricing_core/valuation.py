@@ -76,7 +76,9 @@ def _value(params: Params, epsilon: Array, sums: Array, batch: _Batch) -> tuple[
     column = dict(zip(_NUMBERS, batch.numbers.T, strict=True))
     elapsed, uniform = column.pop("elapsed_days"), column.pop("uniform")
     decayed = decay(sums.at[batch.slots].get(mode="fill", fill_value=0.0), elapsed)
-    state, candidates = featurize(FeatureInputs(decayed, log_ratio=batch.log_ratio, legal=batch.legal, **column))
+    features = featurize(FeatureInputs(decayed, log_ratio=batch.log_ratio, legal=batch.legal, **column))
+    # Fused into the network, the features would compile twice as long.
+    state, candidates = jax.lax.optimization_barrier(features)  # type: ignore[no-untyped-call]  # JAX gives no types
     q = q_values(params, state, candidates)
     chosen, propensity = choose(q, batch.legal, uniform, epsilon)
     return q, chosen, propensity, state

@@ -1,0 +1,110 @@
+"""When each offer is decided next: what events, decisions and cooldowns mean for its due time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pricing_core.agenda import Agenda
+from pricing_core.decisions import HELD, Decisions
+from pricing_core.offers import Offers, current_price, is_out_of_bounds
+from pricing_core.policy_table import PolicyTable
+from pricing_core.slots import Slots, SlotTable
+from pricing_core.state import State
+from schemas.columns import AppliedColumns, Bool, ClickColumns, Columns, Int64, PolicyColumns
+
+_BLOCKED = frozenset({"halted", "paused", "pending_acknowledgement"})
+"""Holds that pass. An offer whose price is out of bounds is looked at again soon after one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """Event time, ms."""
+
+    decision: int = 900_000
+    """Least time between two decisions of an offer."""
+    review: int = 21_600_000
+    """An offer to which nothing happens is looked at again after this."""
+    acknowledgement: int = 3_600_000
+    """A change that is not answered within this is sent again."""
+
+
+class Schedule:
+    """Due times of the offers of all shards. A price that is out of its bounds waits for no interval."""
+
+    def __init__(self, state: State, policies: PolicyTable, slots: SlotTable, intervals: Intervals) -> None:
+        self._state = state
+        self._policies = policies
+        self._slots = slots
+        self._intervals = intervals
+        self._queued = np.zeros(slots.capacity, np.bool_)
+        self._agendas: dict[int, Agenda] = {}
+
+    def open(self, shard: int) -> None:
+        """Begin an empty shard."""
+        self._agendas[shard] = Agenda(self._state.due_at, self._queued)
+
+    def drop(self, shard: int, slots: Slots) -> None:
+        """Forget a shard and its rows."""
+        del self._agendas[shard]
+        self._queued[slots] = False
+
+    def restore(self, shard: int, slots: Slots) -> None:
+        """Take over the due times that restored rows have."""
+        self._agendas[shard].set(slots, self._state.due_at[slots])
+
+    def after_events(self, shard: int, touched: Slots, columns: Columns, now: int) -> None:
+        """Make due what events of this kind matter to, as soon as intervals and cooldown allow.
+
+        Clicks and the catalog's answers matter to nobody, unless a price is now out of bounds.
+        """
+        if isinstance(columns, PolicyColumns | AppliedColumns):
+            self._at_once(shard, touched[self._is_out_of_bounds(touched)])
+        if isinstance(columns, ClickColumns | AppliedColumns):
+            return
+        later = touched[self._state.due_at[touched] > now]
+        decided = self._state.last_decided_at[later]
+        interval = np.where(self._policies.present[later], self._intervals.decision, self._intervals.review)
+        at = np.where(decided > 0, np.maximum(decided + interval, self._cooldown_end(later)), 0)
+        self._agendas[shard].bring_forward(later, at)
+
+    def after_replay(self, shard: int, touched: Slots) -> None:
+        """Make due what has a policy and was never decided; all else keeps its time."""
+        is_new = self._policies.present[touched] & (self._state.last_decided_at[touched] == 0)
+        self._at_once(shard, touched[is_new])
+
+    def after_decisions(self, shard: int, offers: Offers, decisions: Decisions) -> None:
+        """Look at decided offers again after the review interval, or sooner where a repair was blocked."""
+        blocked = [code in _BLOCKED for code in decisions.code] & offers.out_of_bounds & (decisions.outcome == HELD)
+        soon = min(self._intervals.decision, self._intervals.review)
+        self._agendas[shard].set(offers.slots, offers.now + np.where(blocked, soon, self._intervals.review))
+
+    def take(self, shard: int, now: int, limit: int) -> Slots:
+        """Take up to ``limit`` due offers. Those in their cooldown go back until it ends, without a record."""
+        agenda, due = self._agendas[shard], [np.empty(0, np.int64)]
+        while limit > 0:
+            slots = agenda.take(now, limit, lambda before: self._search(shard, before))
+            if not len(slots):
+                break
+            end = self._cooldown_end(slots)
+            cooling = (end > now) & ~self._is_out_of_bounds(slots)
+            agenda.set(slots[cooling], end[cooling])
+            due.append(slots[~cooling])
+            limit -= len(due[-1])
+        return np.concatenate(due)
+
+    def _search(self, shard: int, before: int) -> Slots:
+        used = self._slots.used_below
+        return np.flatnonzero((self._state.due_at[:used] < before) & (self._slots.owner[:used] == shard))
+
+    def _at_once(self, shard: int, slots: Slots) -> None:
+        self._agendas[shard].bring_forward(slots, np.zeros(len(slots), np.int64))
+
+    def _cooldown_end(self, slots: Slots) -> Int64:
+        last_change = self._state.last_change_at[slots]
+        return np.where(last_change > 0, last_change + self._policies.cooldown_ms[slots], 0)
+
+    def _is_out_of_bounds(self, slots: Slots) -> Bool:
+        current = current_price(self._state.price[slots], self._policies.list_price[slots])
+        return is_out_of_bounds(current, self._policies.low[slots], self._policies.high[slots])
