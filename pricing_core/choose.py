@@ -8,7 +8,7 @@ from jax import Array
 
 from pricing_core.features import HOLD, MOVES_BP
 
-NEAR_BEST = 0.15
+NEAR_BEST = 0.35
 """A candidate is nearly best if it loses at most this share of the distance between the best and the worst."""
 NO_CHOICE = -1
 

@@ -68,12 +68,12 @@ def sample(key: Array, reference_price: Array, rivals: Rivals) -> Demand:
         season_amplitude=jax.random.uniform(k[6], (n,), maxval=0.3),
         season_phase_days=jax.random.uniform(k[7], (n,), maxval=7.0),
         traffic_noise=jax.random.uniform(k[8], (n,), maxval=0.3),
-        demand_noise=jax.random.uniform(k[9], (n,), maxval=0.3),
+        demand_noise=jax.random.uniform(k[9], (n,), maxval=0.12),
     )
 
 
 def drifted(drift: Drift, normal: Array, dt_days: Array) -> Drift:
-    """Let a period pass: mean-reverting walks, spread 25 % in 20 days for traffic, 15 % in 30 for appeal.
+    """Let a period pass: mean-reverting walks, spread 25 % in 20 days for traffic, 10 % in 30 for appeal.
 
     Args:
         drift: Before.
@@ -81,7 +81,7 @@ def drifted(drift: Drift, normal: Array, dt_days: Array) -> Drift:
         dt_days: [N] or scalar.
     """
     return Drift(
-        _walk(drift.traffic, 0.25, 20.0, normal[0], dt_days), _walk(drift.appeal, 0.15, 30.0, normal[1], dt_days)
+        _walk(drift.traffic, 0.25, 20.0, normal[0], dt_days), _walk(drift.appeal, 0.1, 30.0, normal[1], dt_days)
     )
 
 

@@ -1,0 +1,69 @@
+"""The rules that a model has to beat, and the model itself, as functions from a look at the shops to prices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jax import Array
+
+from pricing_core.choose import best_legal, choose
+from pricing_core.features import CANDIDATE_FEATURES, PLAN, featurize
+from pricing_core.learning.shop import Shop, observe
+from pricing_core.q_function import Params, q_values
+from pricing_core.simulator.market import optimal_price
+
+Policy = Callable[[Shop, Array], Array]
+"""Shops and luck (uniform float32 [N]) → prices float32 [N], minor units."""
+
+
+def hold(shop: Shop, _luck: Array) -> Array:
+    """Keep the price."""
+    return shop.memory.price
+
+
+def cost_plus(shop: Shop, _luck: Array) -> Array:
+    """Go to 40 % above break-even, whatever happens."""
+    return shop.markets.reference_price
+
+
+def match_cheapest(shop: Shop, _luck: Array) -> Array:
+    """Take the price of the cheapest rival in stock, not below 3 % above break-even; without rivals hold."""
+    offered = jnp.where(shop.state.rivals.in_stock, shop.state.rivals.price, jnp.inf).min(axis=1)
+    known = jnp.isfinite(offered) & (shop.merchant.shows_rivals > 0)
+    return jnp.where(known, jnp.maximum(offered, shop.markets.floor), shop.memory.price)
+
+
+def optimum(shop: Shop, _luck: Array) -> Array:
+    """Know the demand and take the best price of each period, without limits on the step."""
+    return optimal_price(shop.markets, shop.state)
+
+
+def mark_up(factor: float) -> Policy:
+    """Put the same mark-up on every offer: ``factor`` times break-even, without limits on the step."""
+    return lambda shop, _luck: jnp.clip(
+        shop.markets.costs.break_even * factor, shop.markets.floor, shop.markets.ceiling
+    )
+
+
+def planner(shop: Shop, _luck: Array) -> Array:
+    """Estimate the elasticity, believe it, take the candidate that it values most."""
+    inputs, prices = observe(shop)
+    _, candidates = featurize(inputs)
+    value = candidates[:, :, PLAN] * CANDIDATE_FEATURES[PLAN].scale
+    return _taken(prices, best_legal(value, inputs.legal))
+
+
+def model(params: Params, epsilon: float) -> Policy:
+    """Decide as the engine does."""
+
+    def policy(shop: Shop, luck: Array) -> Array:
+        inputs, prices = observe(shop)
+        chosen, _ = choose(q_values(params, *featurize(inputs)), inputs.legal, luck, epsilon)
+        return _taken(prices, chosen)
+
+    return policy
+
+
+def _taken(prices: Array, chosen: Array) -> Array:
+    return jnp.take_along_axis(prices, chosen[:, None], axis=1)[:, 0]

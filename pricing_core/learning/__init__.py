@@ -1,0 +1,1 @@
+"""How the Q-function is made: simulated shops, temporal-difference targets, training. Never imported to serve."""

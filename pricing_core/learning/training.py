@@ -1,0 +1,170 @@
+"""Deep Q-learning on thousands of simulated shops at once; the whole loop is compiled.
+
+One update: look at all shops, let every candidate price play out one period in its own copy of the market (with
+the same luck), regress Q on reward plus discounted double-Q value of what follows, then act and go on. The reward
+of a period is its expected profit as a share of the optimum's, minus 1: zero is perfect, and neither the size of
+an offer nor its luck blurs the comparison between prices. Shops grow old and are replaced, so that every batch
+holds cold starts and long histories. There is no replay: the simulator never runs dry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from pricing_core.choose import choose
+from pricing_core.features import FeatureInputs, featurize
+from pricing_core.learning import targets
+from pricing_core.learning.shop import Shop, observe, open_shops, remember, replace_old
+from pricing_core.q_function import Params, init_params, q_values
+from pricing_core.simulator.market import expected_profit_rate, optimal_price, step
+
+EPSILON = 0.06
+"""Share of exploring decisions that the trained model asks for."""
+_CHUNK = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """How to train."""
+
+    shops: int
+    updates: int
+    """Multiple of 25."""
+    learning_rate: float
+    discount_half_life_days: float
+    """0 looks one period ahead only."""
+    level_weight: float
+    target_rate: float
+    """Share of the way that the target network follows at each update."""
+    wide_exploration: float
+    """Exploration of every fourth shop; the others explore as served, `EPSILON`."""
+    price_spread: float
+    """Half of the shops start off their cost-plus price by this log standard deviation."""
+
+
+PRESETS = {
+    "default": Preset(2048, 6000, 2e-3, 3.0, 0.02, 0.01, 0.5, 0.1),
+    "tiny": Preset(64, 50, 2e-3, 3.0, 0.02, 0.01, 0.5, 0.1),
+}
+
+
+class Learner(NamedTuple):
+    """All that training carries from one update to the next."""
+
+    params: Params
+    target: Params
+    optimiser: Any
+    shops: Shop
+
+
+class Progress(NamedTuple):
+    """What is reported after each chunk of updates."""
+
+    update: int
+    loss: float
+    regret: float
+    """Mean share of the optimum's profit that the candidates chosen miss."""
+
+
+def train(preset: Preset, seed: int, report: Callable[[Progress], None] = lambda _: None) -> Params:
+    """Train a Q-function. Deterministic for a seed on one backend.
+
+    Args:
+        preset: How.
+        seed: Of everything random.
+        report: Called after every 25 updates.
+    """
+    if preset.updates % _CHUNK:
+        raise ValueError(f"updates: expected a multiple of {_CHUNK}, got {preset.updates}")
+    k_params, k_shops, k_run = jax.random.split(jax.random.key(seed), 3)
+    params = init_params(k_params)
+    shops = open_shops(k_shops, preset.shops, price_spread=preset.price_spread)
+    learner = Learner(params, params, _optimiser(preset).init(params), shops)
+    advance = jax.jit(partial(_advance, preset), donate_argnums=0)
+    learner = jax.tree.map(jnp.array, learner)  # params and target must not share a buffer that is donated
+    for first in range(0, preset.updates, _CHUNK):
+        learner, (loss, regret) = advance(learner, jax.random.fold_in(k_run, first))
+        report(Progress(first + _CHUNK, float(loss.mean()), float(regret.mean())))
+    trained: Params = learner.params
+    return trained
+
+
+def reward(shop: Shop, prices: Array) -> Array:
+    """Expected profit at each price as a share of the optimum's, minus 1: [N, A], at least -3; 0 without stock."""
+    optimum = optimal_price(shop.markets, shop.state)[:, None]
+    best = expected_profit_rate(shop.markets, shop.state, optimum)
+    share = expected_profit_rate(shop.markets, shop.state, prices) / jnp.where(best > 0, best, 1.0)
+    return jnp.where(best > 0, jnp.maximum(share - 1.0, -3.0), 0.0)
+
+
+def _optimiser(preset: Preset) -> optax.GradientTransformation:
+    rate = optax.schedules.cosine_decay_schedule(preset.learning_rate, preset.updates, alpha=0.02)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
+
+
+def _advance(preset: Preset, learner: Learner, key: Array) -> tuple[Learner, tuple[Array, Array]]:
+    return jax.lax.scan(partial(_update, preset), learner, jax.random.split(key, _CHUNK))
+
+
+def _update(preset: Preset, learner: Learner, key: Array) -> tuple[Learner, tuple[Array, Array]]:
+    k_period, k_fresh, k_act = jax.random.split(key, 3)
+    inputs, prices = observe(learner.shops)
+    seen = featurize(inputs)
+    gains = reward(learner.shops, prices)
+    target = _targets(preset, learner, prices, gains, k_period)
+
+    def objective(params: Params) -> tuple[Array, Array]:
+        q = q_values(params, *seen)
+        return targets.loss(q, target, inputs.legal, level_weight=preset.level_weight), q
+
+    (loss, q), gradient = jax.value_and_grad(objective, has_aux=True)(learner.params)
+    change, optimiser = _optimiser(preset).update(gradient, learner.optimiser, learner.params)
+    params = optax.apply_updates(learner.params, change)
+    followed = optax.incremental_update(params, learner.target, preset.target_rate)
+    chosen = _act(preset, q, inputs, k_act)[:, None]
+    price = jnp.take_along_axis(prices, chosen, axis=1)[:, 0]
+    fresh = open_shops(k_fresh, preset.shops, price_spread=preset.price_spread)
+    shops = replace_old(_play(learner.shops, price, k_period), fresh)
+    return Learner(params, followed, optimiser, shops), (loss, -jnp.take_along_axis(gains, chosen, axis=1).mean())
+
+
+def _play(shop: Shop, price: Array, key: Array) -> Shop:
+    """Let one period pass at ``price`` [N]."""
+    k_market, k_seen = jax.random.split(key)
+    state, outcome = step(shop.markets, shop.state, price, k_market, shop.merchant.period_days)
+    return shop._replace(state=state, memory=remember(shop, price, outcome, k_seen))
+
+
+def _targets(preset: Preset, learner: Learner, prices: Array, gains: Array, key: Array) -> Array:
+    """Regression targets of all candidates, [N, A]."""
+    days = learner.shops.merchant.period_days
+    earned = targets.weight(days, preset.discount_half_life_days)[:, None] * gains
+    if preset.discount_half_life_days <= 0:
+        return earned
+    discount = targets.discount(days, preset.discount_half_life_days)
+
+    def target(price: Array, gain: Array) -> Array:
+        inputs, _ = observe(_play(learner.shops, price, key))
+        seen = featurize(inputs)
+        online, valued = q_values(learner.params, *seen), q_values(learner.target, *seen)
+        return targets.double_q_target(gain, discount, online, valued, inputs.legal)
+
+    return jax.lax.stop_gradient(jax.vmap(target, in_axes=1, out_axes=1)(prices, earned))
+
+
+def _act(preset: Preset, q: Array, inputs: FeatureInputs, key: Array) -> Array:
+    """Candidates int32 [N]; every fourth shop explores widely."""
+    n = q.shape[0]
+    uniform = jax.random.uniform(key, (n,))
+    widely = jnp.arange(n) % 4 == 0
+    as_served, _ = choose(q, inputs.legal, uniform, EPSILON)
+    wide, _ = choose(q, inputs.legal, uniform, preset.wide_exploration)
+    return jnp.where(widely, wide, as_served)
