@@ -102,6 +102,10 @@ class PricingEngine:
         """Number of the shard's last decision; 0 before the first."""
         return self._shards[shard].sequence
 
+    def offer_count(self, shard: int) -> int:
+        """Return how many offers a shard knows."""
+        return self._slots.count(shard)
+
     def unknown_keys(self, shard: int, keys: list[bytes]) -> list[bytes]:
         """Return the distinct keys of which nothing was heard yet."""
         return self._slots.unknown(shard, keys)

@@ -8,11 +8,13 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import NoReturn
 
+import jax
 import structlog
-from pricing_core.engine import Intervals, PricingEngine
 
+from pricing_core.engine import Intervals, PricingEngine
 from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams import topic_admin
 from streams.agents import control, market
@@ -20,7 +22,7 @@ from streams.errors import NotReady, RepricerError, StreamFault
 from streams.http_server import HealthServer
 from streams.lag import LagGauge
 from streams.log_setup import set_up_logging
-from streams.metrics import Metrics
+from streams.metrics import MODEL_INFO, Metrics
 from streams.ownership import Ownership
 from streams.pipeline import Pipeline
 from streams.serving_model import load_serving_model
@@ -89,8 +91,10 @@ class Worker:
         self._settings = settings
         topic_admin.require(settings)
         self._metrics = Metrics()
+        model = load_serving_model(settings)
+        self._metrics.set(MODEL_INFO, 1, model.name, str(model.version), model.sha256)
         engine = PricingEngine(
-            load_serving_model(settings),
+            model,
             capacity=settings.max_offers,
             seed=settings.seed,
             intervals=Intervals(
@@ -174,6 +178,13 @@ class Worker:
                 raise StreamFault("Faust's consumer has stopped; its log says why")
 
 
+def keep_compiled(folder: Path | None) -> None:
+    """Keep what XLA compiles between starts: a first start compiles for some ten seconds, later ones read it back."""
+    if folder is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
 def run_worker(settings: Settings) -> None:
     """Run a worker until a signal ends it.
 
@@ -181,6 +192,7 @@ def run_worker(settings: Settings) -> None:
         RepricerError: What is wrong and how to fix it.
     """
     set_up_logging(settings, component="worker", instance=settings.instance)
+    keep_compiled(settings.compilation_cache)
     try:
         asyncio.run(Worker(settings).run())
     except (NotReady, StreamFault) as error:

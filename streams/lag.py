@@ -1,4 +1,4 @@
-"""How far behind the worker is, in records and in seconds."""
+"""How far behind the worker is: in records, in seconds, in answers of the catalog."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from schemas.topics import HOT_SOURCES
-from streams.metrics import LAG_RECORDS, LAG_SECONDS, QUEUE_DEPTH, Metrics
+from streams.metrics import LAG_RECORDS, LAG_SECONDS, PENDING_CHANGES, QUEUE_DEPTH, STATE_OFFERS, Metrics
 from streams.ownership import Ownership
 from streams.settings import Settings
 from streams.transport.data_plane import DataPlane, Partition
@@ -22,6 +22,7 @@ class LagGauge:
         self._plane = plane
         self._ownership = ownership
         self._metrics = metrics
+        self._measured: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
         """Measure until cancelled."""
@@ -32,12 +33,20 @@ class LagGauge:
     def measure(self) -> None:
         """Set the gauges of every partition that is being read."""
         self._metrics.set(QUEUE_DEPTH, self._ownership.queued)
+        self._metrics.set(PENDING_CHANGES, self._ownership.pending_changes)
+        self._metrics.set(STATE_OFFERS, self._ownership.offers)
         wall = time.time_ns() // 1_000_000
+        measured = set()
         for partition, shard in self._ownership.shards.items():
             for topic in HOT_SOURCES:
                 end = self._plane.high_watermark(Partition(topic.full_name(self._prefix), partition))
-                at_end = topic.name in shard.at_end
-                records = 0 if at_end else max(0, end - shard.applied[topic.name])
-                self._metrics.set(LAG_RECORDS, records, topic.name, str(partition))
-                seconds = (wall - shard.seen[topic.name]) / 1000 if records and topic.name in shard.seen else 0.0
-                self._metrics.set(LAG_SECONDS, seconds, topic.name, str(partition))
+                behind = 0 if topic.name in shard.at_end else max(0, end - shard.applied[topic.name])
+                seconds = (wall - shard.seen[topic.name]) / 1000 if behind and topic.name in shard.seen else 0.0
+                labels = topic.name, str(partition)
+                self._metrics.set(LAG_RECORDS, behind, *labels)
+                self._metrics.set(LAG_SECONDS, seconds, *labels)
+                measured.add(labels)
+        for labels in self._measured - measured:
+            self._metrics.forget(LAG_RECORDS, *labels)
+            self._metrics.forget(LAG_SECONDS, *labels)
+        self._measured = measured

@@ -34,6 +34,7 @@ DEAD_LETTERS = Metric("repricer_dead_letters_total", "counter", "records", "Reco
 DECISIONS = Metric("repricer_decisions_total", "counter", "decisions", "Decisions made, holds included.", ("outcome",))
 HOLDS = Metric("repricer_holds_total", "counter", "decisions", "Decisions to leave the price as it is.", ("reason",))
 PRICE_CHANGES = Metric("repricer_price_changes_total", "counter", "changes", "Price changes published.", ("reason",))
+PENDING_CHANGES = Metric("repricer_pending_changes", "gauge", "changes", "Price changes not answered yet.")
 RESENDS = Metric("repricer_resends_total", "counter", "changes", "Price changes sent again: nobody had answered.")
 ACKNOWLEDGEMENT_ALARMS = Metric(
     "repricer_acknowledgement_alarms_total", "counter", "changes", "Price changes never answered: given up."
@@ -75,6 +76,7 @@ METRICS: Final = (
     DECISIONS,
     HOLDS,
     PRICE_CHANGES,
+    PENDING_CHANGES,
     RESENDS,
     ACKNOWLEDGEMENT_ALARMS,
     LAG_RECORDS,

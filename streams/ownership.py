@@ -123,6 +123,16 @@ class Ownership:
         """Batches on their way to their agents."""
         return self._queued
 
+    @property
+    def pending_changes(self) -> int:
+        """Price changes that the catalog has not answered yet."""
+        return sum(self._pipeline.engine.pending_count(partition) for partition in self.shards)
+
+    @property
+    def offers(self) -> int:
+        """Offers in the state."""
+        return sum(self._pipeline.engine.offer_count(partition) for partition in self.shards)
+
     # the transport's side
     async def on_assigned(self, claim: Claim) -> None:
         """Begin to take the claim's shards over."""

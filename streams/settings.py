@@ -7,6 +7,7 @@ leave a default in force. Secrets come from files and are read only when a clien
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -33,6 +34,11 @@ def _instance_name() -> str:
 
 def _split_names(value: object) -> object:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "repricer"
 
 
 class Settings(BaseSettings):
@@ -148,6 +154,10 @@ class Settings(BaseSettings):
     seed: Annotated[int, Field(ge=0, le=2**63 - 1, description="Seed of exploration.")] = 0
     model_path: Annotated[Path | None, Field(description="Model to price with; the shipped one if not set.")] = None
 
+    compilation_cache: Annotated[
+        Path | None, Field(description="Folder where compiled functions are kept between starts; none if null.")
+    ] = Field(default_factory=_cache_folder)
+
     # what others see of us
     http_host: Annotated[str, Field(min_length=1, description="Address of /livez, /readyz and /metrics.")] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65_535, description="Their port; 0: any free one.")] = 6066
@@ -174,12 +184,13 @@ class Settings(BaseSettings):
         return f"{self.group}-{self.instance}"
 
     def client_config(self) -> dict[str, Any]:
-        """Connection and security, for any librdkafka client.
+        """Connection and security, for any librdkafka client. Its own log goes where ours goes.
 
         Raises:
             ConfigurationError: a secret's file cannot be read.
         """
-        return {"bootstrap.servers": self.bootstrap_servers, **security.librdkafka_config(self)}
+        logger = logging.getLogger("librdkafka")
+        return {"bootstrap.servers": self.bootstrap_servers, "logger": logger, **security.librdkafka_config(self)}
 
     def consumer_config(self) -> dict[str, Any]:
         """What every consumer of ours has: only committed records, no offsets committed by a timer."""

@@ -35,7 +35,7 @@ from streams.topic_presence import require_present
 
 TOPICS = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, OFFER_POLICIES, TICKS, PRICE_APPLIED)
 UNPLANNED_S = 3600.0
-"""Event time of a market without an end starts as far back as an hour of the wall clock needs."""
+"""Event time of a market whose end is not known starts as far back as an hour of the wall clock needs."""
 MARGIN = 1.25
 MARGIN_MS = 3_600_000
 SLICE_S = 0.02
@@ -111,7 +111,7 @@ class Market:
 
     def _open(self) -> None:
         order, speedup = self._order, self._pace.speedup
-        planned_s = order.seconds or (order.events / order.rate if order.events else UNPLANNED_S)
+        planned_s = order.seconds or UNPLANNED_S  # a number of events takes as long as the market is lively
         self._start_ms = self._now_ms = _now() - int(MARGIN * planned_s * speedup * 1000) - MARGIN_MS
         self._opened = time.monotonic()
         self._write(final=False)
