@@ -7,24 +7,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from schemas.topics import HOT_SOURCES, Topic
 from streams.errors import RepricerError
 from streams.partitioner import partition_of
 from streams.settings import Settings
-from streams.topic_admin import REQUEST_TIMEOUT_S, TopicAdmin, summarise
+from streams.topic_admin import REQUEST_TIMEOUT_S, TopicAdmin, settled, summarise
 
 SAMPLED_KEYS = 400
 """Records of one topic whose key is looked at, the newest of all its partitions together."""
 
 SAMPLE_TIMEOUT_S = 3.0
-
-MOVING = frozenset(
-    {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}
-)
-"""Answers of a group's coordinator that pass by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +109,7 @@ def _placement(consumer: Any, admin: TopicAdmin, name: str, partitions: int) -> 
 def _sample(consumer: Any, admin: TopicAdmin, name: str, partitions: int) -> list[tuple[bytes, int]]:
     """Distinct keys of the newest records, with the partition they lie on."""
     each = max(1, SAMPLED_KEYS // partitions)
-    ends = _offsets(admin, [TopicPartition(name, p) for p in range(partitions)], OffsetSpec.latest())
+    ends = admin.offsets([TopicPartition(name, p) for p in range(partitions)], OffsetSpec.latest())
     starts = {p: max(0, end - each) for (_, p), end in ends.items() if end > 0}
     consumer.assign([TopicPartition(name, p, start) for p, start in starts.items()])
     wanted = sum(ends[name, p] - start for p, start in starts.items())
@@ -144,22 +139,11 @@ def _examine_group(settings: Settings, admin: TopicAdmin) -> Iterator[Finding]:
         return
     consumer = Consumer({**settings.consumer_config(), "log_level": 0})
     try:
-        committed = {(p.topic, p.partition): p.offset for p in _committed(consumer, wanted)}
+        found = settled(lambda: consumer.committed(wanted, timeout=REQUEST_TIMEOUT_S))
+        committed = {(p.topic, p.partition): p.offset for p in found}
     finally:
         consumer.close()
     yield from _positions(settings, admin, wanted, committed, sources)
-
-
-def _committed(consumer: Any, wanted: list[TopicPartition]) -> list[TopicPartition]:
-    """The group's offsets; waits while its coordinator moves, as it does after the first use of a new cluster."""
-    deadline = time.monotonic() + REQUEST_TIMEOUT_S
-    while True:
-        try:
-            return list(consumer.committed(wanted, timeout=REQUEST_TIMEOUT_S))
-        except KafkaException as error:
-            if error.args[0].code() not in MOVING or time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
 
 
 def _positions(
@@ -174,8 +158,8 @@ def _positions(
     if not known:
         yield Finding("group", "unknown", f"group {settings.group} has no offsets: no worker has run yet")
         return
-    first = _offsets(admin, wanted, OffsetSpec.earliest())
-    end = _offsets(admin, wanted, OffsetSpec.latest())
+    first = admin.offsets(wanted, OffsetSpec.earliest())
+    end = admin.offsets(wanted, OffsetSpec.latest())
     kept = {topic.full_name(settings.topic_prefix) for topic in sources if topic.cleanup == "delete"}
     expired = [place for place, offset in known.items() if place[0] in kept and offset < first[place]]
     beyond = [place for place, offset in known.items() if offset > end[place]]
@@ -185,11 +169,6 @@ def _positions(
     if not expired and not beyond:
         lag = sum(end[place] - offset for place, offset in known.items())
         yield Finding("group", "ok", f"group {settings.group}: {lag} records behind on {len(known)} partitions")
-
-
-def _offsets(admin: TopicAdmin, places: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
-    futures = admin.client.list_offsets(dict.fromkeys(places, spec), request_timeout=REQUEST_TIMEOUT_S)
-    return {(p.topic, p.partition): future.result(REQUEST_TIMEOUT_S).offset for p, future in futures.items()}
 
 
 def _examine_device() -> Iterator[Finding]:

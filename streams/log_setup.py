@@ -31,7 +31,7 @@ def set_up_logging(settings: Settings, stream: TextIO | None = None, **context: 
     target = stream or sys.stderr
     threshold = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _with_context(context),
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
     ]
@@ -42,8 +42,15 @@ def set_up_logging(settings: Settings, stream: TextIO | None = None, **context: 
         cache_logger_on_first_use=True,
     )
     _configure_stdlib(threshold, shared, settings.log_format, target)
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(**context)
+
+
+def _with_context(context: dict[str, Any]) -> Processor:
+    """Add what is true of the whole process; context variables would be empty in other threads."""
+
+    def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {**event, **context}
+
+    return add
 
 
 def _renderers(format_: str, target: TextIO) -> list[Processor]:

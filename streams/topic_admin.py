@@ -7,17 +7,19 @@ before it subscribes, because Faust idles without an error on a missing topic.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, TopicMetadata
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic, OffsetSpec, TopicMetadata
 
 from schemas.topics import TOPICS, Topic
 from streams import embedded_broker
 from streams.errors import BrokerUnreachable, ConfigurationError, TopicMismatch
 from streams.settings import Settings
+
+T = TypeVar("T")
 
 REACH_TIMEOUT_S: Final = 5.0
 REQUEST_TIMEOUT_S: Final = 15.0
@@ -25,6 +27,19 @@ SEGMENT_BYTES: Final = 64 * 1024 * 1024
 """Compaction works on whole segments; small ones keep a shard's rebuild short."""
 LEAST_MESSAGE_BYTES: Final = 1_048_588
 """Kafka's default."""
+
+
+MOVING: Final = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
+"""Answers that pass by themselves: a topic or a group is new, or its broker has just changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +112,7 @@ class TopicAdmin:
         ]
 
     def apply(self) -> list[str]:
-        """Create the missing topics and wait until the cluster lists them.
+        """Create the missing topics and wait until they can be used.
 
         Returns:
             Names of the topics that were created.
@@ -111,12 +126,20 @@ class TopicAdmin:
             embedded_broker.create_by_asking(self.client, names)
         elif missing:
             self._create([_new_topic(state, self._settings) for state in missing])
-        self._wait_until_listed(names)
+        self._wait_until_usable(names)
         return names
 
     def differences(self) -> list[Difference]:
         """What is wrong with our topics; empty if nothing is."""
         return [fault for state in self.states() for fault in self._faults_of(state)]
+
+    def offsets(self, places: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+        """Offset at ``spec`` of every place, by topic and partition."""
+        return settled(lambda: self._ask_offsets(places, spec))
+
+    def _ask_offsets(self, places: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+        futures = self.client.list_offsets(dict.fromkeys(places, spec), request_timeout=REQUEST_TIMEOUT_S)
+        return {(p.topic, p.partition): future.result(REQUEST_TIMEOUT_S).offset for p, future in futures.items()}
 
     def _faults_of(self, state: TopicState) -> Iterator[Difference]:
         if not state.partitions:
@@ -135,13 +158,16 @@ class TopicAdmin:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise TopicMismatch(f"cannot create {name}: {error.args[0].str()}") from error
 
-    def _wait_until_listed(self, names: list[str]) -> None:
-        """Creation is done at the controller first; a worker may ask another broker."""
+    def _wait_until_usable(self, names: list[str]) -> None:
+        """Creation is done at the controller first; a moment later the brokers know and lead the partitions."""
         deadline = time.monotonic() + REQUEST_TIMEOUT_S
-        while absent := set(names) - set(self.cluster().topics):
+        while absent := set(names) - set(topics := self.cluster().topics):
             if time.monotonic() > deadline:
                 raise TopicMismatch(f"created, but not listed by the cluster: {', '.join(sorted(absent))}")
             time.sleep(0.05)
+        places = [TopicPartition(name, partition) for name in names for partition in topics[name].partitions]
+        if places:
+            self.offsets(places, OffsetSpec.latest())
 
     def _configs(self, names: list[str]) -> dict[str, dict[str, str]]:
         if self.embedded or not names:
@@ -177,6 +203,18 @@ def require(settings: Settings) -> int:
     if faults:
         raise TopicMismatch("topics are not as they must be:\n" + "\n".join(f"  {line}" for line in summarise(faults)))
     return settings.partitions
+
+
+def settled(ask: Callable[[], T]) -> T:
+    """Ask until the answer is not one of `MOVING`, for `REQUEST_TIMEOUT_S` at most."""
+    deadline = time.monotonic() + REQUEST_TIMEOUT_S
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in MOVING or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def summarise(faults: list[Difference]) -> list[str]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 import warnings
 
 import pytest
@@ -27,7 +28,6 @@ def lines():
     root.setLevel(level)
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 def test_every_line_is_json_with_level_time_and_bound_context(lines):
@@ -42,6 +42,14 @@ def test_every_line_is_json_with_level_time_and_bound_context(lines):
         "shard": 3,
         "rows": 10,
     }
+
+
+def test_lines_of_other_threads_carry_the_context_of_the_process(lines):
+    thread = threading.Thread(target=structlog.get_logger().info, args=("cut",))
+    thread.start()
+    thread.join()
+
+    assert lines()[0]["instance"] == "w1"
 
 
 def test_libraries_and_warnings_take_the_same_way(lines):
