@@ -11,7 +11,7 @@ COPY schemas /opt/repricer/schemas
 COPY pricing_core /opt/repricer/pricing_core
 COPY streams /opt/repricer/streams
 RUN install -d -o 10001 -g 10001 /data
-ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/repricer PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/repricer XDG_CACHE_HOME=/tmp/cache PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /data
 VOLUME /data

@@ -29,11 +29,11 @@ def publish_run_mode(settings: Settings, mode: Literal["ACTIVE", "HALTED"], by: 
         Number of partitions.
 
     Raises:
-        ConfigurationError: ``by`` or ``why`` is too long or empty.
+        ConfigurationError: ``by`` or ``why`` is too long or empty, or nobody knows who you are.
         TopicMismatch: the topics are not as they must be.
         BrokerUnreachable: not every partition has acknowledged; say it again.
     """
-    value = _encode(RunModeSet(mode=mode, by=by or getpass.getuser(), why=why, at=format_ms(time.time_ns() // 10**6)))
+    value = _encode(RunModeSet(mode=mode, by=by or _user_name(), why=why, at=format_ms(time.time_ns() // 10**6)))
     partitions = require(settings)
     producer = Producer({**settings.producer_config(), "log_level": 0, "message.timeout.ms": int(TIMEOUT_S * 1000)})
     failed: dict[int, str] = {}
@@ -48,6 +48,13 @@ def publish_run_mode(settings: Settings, mode: Literal["ACTIVE", "HALTED"], by: 
     if producer.flush(TIMEOUT_S + 5) or failed:
         raise BrokerUnreachable(f"{mode} may not have reached partitions {sorted(failed) or 'of a silent broker'}")
     return partitions
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:  # a container's user often has no name
+        raise ConfigurationError("nobody knows who you are: give --by") from error
 
 
 def _encode(event: RunModeSet) -> bytes:
