@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
 
-from pricing_core.decisions import CHANGED, OUTCOMES, Decisions, Resends
+from pricing_core.decisions import CHANGED, HELD, OUTCOMES, Decisions, Resends
 from pricing_core.engine import PricingEngine
 from pricing_core.rules import RULES
 from schemas.cloud_events import DEAD_LETTERED, PRICE_CHANGED, PRICE_DECIDED, EventType
@@ -56,20 +57,33 @@ class Emitter:
         """One audit record for each decision, and one price change for each that changes a price."""
         if not len(decisions):
             return []
-        outputs = []
+        self._count(decisions)
+        outputs, times = [], self._times(wall)
         for record in self._audit_records(shard, decisions):
             outputs.append(self._audit(shard, record, wall))
             if record["outcome"] == OUTCOMES[CHANGED]:
-                self._metrics.add(PRICE_CHANGES_TOTAL, 1, record["reason"])
-                outputs.append(self._change(shard, record, wall))
+                outputs.append(self._change(shard, record, times, wall))
         return outputs
+
+    def _count(self, decisions: Decisions) -> None:
+        """Count by outcome and reason, once for all decisions of a step: a labelled counter costs 8 µs."""
+        outcomes = decisions.outcome.tolist()
+        self._metrics.add_each(DECISIONS, Counter(map(OUTCOMES.__getitem__, outcomes)))
+        reasons = list(zip(outcomes, decisions.code, strict=True))
+        self._metrics.add_each(HOLDS, Counter(code for outcome, code in reasons if outcome == HELD))
+        self._metrics.add_each(PRICE_CHANGES_TOTAL, Counter(code for outcome, code in reasons if outcome == CHANGED))
+
+    def _times(self, wall: int) -> dict[str, str]:
+        """From when until when a price change is good: by the wall clock, as the catalog's own clock goes."""
+        return {"valid_from": format_ms(wall), "expires_at": format_ms(wall + self._lifetime_ms)}
 
     def resends(self, shard: Shard, wall: int) -> list[Output]:
         """The same price change again for every offer whose answer is overdue; an alarm where that did not help."""
         resends: Resends = self._engine.overdue_acknowledgements(shard.partition, shard.now)
         self._metrics.add(RESENDS, len(resends))
         self._metrics.add(ACKNOWLEDGEMENT_ALARMS, resends.alarms)
-        return [self._change(shard, record, wall) for record in self._resend_records(shard, resends)]
+        times = self._times(wall)
+        return [self._change(shard, record, times, wall) for record in self._resend_records(shard, resends)]
 
     def dead_letters(self, batch: RecordBatch, rejects: Iterable[Reject], wall: int) -> list[Output]:
         """One dead letter for each refused record of a batch."""
@@ -79,18 +93,13 @@ class Emitter:
         return [*kind.headers(event_id=event_id, source=self._source, time_ms=wall)]
 
     def _audit(self, shard: Shard, record: dict[str, Any], wall: int) -> Output:
-        self._metrics.add(DECISIONS, 1, record["outcome"])
-        if record["outcome"] == "held":
-            self._metrics.add(HOLDS, 1, record["reason"])
         key = f"{record['channel']}:{record['sku']}".encode()
         value = orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
         headers = self._headers(PRICE_DECIDED, record["decision_id"], wall)
         return Output(self._decisions, shard.partition, key, value, headers)
 
-    def _change(self, shard: Shard, record: dict[str, Any], wall: int) -> Output:
-        change = {name: record[name] for name in CHANGE_FIELDS}
-        change["valid_from"] = format_ms(wall)
-        change["expires_at"] = format_ms(wall + self._lifetime_ms)
+    def _change(self, shard: Shard, record: dict[str, Any], times: dict[str, str], wall: int) -> Output:
+        change = {name: record[name] for name in CHANGE_FIELDS} | times
         key = f"{record['channel']}:{record['sku']}".encode()
         headers = self._headers(PRICE_CHANGED, record["decision_id"], wall)
         return Output(self._changes, shard.partition, key, orjson.dumps(change), headers)
