@@ -8,16 +8,15 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import NoReturn
 
-import jax
 import structlog
 
 from pricing_core.engine import Intervals, PricingEngine
 from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams import topic_admin
 from streams.agents import control, market
+from streams.compiled import keep_compiled
 from streams.errors import NotReady, RepricerError, StreamFault
 from streams.http_server import HealthServer
 from streams.lag import LagGauge
@@ -176,13 +175,6 @@ class Worker:
                 raise NotReady(f"not ready for {self._settings.ready_deadline_s:g} s: {'; '.join(self.hindrances())}")
             if self._app.should_stop and not stopping.is_set():
                 raise StreamFault("Faust's consumer has stopped; its log says why")
-
-
-def keep_compiled(folder: Path | None) -> None:
-    """Keep what XLA compiles between starts: a first start compiles for some ten seconds, later ones read it back."""
-    if folder is not None:
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def run_worker(settings: Settings) -> None:

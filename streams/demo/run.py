@@ -251,10 +251,6 @@ def set_environment(plan: Plan, servers: str) -> None:
         "REPRICER_MAX_OFFERS": "8192",
     }
     os.environ.setdefault("REPRICER_LOG_LEVEL", "warning")
-    # Compiled programs are kept: the second demo starts in half the time.
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "repricer", "jax")
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 def _free_port() -> int:

@@ -21,7 +21,7 @@ from streams.catalog.ledger import Counts, read_counts
 from streams.demo.reasons import Decision, Reasons
 from streams.demo.view import Line
 from streams.market.truth import Truth, read_truth
-from streams.metrics import DEAD_LETTERS, DECISIONS, EVENTS, HOLDS, LAG_RECORDS
+from streams.metrics import DEAD_LETTERS, DECISIONS, EVENTS, HOLDS, LAG_RECORDS, PENDING_CHANGES
 from streams.settings import Settings
 
 MARKET_TOPICS = frozenset(topic.name for topic in (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY))
@@ -102,4 +102,5 @@ def figures(page: str) -> WorkerFigures:
         holds=dict(of[HOLDS]),
         dead_letters=of[DEAD_LETTERS].total(),
         lag=totals.get(LAG_RECORDS.name, Counter()).total(),
+        pending=totals.get(PENDING_CHANGES.name, Counter()).total(),
     )

@@ -22,6 +22,7 @@ from threading import Event as Signal
 import structlog
 
 from schemas.topics import CLICKS, COMPETITOR_PRICES, INVENTORY, OFFER_POLICIES, ORDERS, PRICE_APPLIED, TICKS
+from streams.compiled import keep_compiled
 from streams.market.broker import AppliedPrices, Publisher
 from streams.market.delivery import Delivery
 from streams.market.events import CURRENCY, Event, EventWriter
@@ -163,6 +164,7 @@ def run_market(settings: Settings, order: Order) -> None:
         BrokerUnreachable: no broker answered.
         TopicMismatch: a topic is missing.
     """
+    keep_compiled(settings.compilation_cache)
     with stop_signal() as stopping:
         Market(settings, order).run(stopping)
 

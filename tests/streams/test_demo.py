@@ -16,7 +16,7 @@ from streams.demo.reasons import Decision, Reasons
 from streams.demo.view import Line, Snapshot, frame, spark
 from streams.demo.watch import figures
 from streams.market.truth import Truth
-from streams.metrics import DEAD_LETTERS, DECISIONS, EVENTS, HOLDS, LAG_RECORDS, Metrics
+from streams.metrics import DEAD_LETTERS, DECISIONS, EVENTS, HOLDS, LAG_RECORDS, PENDING_CHANGES, Metrics
 
 TRUTH = Truth(
     currency="EUR", offers=2, simulated_days=3.5, events=1000, profit=110_00, profit_hold=100_00,
@@ -68,10 +68,12 @@ def test_figures_are_read_from_what_the_worker_renders():
     metrics.add(DECISIONS, 30, "held")
     metrics.add_each(HOLDS, {"cooldown": 25, "model_holds": 5})
     metrics.add(DEAD_LETTERS, 2, "orders", "not_utf8")
+    metrics.set(PENDING_CHANGES, 5)
     metrics.set(LAG_RECORDS, 3, "orders", "0")
     metrics.set(LAG_RECORDS, 4, "clicks", "1")
     read = figures(metrics.render().decode())
-    assert (read.events, read.decisions, read.changes, read.dead_letters, read.lag) == (120, 37, 7, 2, 7)
+    assert (read.events, read.decisions, read.changes) == (120, 37, 7)
+    assert (read.dead_letters, read.lag, read.pending) == (2, 7, 5)
     assert read.holds == {"cooldown": 25, "model_holds": 5}
 
 
