@@ -120,7 +120,7 @@ def _answers(catalog: Counts | None) -> str:
 def _profit(now: Snapshot) -> RenderableType:
     truth = now.truth
     if truth is None or not truth.profit_hold:
-        return Text("the market opens when the worker is ready", style="dim")
+        return Text("the market opens when the worker is ready; the first start compiles for a while", style="dim")
     rows = (
         ("this repricer", truth.profit, "bold"),
         ("hold prices", truth.profit_hold, ""),
