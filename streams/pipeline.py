@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pricing_core.engine import PricingEngine
-from pricing_core.state import ROW
+from pricing_core.engine import CapacityExceeded, PricingEngine
+from pricing_core.state import ROW, FormatError
 from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decoder_for
 from schemas.columns import Columns
 from schemas.dead_letter import Reason
 from schemas.timestamps import parse_ms
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
 from streams.emit import Emitter
+from streams.errors import ShardLost
 from streams.metrics import DUPLICATES, EVENTS, Metrics
 from streams.partitioner import partition_of
 from streams.settings import Settings
@@ -58,11 +61,18 @@ class Pipeline:
         return outputs
 
     def restore(self, log: ShardLog, wall: int) -> Shard:
-        """Rebuild a shard from its log, exactly as the cut left it."""
+        """Rebuild a shard from its log, exactly as the cut left it.
+
+        Raises:
+            ShardLost: If the changelog has rows of another format, damaged ones, or more than fit.
+        """
         partition, record = log.partition, log.record
         self.engine.open_shard(partition)
-        rows = np.frombuffer(b"".join(log.rows.values()), ROW) if log.rows else np.zeros(0, ROW)
-        self.engine.restore(partition, list(log.rows), rows, sequence=0 if record is None else record.sequence)
+        sequence = 0 if record is None else record.sequence
+        try:
+            self.engine.restore(partition, list(log.rows), _rows(log.rows.values()), sequence=sequence)
+        except (FormatError, CapacityExceeded) as error:
+            raise ShardLost(f"partition {partition}: {error}") from error
         self._replay(partition, OFFER_POLICIES, log.policies, wall)
         shard = Shard(partition, dict(log.applied), log.ends, new_windows(self._settings.duplicate_window))
         if record is not None:
@@ -143,6 +153,17 @@ def _set_run_mode(shard: Shard, value: bytes | None) -> Reject | None:
         return command
     shard.set_run_mode(command.mode, parse_ms(command.at))
     return None
+
+
+def _rows(values: Collection[bytes]) -> NDArray[np.void]:
+    """State rows out of changelog records.
+
+    Raises:
+        FormatError: If one has not the size of a row.
+    """
+    if any(len(value) != ROW.itemsize for value in values):
+        raise FormatError(f"a row of the changelog has not {ROW.itemsize} bytes: another format, or damaged")
+    return np.frombuffer(b"".join(values), ROW) if values else np.zeros(0, ROW)
 
 
 def _at(offsets: list[int] | range, index: np.ndarray[Any, np.dtype[np.int64]]) -> list[int]:
