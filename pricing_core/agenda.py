@@ -6,9 +6,11 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pricing_core.slots import Slots
-from pricing_core.state import NEVER, Int64
+from pricing_core.state import NEVER
+from schemas.columns import Bool, Int64
 
 LOOK_AHEAD_MS = 60_000
 """The whole shard is searched once in so much event time; what comes due until then is kept at hand."""
@@ -18,11 +20,13 @@ class Agenda:
     """Due offers of one shard.
 
     ``due_at`` [capacity] is the truth. ``_near`` holds all rows that are due before ``_horizon`` and not yet in
-    ``_ready``, possibly twice; ``queued`` [capacity] marks the rows in ``_ready``.
+    ``_ready``, possibly twice; ``queued`` [capacity] marks the rows in ``_ready``. Of rows due at the same time the
+    one of the lower ``rank`` [capacity] comes first.
     """
 
-    def __init__(self, due_at: Int64, queued: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
+    def __init__(self, due_at: Int64, rank: NDArray[np.uint32], queued: Bool) -> None:
         self._due_at = due_at
+        self._rank = rank
         self._queued = queued
         self._ready: deque[Slots] = deque()
         self._near: list[Slots] = []
@@ -67,7 +71,7 @@ class Agenda:
         ready = np.unique(near[due])
         if len(ready):
             self._queued[ready] = True
-            self._ready.append(ready[np.argsort(self._due_at[ready], kind="stable")])
+            self._ready.append(ready[np.lexsort((self._rank[ready], self._due_at[ready]))])
 
     def _pop(self, limit: int) -> Slots:
         taken: list[Slots] = []

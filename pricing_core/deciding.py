@@ -106,13 +106,14 @@ def _fill_in(d: Decisions, rows: Int64, considered: _Considered) -> None:
 
 
 def _choice(offers: Offers, ladder: Ladder, opinion: Valuation) -> Int64:
-    """Take the model's choice where it can be trusted, [n], else `NONE`; bounds are restored without asking it."""
-    row, legal = np.arange(len(offers)), ladder.legal
+    """The model's choice, [n], `NONE` where it is none; bounds are restored without asking it.
+
+    Whether the choice is legal is not asked here: that is what the guards are for.
+    """
+    legal = ladder.legal
     chosen = np.where(offers.out_of_bounds, legal.argmax(axis=1), opinion.chosen)
-    inside = (chosen >= 0) & (chosen < len(MOVES_BP))
-    trusted = inside & legal[row, np.where(inside, chosen, HOLD)]
-    trusted &= offers.out_of_bounds | (np.isfinite(opinion.q) | ~legal).all(axis=1)
-    return np.where(trusted, chosen, NONE)
+    finite = (np.isfinite(opinion.q) | ~legal).all(axis=1) | offers.out_of_bounds
+    return np.where(finite & (chosen >= 0) & (chosen < len(MOVES_BP)), chosen, NONE)
 
 
 def _why_held(ladder: Ladder) -> Int64:

@@ -189,7 +189,8 @@ class PricingEngine:
     def overdue_acknowledgements(self, shard: int, now: int) -> Resends:
         """Return the changes of a shard that the catalog has not answered in time."""
         record = self._shards[shard]
-        pending = np.sort(np.fromiter(record.pending, np.int64, len(record.pending)))
+        pending = np.fromiter(record.pending, np.int64, len(record.pending))
+        pending = pending[np.argsort(self._state.decided_sequence[pending])]
         sent, alarmed = acknowledgements.overdue(self._state, pending, now, self._intervals.acknowledgement)
         self._dirty.mark(shard, np.concatenate((sent, alarmed)))
         return acknowledgements.resends(self._state, self._policies, sent, self._slots.keys(sent), len(alarmed))

@@ -23,12 +23,12 @@ from schemas.columns import (
     AppliedColumns,
     ClickColumns,
     CompetitorColumns,
+    Int64,
     InventoryColumns,
     OrderColumns,
     PolicyColumns,
 )
 
-Int64 = NDArray[np.int64]
 Float32 = NDArray[np.float32]
 
 MAX_LOG_PRICE = 2.0

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pricing_core.slots import Slots
-
-Int64 = NDArray[np.int64]
+from schemas.columns import Int64
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,14 +101,19 @@ def _targets(offers: Offers) -> Int64:
 
 
 def _rounded(offers: Offers, target: Int64, lower: Int64, upper: Int64) -> Int64:
-    """Cut to the interval, then take the nearest price with the ending, inside if there is one."""
+    """Cut to the interval on the move's own side of the current price, then round to the nearest ending inside.
+
+    Where there is none inside, the result lies outside of the interval, and a rule masks it.
+    """
     ending, modulus = offers.policy["ending"][:, None], offers.policy["ending_modulus"][:, None]
-    lower, upper = lower[:, None], upper[:, None]
-    cut = np.clip(target, lower, upper)
-    below = ending_at_or_below(cut, ending, modulus)
-    nearest = np.where(cut - below <= below + modulus - cut, below, below + modulus)
-    first, last = ending_at_or_above(lower, ending, modulus), ending_at_or_below(upper, ending, modulus)
-    return np.where(first <= last, np.clip(nearest, first, last), nearest)
+    current, downwards = offers.current[:, None], np.arange(A) < HOLD
+    low = np.where(downwards, lower[:, None], np.maximum(lower[:, None], current))
+    high = np.where(downwards, np.minimum(upper[:, None], current), upper[:, None])
+    cut = np.where(downwards, np.minimum(np.maximum(target, low), high), np.maximum(np.minimum(target, high), low))
+    below, above = ending_at_or_below(cut, ending, modulus), ending_at_or_above(cut, ending, modulus)
+    nearest = np.where(cut - below <= above - cut, below, above)
+    first, last = ending_at_or_above(low, ending, modulus), ending_at_or_below(high, ending, modulus)
+    return np.where(first <= last, np.clip(nearest, first, last), np.where(downwards, below, above))
 
 
 def _masks(offers: Offers, prices: Int64) -> Int8:

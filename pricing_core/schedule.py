@@ -43,7 +43,7 @@ class Schedule:
 
     def open(self, shard: int) -> None:
         """Begin an empty shard."""
-        self._agendas[shard] = Agenda(self._state.due_at, self._queued)
+        self._agendas[shard] = Agenda(self._state.due_at, self._slots.rank, self._queued)
 
     def drop(self, shard: int, slots: Slots) -> None:
         """Forget a shard and its rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -24,6 +25,8 @@ class SlotTable:
         self.capacity = capacity
         self.owner = np.full(capacity, _NOBODY, np.int32)
         """Shard of each row."""
+        self.rank = np.zeros(capacity, np.uint32)
+        """A number that depends on a row's key alone: what is ordered by it does not depend on who came first."""
         self.used_below = 0
         """No row from here on was ever used."""
         self._free = np.arange(capacity)[::-1].copy()  # a stack: the lowest rows come first
@@ -101,6 +104,7 @@ class SlotTable:
         self._by_key[shard].update(zip(wanted, slots.tolist(), strict=True))
         for slot, key in zip(slots.tolist(), wanted, strict=True):
             self._keys[slot] = key
+        self.rank[slots] = [zlib.crc32(key) for key in wanted]
         if len(slots):
             self.used_below = max(self.used_below, int(slots.max()) + 1)
         return slots

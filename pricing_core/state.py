@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pricing_core.features import HALF_LIVES_DAYS, STATISTICS
 from pricing_core.slots import Slots
+from schemas.columns import Int64
 
-Int64 = NDArray[np.int64]
 Rows = NDArray[np.void]
 """Structured array of dtype `ROW`."""
 

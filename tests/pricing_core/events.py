@@ -1,0 +1,83 @@
+"""Columns for tests, written row by row: every field has a plain value, and a test names what it is about."""
+
+import numpy as np
+
+from schemas import columns as c
+
+T0 = 1_750_000_000_000
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+EUR, USD = 978, 840
+KEY = b"web:sku-1"
+
+POLICY = {
+    "removed": False,
+    "version": 1,
+    "currency": EUR,
+    "unit_cost": 700,
+    "list_price": 1299,
+    "floor": 900,
+    "ceiling": 2000,
+    "mode": c.AUTO,
+    "tax_rate_bp": 0,
+    "prices_include_tax": True,
+    "commission_bp": 0,
+    "fixed_fee": 0,
+    "min_margin_bp": c.NONE,
+    "map_price": c.NONE,
+    "max_step_bp": 1000,
+    "max_daily_change_bp": 3000,
+    "cooldown_ms": HOUR,
+    "min_change_bp": 50,
+    "ending": c.NONE,
+    "ending_modulus": 1,
+    "max_stock_age_ms": c.NONE,
+    "max_competitor_age_ms": c.NONE,
+}
+_DEFAULTS = {
+    c.PolicyColumns: POLICY,
+    c.OrderColumns: {"kind": c.PLACED, "quantity": 1, "amount": 1299, "currency": EUR},
+    c.ClickColumns: {"kind": c.IMPRESSION, "count": 1, "price": 1299},
+    c.CompetitorColumns: {"competitor": 1, "price": 1250, "currency": EUR, "in_stock": True},
+    c.InventoryColumns: {"on_hand": 10},
+    c.AppliedColumns: {"version": 1, "status": c.APPLIED, "price": 1299, "currency": EUR},
+    c.TickColumns: {},
+}
+_TYPES = {"removed": np.bool_, "prices_include_tax": np.bool_, "in_stock": np.bool_}
+_TYPES |= {"kind": np.int8, "status": np.int8, "mode": np.int8}
+
+
+def batch(kind, *rows):
+    """Columns of one kind; each row is a dictionary of what differs from the defaults, with ``key`` and ``time``."""
+    filled = [{"key": KEY, "time": T0, **_DEFAULTS[kind], **row} for row in rows]
+    values = {
+        name: np.array([row[name] for row in filled], _TYPES.get(name, np.int64)) for name in ("time", *_DEFAULTS[kind])
+    }
+    return kind(keys=[row["key"] for row in filled], index=np.arange(len(rows)), **values)
+
+
+def policy(**changes):
+    return batch(c.PolicyColumns, changes)
+
+
+def order(**changes):
+    return batch(c.OrderColumns, changes)
+
+
+def click(**changes):
+    return batch(c.ClickColumns, changes)
+
+
+def competitor(**changes):
+    return batch(c.CompetitorColumns, changes)
+
+
+def stock(**changes):
+    return batch(c.InventoryColumns, changes)
+
+
+def applied(**changes):
+    return batch(c.AppliedColumns, changes)
+
+
+def manual(**changes):
+    return batch(c.AppliedColumns, {"status": c.MANUAL, "version": 0, **changes})

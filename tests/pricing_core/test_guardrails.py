@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricing_core.guardrails import CONDITIONS, PRICE_RULES, judge
+from pricing_core.policy_table import IMPOSSIBLE, margin_floor
+from pricing_core.price_window import BUCKET_MS, rolled
+from pricing_core.rules import CODE, CODES, RULES
+from schemas import columns as c
+from tests.pricing_core.events import DAY, HOUR, POLICY, T0, USD
+from tests.pricing_core.rules_by_hand import broken, broken_static, margin, offers_of, policies, situations
+
+
+@given(st.lists(st.tuples(situations(), st.integers(1, 100_000)), min_size=1, max_size=8))
+def test_the_guards_name_the_first_rule_that_a_price_breaks(found):
+    offers = offers_of(*(situation for situation, _ in found))
+    verdicts = judge(PRICE_RULES, offers, np.array([price for _, price in found]))
+    for i, ((policy, current, in_effect), price) in enumerate(found):
+        possible = offers.policy["low"][i] <= offers.policy["high"][i]
+        repairing = possible and broken_static(policy, current)
+        rules = broken_static(policy, price) if repairing else broken(policy, current, in_effect, price)
+        assert CODES[verdicts.code[i]] == (rules or ["legal"])[0]
+
+
+@pytest.mark.parametrize(
+    ("policy", "price", "code", "limit", "value"),
+    [
+        ({"floor": 1250}, 1249, "floor", 1250, 1249),
+        ({"ceiling": 1350}, 1351, "ceiling", 1350, 1351),
+        ({"unit_cost": 1000, "min_margin_bp": 2000}, 1249, "minimum_margin", 1250, 1249),
+        ({"map_price": 1250}, 1249, "map", 1250, 1249),
+        ({"max_step_bp": 100}, 1314, "maximum_step", 13, 14),
+        ({"max_daily_change_bp": 100}, 1314, "maximum_daily_change", 100, 14),
+        ({"ending": 99, "ending_modulus": 100}, 1314, "price_ending", 99, 1314),
+        ({"min_change_bp": 200}, 1314, "minimum_change", 26, 14),
+        ({}, 1300, "minimum_change", 7, 0),
+    ],
+)
+def test_a_denial_carries_code_limit_and_value(policy, price, code, limit, value):
+    verdict = judge(PRICE_RULES, offers_of((POLICY | policy, 1300, [1300])), np.array([price]))
+    assert (CODES[verdict.code[0]], verdict.limit[0], verdict.value[0]) == (code, limit, value)
+
+
+@pytest.mark.parametrize(
+    ("policy", "state", "code", "limit", "value"),
+    [
+        ({"removed": True}, {}, "no_policy", c.NONE, c.NONE),
+        ({"mode": c.PAUSED}, {}, "paused", c.NONE, c.NONE),
+        ({"mode": 7}, {}, "paused", c.NONE, c.NONE),  # a mode that nobody knows changes no price
+        ({}, {"currency": USD}, "currency_mismatch", 978, 840),
+        ({"unit_cost": 1900, "min_margin_bp": 1000}, {}, "contradictory_bounds", 2000, 2112),
+        ({"map_price": 2001}, {}, "contradictory_bounds", 2000, 2001),
+        ({}, {"pending": 1, "decided_at": T0 - 5}, "pending_acknowledgement", c.NONE, 5),
+        ({}, {"on_hand": 0}, "stock_out", 1, 0),
+        ({"max_stock_age_ms": HOUR}, {"stock_at": T0 - HOUR - 1}, "stale_input", HOUR, HOUR + 1),
+        ({"max_stock_age_ms": HOUR}, {"stock_at": T0 - HOUR}, "legal", c.NONE, c.NONE),
+        ({"max_stock_age_ms": HOUR}, {}, "stale_input", HOUR, c.NONE),  # never counted
+        ({"max_competitor_age_ms": HOUR}, {}, "stale_input", HOUR, c.NONE),
+        ({"max_competitor_age_ms": HOUR}, {"rival_seen_at": T0 - 2 * HOUR}, "stale_input", HOUR, 2 * HOUR),
+        ({"max_competitor_age_ms": HOUR}, {"rival_seen_at": T0}, "legal", c.NONE, c.NONE),
+        ({}, {"last_change_at": T0 - 1}, "cooldown", HOUR, 1),
+        ({}, {"last_change_at": T0 - HOUR}, "legal", c.NONE, c.NONE),
+    ],
+)
+def test_conditions(policy, state, code, limit, value):
+    offers = offers_of((POLICY | policy, 1300, [1300]))
+    for name, found in state.items():
+        offers.state[name] = found
+    verdict = judge(CONDITIONS, offers, offers.current)
+    assert (CODES[verdict.code[0]], verdict.limit[0], verdict.value[0]) == (code, limit, value)
+
+
+@pytest.mark.parametrize("run_mode", ["HALTED", "REDUCING", "active", ""])
+def test_in_any_run_mode_but_active_prices_stay(run_mode):
+    offers = offers_of((POLICY, 1300, [1300]), run_mode=run_mode)
+    assert CODES[judge(CONDITIONS, offers, offers.current).code[0]] == "halted"
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ({"on_hand": 0, "last_change_at": T0 - 1}, "legal"),  # the law does not wait for stock or cooldown
+        ({"pending": 1}, "pending_acknowledgement"),
+        ({"currency": USD}, "currency_mismatch"),
+    ],
+)
+def test_a_price_out_of_bounds_is_repaired_unless_it_cannot_be_known(state, code):
+    offers = offers_of((POLICY | {"floor": 1400, "max_stock_age_ms": 1}, 1300, [1300]))
+    for name, found in state.items():
+        offers.state[name] = found
+    assert CODES[judge(CONDITIONS, offers, offers.current).code[0]] == code
+
+
+@given(policies())
+def test_the_margin_floor_is_the_smallest_price_with_the_margin(policy):
+    if policy["min_margin_bp"] == c.NONE:
+        return
+    limit = margin_floor(
+        margin_bp=policy["min_margin_bp"],
+        tax_bp=policy["tax_rate_bp"] if policy["prices_include_tax"] else 0,
+        commission_bp=policy["commission_bp"],
+        cost=policy["unit_cost"],
+        fixed_fee=policy["fixed_fee"],
+    )
+
+    def has_margin(price):
+        return margin(policy, price) * 10_000 >= policy["min_margin_bp"]
+
+    if limit == IMPOSSIBLE:
+        assert not has_margin(10**30)
+    else:
+        assert has_margin(limit)
+        assert limit == 1 or not has_margin(limit - 1)
+
+
+def test_a_margin_of_everything_is_impossible_but_for_what_costs_nothing():
+    free = {"margin_bp": 10_000, "tax_bp": 0, "commission_bp": 0, "cost": 0, "fixed_fee": 0}
+    assert margin_floor(**free) == 1
+    assert margin_floor(**free | {"cost": 1}) == IMPOSSIBLE
+    assert margin_floor(**free | {"commission_bp": 1}) == IMPOSSIBLE
+
+
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 3 * DAY), st.integers(1, 99)), min_size=1, max_size=20),
+    later=st.integers(0, DAY),
+)
+def test_the_window_holds_every_price_of_the_last_day_and_none_from_before_thirty_hours(changes, later):
+    changes = sorted(changes)
+    bucket, lowest, highest = np.array([-6]), np.zeros((1, 5), np.int64), np.zeros((1, 5), np.int64)
+    price = changes[0][1]
+    for time, after in changes:
+        bucket, lowest, highest = rolled(bucket, lowest, highest, np.array([price]), T0 + time)
+        bucket, lowest, highest = rolled(bucket, lowest, highest, np.array([after]), T0 + time)
+        price = after
+    now = T0 + changes[-1][0] + later
+    _, lowest, highest = rolled(bucket, lowest, highest, np.array([price]), now)
+
+    def in_effect_since(start):
+        before = [p for t, p in changes if T0 + t <= start][-1:] or [changes[0][1]]
+        return before + [p for t, p in changes if start < T0 + t <= now]
+
+    day, covered = in_effect_since(now - DAY), in_effect_since((now // BUCKET_MS - 4) * BUCKET_MS)
+    assert lowest.min() <= min(day)
+    assert highest.max() >= max(day)
+    assert (lowest.min(), highest.max()) == (min(covered), max(covered))
+
+
+def test_codes_are_distinct_and_begin_with_the_rules():
+    assert len(set(CODES)) == len(CODES)
+    assert [CODE[rule] for rule in RULES] == list(range(len(RULES)))
+    assert {check.code for check in (*CONDITIONS, *PRICE_RULES)} <= set(CODES)
