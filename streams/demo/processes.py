@@ -73,7 +73,7 @@ class Children:
         process = self._running.pop(name)
         _signal(process, signal.SIGTERM)
         _wait_or_kill(process, time.monotonic() + STOP_S)
-        if process.returncode != 0:
+        if process.returncode not in {0, -signal.SIGTERM}:  # the latter: it was still starting
             raise ChildDied(self._obituary(name, process.returncode))
 
     def _log(self, name: str) -> Path:

@@ -30,8 +30,8 @@ from streams.stop_signal import stop_signal
 LOOK_S = 0.25
 OPEN_WITHIN_S = 90.0
 DRAIN_WITHIN_S = 20.0
-QUIET_LOOKS = 4
-"""The worker measures its lag once a second: it is drained when nothing moves for as long."""
+QUIET_LOOKS = 6
+"""The worker measures its lag once a second: it is drained when nothing moves for longer than that."""
 PREFIX = "demo"
 CONNECTION = ("REPRICER_SECURITY_", "REPRICER_SASL_", "REPRICER_SSL_")
 ANSWER_WITHIN_S = 60
@@ -109,16 +109,16 @@ class Demo:
 
         Raises:
             ChildDied: a process ended by itself.
-            NotReady: the market did not open in time.
+            NotReady: the market did not open, in time or before it was stopped.
         """
         deadline = time.monotonic() + OPEN_WITHIN_S
         while not stopped.wait(LOOK_S) and self.seconds < self._plan.seconds:
             self._children.check()
             self._look(live, "live" if self._opened_at else "starting")
-            if self._opened_at is None and self.watch.truth is not None:
-                self._opened_at = time.monotonic()
             if self._opened_at is None and time.monotonic() > deadline:
                 raise NotReady(f"the market did not open within {OPEN_WITHIN_S:.0f} s")
+        if self._opened_at is None:
+            raise NotReady("stopped before the market had opened")
 
     def drain(self, live: Live) -> None:
         """Stop the market, and let worker and catalog finish what it has said.
@@ -143,8 +143,8 @@ class Demo:
     def result(self) -> Result:
         """What came of it."""
         worker, catalog, truth = self.watch.worker, self.watch.catalog, self.watch.truth
-        if catalog is None or truth is None:
-            raise NotReady("stopped before the market had opened")
+        assert catalog is not None
+        assert truth is not None
         return Result(
             events=worker.events,
             decisions=worker.decisions,
@@ -168,6 +168,8 @@ class Demo:
     def _look(self, live: Live, phase: str) -> None:
         watch = self.watch
         watch.look()
+        if self._opened_at is None and watch.truth is not None:
+            self._opened_at = time.monotonic()
         self._history.add(time.monotonic(), watch.worker.events, watch.truth)
         now = Snapshot(
             phase=phase,

@@ -52,14 +52,22 @@ def processes(mark):
     return found
 
 
-def wait_for_child(mark, verb):
+def wait_for(found):
     deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        for pid, command in processes(mark).items():
-            if verb in command:
-                return pid
+    while not (result := found()):
+        assert time.monotonic() < deadline
         time.sleep(0.1)
-    raise AssertionError(f"no {verb} was started")
+    return result
+
+
+def wait_for_child(mark, verb):
+    """Process id of the child that runs the verb, once it is there."""
+    return wait_for(lambda: next((pid for pid, command in processes(mark).items() if verb in command), None))
+
+
+def option(pid, name):
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return words[words.index(name) + 1]
 
 
 def test_half_a_minute_of_the_demo_earns_more_than_simple_rules_and_breaks_none():
@@ -82,11 +90,24 @@ def test_half_a_minute_of_the_demo_earns_more_than_simple_rules_and_breaks_none(
     assert left == {}
 
 
-def test_ctrl_c_ends_all_processes_in_order():
+def test_ctrl_c_closes_the_market_and_tells_what_came_of_it():
+    with demo("--seconds", "600") as (process, mark):
+        account = Path(option(wait_for_child(mark, "simulate"), "--truth"))
+        wait_for(lambda: account.exists() and json.loads(account.read_text())["events"] > 1000)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=100)
+        assert process.returncode == 0, errors
+        assert json.loads(output.splitlines()[-1])["pending"] == 0
+        assert processes(mark) == {}
+        assert not account.parent.exists()
+
+
+def test_ctrl_c_before_the_market_opens_leaves_nothing_behind():
     with demo("--seconds", "600") as (process, mark):
         wait_for_child(mark, "simulate")
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=100)
+        _, errors = process.communicate(timeout=100)
+        assert "stopped before the market had opened" in errors
         assert processes(mark) == {}
 
 
