@@ -34,17 +34,21 @@ Float32 = NDArray[np.float32]
 MAX_LOG_PRICE = 2.0
 """|ln(price / reference)| is cut here: one mistyped price must not outweigh a month of true ones."""
 
+# Totals that orders change, and those that clicks change; columns of each by the kind of the event.
+_SALES, _SHOPPERS = slice(0, TOTALS.index("impressions")), slice(TOTALS.index("impressions"), len(TOTALS))
 _UNITS = np.array([TOTALS.index(f"units_{kind}") for kind in ("placed", "cancelled", "returned")])
 _AMOUNT = np.array([TOTALS.index(f"amount_{kind}") for kind in ("placed", "cancelled", "returned")])
-_SHOWN = np.array([TOTALS.index(kind) for kind in ("impressions", "clicks", "add_to_carts")])
 _ORDERS, _ORDER_ROWS = TOTALS.index("orders"), TOTALS.index("order_rows")
+
+_ROUNDS = 8
+"""Competitors' prices of one offer that are folded in one by one; of more, the newest are picked first."""
 
 
 def fold_orders(state: State, sums: RollingSums, groups: Groups, columns: OrderColumns) -> None:
     """Totals of all kinds; demand (the decayed units) counts what was placed, cancelled later or not."""
     placed = columns.kind == PLACED
     _add_totals(
-        state,
+        state.totals[:, _SALES],
         groups,
         (_UNITS[columns.kind], columns.quantity),
         (_AMOUNT[columns.kind], columns.amount),
@@ -53,13 +57,13 @@ def fold_orders(state: State, sums: RollingSums, groups: Groups, columns: OrderC
     )
     state.last_order[groups.touched] = np.maximum(state.last_order[groups.touched], groups.largest(columns.time))
     units = np.where(placed, columns.quantity, 0).astype(np.float32)
-    x = _log_price(state, groups.slots, columns.amount / columns.quantity)
+    x = _log_price(state, groups.slots, columns.amount / np.maximum(columns.quantity, 1))
     _fold_sums(state, sums, groups, columns.time, {"units": units, "units_x": units * x})
 
 
 def fold_clicks(state: State, sums: RollingSums, groups: Groups, columns: ClickColumns) -> None:
     """What shoppers did, at the price that they saw."""
-    _add_totals(state, groups, (_SHOWN[columns.kind], columns.count))
+    _add_totals(state.totals[:, _SHOPPERS], groups, (columns.kind, columns.count))
     _set_reference(state, groups.touched, columns.price[groups.first()])
     x = _log_price(state, groups.slots, columns.price)
     impressions = np.where(columns.kind == IMPRESSION, columns.count, 0).astype(np.float32)
@@ -87,9 +91,9 @@ def fold_competitors(state: State, groups: Groups, columns: CompetitorColumns) -
     `RIVALS` of them.
     """
     see(state, groups, columns.time)
-    rows = _newest_of_each(groups, columns)
-    while len(rows):
-        # One competitor of each offer at a time, the newest first; the others wait for the next round.
+    busiest = np.bincount(groups.inverse).max()
+    rows = np.arange(len(columns)) if busiest <= _ROUNDS else _newest_of_each(groups, columns)
+    while len(rows):  # one row of each offer at a time
         here = np.zeros(len(groups), np.int64)
         here[groups.inverse[rows][::-1]] = rows[::-1]
         turn = here[groups.inverse[rows]] == rows
@@ -167,14 +171,14 @@ def _settle(state: State, slots: Slots, version: Int64) -> Slots:
     return done
 
 
-def _add_totals(state: State, groups: Groups, *terms: tuple[Int64 | int, Int64]) -> None:
-    """Add int64 values [n] to the totals named by a column number for all rows, or for each."""
-    width = len(TOTALS)
+def _add_totals(totals: Int64, groups: Groups, *terms: tuple[NDArray[np.integer] | int, Int64]) -> None:
+    """Add int64 values [n] to columns of ``totals``: each term names one column for all rows, or one for each."""
+    width = totals.shape[1]
     added = np.zeros(len(groups) * width, np.int64)
     base = groups.inverse * width
     for column, values in terms:
         np.add.at(added, base + column, values)
-    state.totals[groups.touched] += added.reshape(-1, width)
+    totals[groups.touched] += added.reshape(-1, width)
 
 
 def _fold_sums(state: State, sums: RollingSums, groups: Groups, time: Int64, statistics: dict[str, Float32]) -> None:
@@ -210,26 +214,17 @@ def _set_reference(state: State, slots: Slots, price: Int64) -> None:
 
 
 def _newest_of_each(groups: Groups, columns: CompetitorColumns) -> Int64:
-    """Newest row of each competitor of each offer, newest first; of equals the later row."""
+    """Newest row of each competitor of each offer, at most `RIVALS` of an offer: more could not stay anyway."""
     rows = np.arange(len(columns))
-    if len(groups) == len(columns):
-        return rows
     order = np.lexsort((rows, columns.time, columns.competitor, groups.inverse))
     offer, name = groups.inverse[order], columns.competitor[order]
-    last = np.concatenate(((offer[1:] != offer[:-1]) | (name[1:] != name[:-1]), [True]))
-    kept = order[last]
-    kept = kept[np.lexsort((kept, columns.time[kept]))][::-1]
-    return _first_of_each(groups.inverse[kept], kept, RIVALS)
-
-
-def _first_of_each(offer: Int64, rows: Int64, limit: int) -> Int64:
-    """Keep the first ``limit`` rows of each offer, in their order: more could not stay in the state anyway."""
-    order = np.argsort(offer, kind="stable")
-    sorted_offer = offer[order]
-    starts = np.flatnonzero(np.concatenate(([True], sorted_offer[1:] != sorted_offer[:-1])))
-    rank = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
-    kept: Int64 = rows[np.sort(order[rank < limit])]
-    return kept
+    kept = order[np.concatenate(((offer[1:] != offer[:-1]) | (name[1:] != name[:-1]), [True]))]
+    kept = kept[np.lexsort((-columns.time[kept], groups.inverse[kept]))]
+    offer = groups.inverse[kept]
+    starts = np.flatnonzero(np.concatenate(([True], offer[1:] != offer[:-1])))
+    rank = np.arange(len(kept)) - np.repeat(starts, np.diff(np.append(starts, len(kept))))
+    newest: Int64 = kept[rank < RIVALS]
+    return newest
 
 
 def _remember(state: State, slots: Slots, columns: CompetitorColumns, rows: Int64) -> None:

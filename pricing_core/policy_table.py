@@ -15,8 +15,8 @@ from schemas.money import divide_up
 ONE = 10_000
 """In basis points."""
 
-IMPOSSIBLE = 2**62
-"""A lower bound that no price reaches."""
+IMPOSSIBLE = 2**53 - 1
+"""A lower bound that no price reaches (`schemas.events.MAX_AMOUNT`), and that JSON keeps exact."""
 
 _COPIED = (
     "version",
