@@ -6,7 +6,6 @@ Nothing of it is written by the demo itself.
 
 from __future__ import annotations
 
-import urllib.error
 import urllib.request
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -83,7 +82,7 @@ class Watch:
         try:
             with urllib.request.urlopen(self._metrics_url, timeout=ANSWER_S) as answer:  # noqa: S310  # our worker
                 return figures(answer.read().decode())
-        except (urllib.error.URLError, TimeoutError):
+        except OSError:  # not there yet, or not any more
             return None
 
 

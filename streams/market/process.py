@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import time
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from itertools import islice
@@ -173,7 +172,7 @@ def _answers(page: str) -> bool:
     try:
         with urllib.request.urlopen(page, timeout=1.0) as answer:  # noqa: S310  # the user's own worker
             return bool(answer.status == 200)
-    except (urllib.error.URLError, TimeoutError):
+    except OSError:  # nobody there, or not ready
         return False
 
 
