@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
+from streams.errors import OffsetGap
+from streams.transport.record_batch import RecordBatch
 
 WINDOWED = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY)
 """Sources whose producers give event ids. Answers and policies resolve by version, ticks by time."""
@@ -84,6 +86,29 @@ class Shard:
             self.seen[topic] = max(self.seen.get(topic, 0), int(times.max()))
         self.now = max(self.now, self._watermark())
         self.caught_up = self.caught_up or all(map(self._has_reached_end, HOT_NAMES))
+
+    def require_next(self, topic: str, batch: RecordBatch, *, may_have_holes: bool) -> int:
+        """Refuse records that were skipped or are applied already.
+
+        Compaction and transaction markers leave holes in a log; anything else that does has lost records.
+
+        Returns:
+            Offsets without a record.
+
+        Raises:
+            OffsetGap: If records came again, or offsets are missing that should not be.
+        """
+        position = self.applied[topic]
+        holes = batch.next_offset - position - len(batch)
+        where = f"{batch.topic}[{batch.partition}]"
+        if batch.first_offset < position or holes < 0:
+            raise OffsetGap(f"{where}: offset {batch.first_offset} came again, {position} is next")
+        if holes and not may_have_holes:
+            raise OffsetGap(
+                f"{where}: {holes} offsets are missing in [{position}, {batch.next_offset}). If its producers use "
+                f"transactions, add {topic!r} to REPRICER_TRANSACTIONAL_SOURCES; else records were lost."
+            )
+        return holes
 
     def _watermark(self) -> int:
         """Return the smallest event time over the sources that still have something to say.

@@ -29,11 +29,14 @@ class Ticker:
 
     async def run(self) -> None:
         """Tick until cancelled."""
-        while self._interval:
-            await asyncio.sleep(self._interval)
-            if self._is_leader():
-                self._tick(time.time_ns() // 1_000_000)
-            self._producer.poll(0)
+        try:
+            while self._interval:
+                await asyncio.sleep(self._interval)
+                if self._is_leader():
+                    self._tick(time.time_ns() // 1_000_000)
+                self._producer.poll(0)
+        finally:
+            self._producer.purge()  # a tick that has not gone out is no longer true
 
     def _tick(self, at: int) -> None:
         value = orjson.dumps({"at": format_ms(at)})

@@ -26,7 +26,6 @@ log = structlog.get_logger(__name__)
 INIT_TIMEOUT_S = 30.0
 SEND_OFFSETS_TIMEOUT_S = 10.0
 COMMIT_TIMEOUT_S = 10.0
-ABORT_TIMEOUT_S = 10.0
 
 Headers = list[tuple[str, str | bytes | None]]
 """CloudEvents attributes of a record."""
@@ -134,7 +133,7 @@ class TransactionWriter:
             self.open()
             self._write(cut)
         except (ck.KafkaException, BufferError) as error:
-            self._discard(error)
+            self._discard()
             raise CutFailed(f"generation {cut.claim.generation}: {error}") from error
 
     def close(self) -> None:
@@ -173,23 +172,15 @@ class TransactionWriter:
                 if not error.args[0].retriable() or time.monotonic() > deadline:
                     raise
 
-    def _discard(self, error: Exception) -> None:
-        """Abort if the error says that this is enough; else drop the producer: the next one settles the outcome.
+    def _discard(self) -> None:
+        """Drop the producer; the next one with the same transactional id aborts what this one left open.
 
-        Fatal errors do not always say that they are.
+        Also where the error says that an abort would do: after one, librdkafka's next transaction failed now and then
+        with OUT_OF_ORDER_SEQUENCE_NUMBER. And fatal errors do not always say that they are.
         """
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        kafka_error = error.args[0] if isinstance(error, ck.KafkaException) else None
-        producer.purge()
-        if kafka_error is not None and kafka_error.txn_requires_abort() and not kafka_error.fatal():
-            try:
-                producer.abort_transaction(ABORT_TIMEOUT_S)
-            except ck.KafkaException as failure:
-                log.warning("abort_failed", error=str(failure))
-            else:
-                self._producer = producer
+        if producer is not None:
+            producer.purge()
 
 
 def _produce(producer: ck.Producer, out: Output) -> None:
