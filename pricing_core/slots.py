@@ -13,6 +13,7 @@ Slots = NDArray[np.int64]
 
 NO_SLOT = -1
 _NOBODY = -1
+_NONE = np.empty(0, np.int64)
 
 
 class SlotTable:
@@ -33,6 +34,7 @@ class SlotTable:
         self._free_count = capacity
         self._keys: list[bytes] = [b""] * capacity
         self._by_key: dict[int, dict[bytes, int]] = {}
+        self._found: tuple[int, Sequence[bytes], Slots] | None = None  # a batch is asked about twice: see `unknown`
 
     @property
     def shards(self) -> frozenset[int]:
@@ -57,6 +59,7 @@ class SlotTable:
     def drop(self, shard: int) -> Slots:
         """End a shard and return the rows that it had."""
         slots = self.of(shard)
+        self._found = None
         del self._by_key[shard]
         for slot in slots.tolist():
             self._keys[slot] = b""
@@ -74,9 +77,16 @@ class SlotTable:
         """Return how many offers a shard has."""
         return len(self._by_key[shard])
 
-    def unknown(self, shard: int, keys: Iterable[bytes]) -> list[bytes]:
-        """Return the distinct keys that own no row."""
-        return list(set(keys).difference(self._by_key[shard]))
+    def unknown(self, shard: int, keys: Sequence[bytes]) -> list[bytes]:
+        """Return the distinct keys that own no row.
+
+        Where there are none, the rows are kept for `find`, which is asked about the same list next.
+        """
+        slots = self._known(shard, keys)
+        if slots is None:
+            return list(set(keys).difference(self._by_key[shard]))
+        self._found = shard, keys, slots
+        return []
 
     def find(self, shard: int, keys: Sequence[bytes]) -> tuple[Slots, Slots]:
         """Return the row of each key; new keys get one while there are any.
@@ -84,12 +94,22 @@ class SlotTable:
         Returns:
             Rows int64[n], `NO_SLOT` where the arena is full; rows that are new.
         """
+        found, self._found = self._found, None
+        if found is not None and found[0] == shard and found[1] is keys:
+            return found[2], _NONE
+        slots = self._known(shard, keys)
+        if slots is not None:
+            return slots, _NONE
         by_key = self._by_key[shard]
+        created = self._create(shard, dict.fromkeys(key for key in keys if key not in by_key))
+        return np.fromiter((by_key.get(key, NO_SLOT) for key in keys), np.int64, len(keys)), created
+
+    def _known(self, shard: int, keys: Sequence[bytes]) -> Slots | None:
+        """Return the row of each key, if all have one."""
         try:
-            return np.fromiter(map(by_key.__getitem__, keys), np.int64, len(keys)), np.empty(0, np.int64)
+            return np.fromiter(map(self._by_key[shard].__getitem__, keys), np.int64, len(keys))
         except KeyError:
-            created = self._create(shard, dict.fromkeys(key for key in keys if key not in by_key))
-            return np.fromiter((by_key.get(key, NO_SLOT) for key in keys), np.int64, len(keys)), created
+            return None
 
     def keys(self, slots: Slots) -> list[bytes]:
         """Return the keys of rows."""

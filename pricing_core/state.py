@@ -52,25 +52,27 @@ ROW = np.dtype(
         ("decided_code", "u1"),  # index into guardrails.CODES
         ("reserved", "u1"),
         ("rival_in_stock", "u1", (RIVALS,)),
-        ("totals", "<i8", (len(TOTALS),)),
+        # What nearly every event touches fills the first cache line.
+        ("landmark", "<i8"),  # the time to which the sums are decayed
+        ("ref_price", "<i8"),  # first price that was known; 0 unknown
         ("first_seen", "<i8"),  # NEVER: no event yet
         ("last_event", "<i8"),
         ("last_order", "<i8"),
-        ("on_hand", "<i8"),  # -1 unknown
-        ("stock_at", "<i8"),
+        ("last_decided_at", "<i8"),  # 0: never
+        ("totals", "<i8", (len(TOTALS),)),
+        ("last_change_at", "<i8"),  # 0: never
         ("price", "<i8"),  # as the catalog reported it; 0 unknown
         ("price_version", "<i8"),  # highest version that the catalog has answered
         ("price_at", "<i8"),  # the catalog's clock: compared with itself only
+        ("on_hand", "<i8"),  # -1 unknown
+        ("stock_at", "<i8"),
         ("decided_version", "<i8"),  # highest version that was given out
         ("decided_price", "<i8"),
         ("decided_at", "<i8"),
         ("sent_at", "<i8"),  # when it was given out last: decided, or sent again
         ("decided_sequence", "<i8"),
         ("decided_policy", "<i8"),
-        ("last_change_at", "<i8"),  # 0: never
-        ("last_decided_at", "<i8"),  # 0: never
         ("due_at", "<i8"),
-        ("ref_price", "<i8"),  # first price that was known; 0 unknown
         ("policy_version", "<i8"),  # 0: no policy
         ("bucket", "<i8"),
         ("lowest", "<i8", (WINDOW,)),
@@ -78,7 +80,6 @@ ROW = np.dtype(
         ("rival", "<i8", (RIVALS,)),
         ("rival_price", "<i8", (RIVALS,)),
         ("rival_seen_at", "<i8", (RIVALS,)),  # 0: empty place
-        ("landmark", "<i8"),  # the time to which the sums are decayed
         ("sums", "<f4", (len(HALF_LIVES_DAYS), len(STATISTICS))),
     ]
 )
