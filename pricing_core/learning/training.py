@@ -88,10 +88,9 @@ def train(preset: Preset, seed: int, report: Callable[[Progress], None] = lambda
     params = init_params(k_params)
     shops = open_shops(k_shops, preset.shops, price_spread=preset.price_spread)
     learner = Learner(params, params, _optimiser(preset).init(params), shops)
-    advance = jax.jit(partial(_advance, preset), donate_argnums=0)
     learner = jax.tree.map(jnp.array, learner)  # params and target must not share a buffer that is donated
     for first in range(0, preset.updates, _CHUNK):
-        learner, (loss, regret) = advance(learner, jax.random.fold_in(k_run, first))
+        learner, (loss, regret) = _advance(preset, learner, jax.random.fold_in(k_run, first))
         report(Progress(first + _CHUNK, float(loss.mean()), float(regret.mean())))
     trained: Params = learner.params
     return trained
@@ -110,6 +109,7 @@ def _optimiser(preset: Preset) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
 
 
+@partial(jax.jit, static_argnames="preset", donate_argnames="learner")
 def _advance(preset: Preset, learner: Learner, key: Array) -> tuple[Learner, tuple[Array, Array]]:
     return jax.lax.scan(partial(_update, preset), learner, jax.random.split(key, _CHUNK))
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.scipy.special import ndtri
 
 from pricing_core.simulator.rivals import Rivals, RivalState
 
@@ -51,24 +52,24 @@ class Drift(NamedTuple):
 
 def sample(key: Array, reference_price: Array, rivals: Rivals) -> Demand:
     """Draw shoppers so that elasticity and conversion at the list prices have the intended spread."""
-    k, n = jax.random.split(key, 10), reference_price.shape[0]
-    own = jnp.exp(-0.7 + 0.6 * jax.random.normal(k[0], (n,)))
+    uniform = jax.random.uniform(key, (10, *reference_price.shape), minval=1e-6, maxval=1.0)
+    normal = ndtri(uniform)  # each row is used once, as a uniform or as a normal
+    own = jnp.exp(-0.7 + 0.6 * normal[0])
     share = own / (1.0 + own + jnp.where(rivals.present, rivals.weight, 0.0).sum(axis=1))
-    elasticity = 1.3 + 3.7 * jax.random.beta(k[1], 1.6, 2.8, (n,))
-    conversion = jnp.clip(0.025 * jnp.exp(0.7 * jax.random.normal(k[2], (n,))), 0.004, 0.12)
-    traffic = jnp.clip(150.0 * jnp.exp(1.6 * jax.random.normal(k[3], (n,))), 3.0, 5000.0)
+    elasticity = 1.3 + 3.7 * _kumaraswamy(uniform[1], 1.6, 3.3)
+    conversion = jnp.clip(0.025 * jnp.exp(0.7 * normal[2]), 0.004, 0.12)
     return Demand(
         reference_price=reference_price,
-        traffic=traffic,
+        traffic=jnp.clip(150.0 * jnp.exp(1.6 * normal[3]), 3.0, 5000.0),
         interest=jnp.minimum(conversion / share, 0.6),
         appeal=jnp.log(own),
         kappa=elasticity / (1.0 - share),
-        curvature=jax.random.uniform(k[4], (n,), minval=0.05, maxval=1.2),
-        click_rate=jax.random.uniform(k[5], (n,), minval=0.02, maxval=0.15),
-        season_amplitude=jax.random.uniform(k[6], (n,), maxval=0.3),
-        season_phase_days=jax.random.uniform(k[7], (n,), maxval=7.0),
-        traffic_noise=jax.random.uniform(k[8], (n,), maxval=0.3),
-        demand_noise=jax.random.uniform(k[9], (n,), maxval=0.12),
+        curvature=0.05 + 1.15 * uniform[4],
+        click_rate=0.02 + 0.13 * uniform[5],
+        season_amplitude=0.3 * uniform[6],
+        season_phase_days=7.0 * uniform[7],
+        traffic_noise=0.3 * uniform[8],
+        demand_noise=0.12 * uniform[9],
     )
 
 
@@ -111,6 +112,11 @@ def purchase_probability(demand: Demand, drift: Drift, rivals: Rivals, state: Ri
 def _box_cox(demand: Demand, price: Array) -> Array:
     ratio = jnp.maximum(price / demand.reference_price, 1e-2)
     return jnp.expm1(demand.curvature * jnp.log(ratio)) / demand.curvature
+
+
+def _kumaraswamy(uniform: Array, a: float, b: float) -> Array:
+    """Quantile of a distribution close to Beta(a, b), but in closed form."""
+    return (1.0 - (1.0 - uniform) ** (1.0 / b)) ** (1.0 / a)
 
 
 def _walk(level: Array, spread: float, days: float, normal: Array, dt_days: Array) -> Array:
