@@ -4,7 +4,8 @@ What changes for hot topics, against Faust's stock aiokafka driver:
 
 - aiokafka never fetches them: they are paused as soon as they are assigned.
 - The data plane delivers them, batch by batch, through Faust's own conductor to the agents.
-- Faust's commit bookkeeping never sees them: their offsets are part of the cut's transaction.
+- Faust's commit bookkeeping never sees them (``acks=False`` at their topics): their offsets are part of the cut's
+  transaction.
 - Giving partitions up (rebalance, shutdown) first lets the owner finish its cut (`wait_empty`).
 """
 
@@ -99,17 +100,14 @@ class HybridConsumer(stock.Consumer):  # type: ignore[misc]
     async def wait_empty(self) -> None:
         """Called before partitions are given up, when the flow is stopped and the agents' queues are empty."""
         await self.app.owner.on_giving_up()
-        for message in [m for m in self._unacked_messages if m.topic in self.app.hot_topics]:
-            self._unacked_messages.discard(message)
         await super().wait_empty()
 
-    def ack(self, message: Any) -> bool:
-        """Mark a batch as handled; its offsets are the transaction's business, not Faust's."""
-        if message.topic not in self.app.hot_topics:
-            return bool(super().ack(message))
-        message.acked = True
-        self._unacked_messages.discard(message)
-        return True
+    async def _commit(self, offsets: Any) -> bool:
+        """Commit what the control plane has read; a hot topic's offset here would overrule that of a cut."""
+        strays = [tp for tp in offsets if tp.topic in self.app.hot_topics]
+        if strays:
+            self.app.owner.on_failure(RuntimeError(f"Faust would commit offsets of hot topics: {strays}"))
+        return bool(await super()._commit(offsets))
 
     def on_buffer_full(self, tp: TP) -> None:
         """Let the conductor's blocking put be the back-pressure of hot topics."""

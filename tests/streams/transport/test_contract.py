@@ -4,6 +4,7 @@ They fail when an upgrade changes what we hook into, with the name in the test's
 """
 
 import inspect
+from pathlib import Path
 
 import aiokafka
 import confluent_kafka as ck
@@ -11,9 +12,11 @@ import faust
 import pytest
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.app.base import App
+from faust.streams import Stream
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as base
 from faust.transport import drivers
+from faust.transport.conductor import Conductor
 from faust.transport.drivers import aiokafka as stock
 
 from streams.transport.hybrid import HybridConsumer, HybridTransport
@@ -66,14 +69,17 @@ def test_wait_empty_is_called_before_partitions_are_given_up(hook):
     assert "await consumer.wait_empty()" in source(App._consumer_wait_empty)
 
 
-def test_unacked_messages_is_what_wait_empty_waits_for():
-    assert "self._unacked_messages" in source(base.Consumer.wait_empty)
-    assert "self._unacked_messages.add(message)" in source(base.Consumer.track_message)
+def test_a_topic_without_acks_never_enters_the_commit_bookkeeping():
+    """All ways in ask: the consumer's, and the two stream iterators' own copies of it."""
+    assert "if channel.acks:\n                        self._acking_topics.add(topic)" in source(Conductor)
+    accelerated = Path(faust.__file__).parent / "_cython" / "streams.pyx"
+    for text in (source(base.Consumer.ack), source(Stream), accelerated.read_text("utf-8")):
+        assert text.count("acked_index.add(offset)") <= text.count("acks_enabled_for(message.topic)")
 
 
-def test_ack_is_the_one_way_into_the_commit_bookkeeping():
-    assert "acked_index.add(offset)" in source(base.Consumer.ack)
-    assert list(inspect.signature(base.Consumer.ack).parameters) == ["self", "message"]
+def test_commit_is_where_every_offset_of_faust_goes_out():
+    assert "did_commit = await self._commit(committable_offsets)" in source(base.Consumer._commit_offsets)
+    assert "def _commit" in source(base.ThreadDelegateConsumer)
 
 
 def test_drain_messages_is_run_by_the_fetcher_which_has_a_stopped_event():
