@@ -32,7 +32,7 @@ class Reason(StrEnum):
 
 
 class DeadLettered(msgspec.Struct, frozen=True, gc=False):
-    """Topic ``dead-letters``. ``value`` holds the first 64 KiB of the original; length and hash are of all of it."""
+    """Topic ``dead-letters``. ``key`` and ``value`` hold the first 64 KiB; length and hash are of the whole value."""
 
     topic: str
     partition: int

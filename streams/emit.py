@@ -167,7 +167,7 @@ class Emitter:
             offset=offset,
             reason=reject.reason,
             detail=reject.detail,
-            key=key,
+            key=None if key is None else key[:MAX_KEPT_BYTES],  # a letter that is too large would fail every cut
             value=None if value is None else value[:MAX_KEPT_BYTES],
             length=0 if value is None else len(value),
             sha256=hashlib.sha256(value or b"").hexdigest(),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pricing_core.engine import CapacityExceeded, PricingEngine
+from pricing_core.offers import ACTIVE
 from pricing_core.state import ROW, FormatError
 from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decoder_for
 from schemas.columns import Columns
@@ -56,7 +57,7 @@ class Pipeline:
         self._metrics.add(EVENTS, len(columns) - len(refused), topic)
         outputs = self._emit.dead_letters(batch, [*decoded.rejects, *foreign, *refused], wall)
         outputs += self._decide(shard, wall)  # due, ladder, decide, guard
-        if topic == TICKS.name and shard.caught_up:
+        if topic == TICKS.name and shard.caught_up and shard.run_mode == ACTIVE:
             outputs += self._emit.resends(shard, wall)
         return outputs
 
@@ -110,7 +111,10 @@ class Pipeline:
                 columns = columns.take(fresh)
         if topic == TICKS.name:
             return columns, []
-        foreign = self._foreign(shard.partition, columns)
+        return self._without_foreign(shard.partition, columns)
+
+    def _without_foreign(self, partition: int, columns: Columns) -> tuple[Columns, list[Reject]]:
+        foreign = self._foreign(partition, columns)
         if not foreign:
             return columns, []
         rows = [row for row, key in enumerate(columns.keys) if key in foreign]
@@ -144,6 +148,7 @@ class Pipeline:
             return
         keys, values = zip(*records, strict=True)
         columns = self._decoders[topic.name](keys, values, wall).columns
+        columns, _ = self._without_foreign(partition, columns)  # refused then, refused again
         self.engine.apply(partition, columns, due=False)
 
 
