@@ -1,4 +1,4 @@
-"""`repricer worker` as a process of its own, for tests that look at what it leaves in Kafka."""
+"""`repricer worker` and its neighbours as processes of their own, for tests that look at what they leave in Kafka."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import confluent_kafka as ck
 
 from schemas.topics import Topic
 from streams.settings import PREFIX, Settings
+from tests.integration.kafka_server import free_port
 
 ROOT = Path(__file__).parents[2]
 STOP_S = 60.0
@@ -24,12 +27,11 @@ class WorkerProcess:
     """A worker with the given settings. What it says goes to a file."""
 
     def __init__(self, settings: Settings, log: Path, **environment: str) -> None:
-        given = settings.model_dump(exclude_defaults=True, mode="json")
+        self._port = free_port()
         self._environment = {
-            **os.environ,
+            **environment_of(settings),
             "JAX_PLATFORMS": "cpu",
-            **{PREFIX + name.upper(): str(value) for name, value in given.items()},
-            PREFIX + "HTTP_PORT": "0",
+            PREFIX + "HTTP_PORT": str(self._port),
             **environment,
         }
         self._log = log
@@ -42,11 +44,39 @@ class WorkerProcess:
                 [sys.executable, "-m", "streams.cli", "worker"], cwd=ROOT, env=self._environment, stdout=out, stderr=out
             )
 
+    def page(self, path: str) -> tuple[int, str]:
+        """Status and text of ``/livez``, ``/readyz`` or ``/metrics``; status 0 while nobody listens."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5) as answer:
+                return int(answer.status), answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def wait_until_ready(self, deadline_s: float = 120.0) -> list[int]:
+        """Wait for ``/readyz`` to say yes; returns the different statuses on the way, 0 for "nobody listens"."""
+        deadline, statuses = time.monotonic() + deadline_s, [-1]
+        while statuses[-1] != 200:
+            self.require_running()
+            assert time.monotonic() < deadline, f"not ready within {deadline_s} s: {self.page('/readyz')}"
+            status, _ = self.page("/readyz")
+            if status != statuses[-1]:
+                statuses.append(status)
+            time.sleep(0.02)
+        return statuses[1:]
+
     def end(self, how: signal.Signals) -> int:
         """Send a signal and wait for the exit code."""
         assert self._process is not None
         self._process.send_signal(how)
         return self._process.wait(STOP_S)
+
+    def outcome(self, deadline_s: float) -> tuple[int, str]:
+        """Wait until it has stopped by itself; its exit code and what it said."""
+        assert self._process is not None
+        return self._process.wait(deadline_s), self._log.read_text("utf-8")
 
     def require_running(self) -> None:
         """Fail, with the end of its log, if it has stopped by itself."""
@@ -70,6 +100,38 @@ def running_worker(settings: Settings, log: Path, **environment: str) -> Iterato
         yield worker
     finally:
         worker.kill_if_running()
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Our environment with the settings that are not the defaults."""
+    given = settings.model_dump(exclude_defaults=True, mode="json")
+    return {**os.environ, **{PREFIX + name.upper(): str(value) for name, value in given.items()}}
+
+
+@contextlib.contextmanager
+def running_program(settings: Settings, log: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+    """``repricer ARGUMENTS`` with the given settings; it does not outlive the block."""
+    with log.open("wb") as out:
+        command = [sys.executable, "-m", "streams.cli", *map(str, arguments)]
+        child = subprocess.Popen(command, cwd=ROOT, env=environment_of(settings), stdout=out, stderr=out)
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait(STOP_S)
+
+
+def wait_for(
+    condition: Callable[[], object], deadline_s: float, what: str, worker: WorkerProcess | None = None
+) -> None:
+    """Wait until ``condition`` holds; fail early if ``worker`` has stopped by itself."""
+    deadline = time.monotonic() + deadline_s
+    while not condition():
+        if worker is not None:
+            worker.require_running()
+        assert time.monotonic() < deadline, f"not within {deadline_s} s: {what}"
+        time.sleep(0.2)
 
 
 def wait_until_read(worker: WorkerProcess, settings: Settings, topic: Topic, deadline_s: float) -> None:
