@@ -54,7 +54,19 @@ class _Shard:
 
 
 class PricingEngine:
-    """Decides prices of the offers of the open shards."""
+    """Decides prices of the offers of the open shards.
+
+    Columns come from `schemas.codec`, or from arrays that somebody has::
+
+        engine = PricingEngine(load_model(), seed=7)
+        engine.warm_up()
+        engine.open_shard(0)
+        engine.apply(0, policies)
+        refused = engine.apply(0, orders)
+        decisions = engine.decide(0, now, "ACTIVE")
+
+    A later model of the same shapes may be assigned to ``model`` between two calls; nothing compiles anew.
+    """
 
     def __init__(
         self, model: Model, *, capacity: int = 65_536, seed: int = 0, intervals: Intervals | None = None
