@@ -55,8 +55,8 @@ def simulate(
 def demo(
     seconds: Annotated[float, typer.Option(help="How long the market is open.", min=1)] = 60,
     skus: Annotated[int, typer.Option(help="Offers in the market.", min=1, max=5000)] = 100,
-    rate: Annotated[float, typer.Option(help="Events a second.", min=1)] = 1500,
-    speedup: Annotated[float, typer.Option(help="Simulated time passes so many times as fast.", min=1)] = 43_200,
+    rate: Annotated[float, typer.Option(help="Events a second.", min=1)] = 3000,
+    speedup: Annotated[float, typer.Option(help="Simulated time passes so many times as fast.", min=1)] = 86_400,
     seed: Annotated[int, typer.Option(help="Seed of the market.", min=0)] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="The last line is one JSON object.")] = False,
 ) -> None:

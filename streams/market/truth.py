@@ -44,7 +44,7 @@ class Truth(msgspec.Struct, frozen=True):
     profit_match_cheapest: int
     """If the cheapest rival had been matched, within floor and ceiling."""
     profit_optimum: int
-    """Under the best prices for one who knows demand and rivals."""
+    """Under the best price of each moment, for one who knows demand and rivals (but not what they will answer)."""
     final: bool
     by_offer: dict[str, dict[str, int]] = {}
     """Profit by offer key, by rule; in the final account only."""
