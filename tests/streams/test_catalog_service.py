@@ -11,8 +11,8 @@ from schemas.events import PriceApplied
 from schemas.policies import OfferPolicy
 from schemas.timestamps import format_ms
 from schemas.topics import OFFER_POLICIES, PRICE_APPLIED, PRICE_CHANGES
-from streams.catalog.ledger import Ledger
-from streams.catalog.service import Catalog
+from streams.catalog.ledger import Batch, Ledger
+from streams.catalog.service import Catalog, set_price
 from streams.embedded_broker import EmbeddedBroker
 from streams.settings import Settings
 
@@ -20,7 +20,7 @@ TIMEOUT_S = 30
 NOW = time.time_ns() // 1_000_000
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def broker():
     with EmbeddedBroker("shop") as started:
         servers = started.bootstrap_servers
@@ -65,6 +65,7 @@ def run_until(settings, ledger, done):
 
 
 def read_answers(settings, expected):
+    """All answers on the topic: ``expected`` of them, or what is there at the deadline."""
     consumer = ck.Consumer({**settings.consumer_config(), "group.id": "reader"})
     topic = PRICE_APPLIED.full_name(settings.topic_prefix)
     consumer.assign([ck.TopicPartition(topic, p, ck.OFFSET_BEGINNING) for p in range(settings.partitions)])
@@ -95,3 +96,14 @@ def test_changes_are_applied_answered_and_never_read_twice_over_a_restart(tmp_pa
         [(sku, version) for sku in skus for version in (1, 3)] + [("S0", 2)]
     )
     assert {a.price for a in answers if a.version == 3} == {1199}
+
+
+def test_a_price_set_by_hand_is_told_at_once_even_if_no_catalog_runs(tmp_path, broker):
+    file = tmp_path / "catalog.db"
+    with closing(Ledger(file)) as ledger:
+        ledger.take(Batch(policies=[("web:H1", policy("H1"))]), NOW)
+    set_price(broker, file, "web:H1", 1111)
+    answers = read_answers(broker, 1)
+    assert [(a.status, a.price, a.version) for a in answers] == [("manual", 1111, 0)]
+    with closing(Ledger(file)) as ledger:
+        assert ledger.answers() == []
