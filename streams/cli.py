@@ -170,15 +170,17 @@ def _log_counts(counts: Counts) -> None:
 
 @catalog.command("set-price")
 def set_price(
+    context: typer.Context,
     offer: Annotated[str, typer.Argument(help="Offer key: channel:sku.")],
     price: Annotated[int, typer.Argument(help="Minor units.", min=1)],
-    database: Database = Path("catalog.sqlite"),
+    database: Annotated[Path | None, typer.Option(help="As for the catalog.")] = None,
 ) -> None:
-    """Set a price by hand; the repricer takes it over and leaves the offer alone."""
+    """Set a price by hand; the repricer takes it over and goes on from there."""
     from streams.catalog.service import set_price
     from streams.settings import load_settings
 
-    set_price(load_settings(), database, offer, price)
+    assert context.parent is not None
+    set_price(load_settings(), database or context.parent.params["database"], offer, price)
 
 
 @app.command()

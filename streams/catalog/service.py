@@ -28,7 +28,7 @@ from schemas.timestamps import parse_ms
 from schemas.topics import OFFER_POLICIES, PRICE_APPLIED, PRICE_CHANGES, offer_key
 from streams.catalog.ledger import Batch, Counts, Ledger
 from streams.catalog.tables import Answer
-from streams.errors import SourceUnreadable
+from streams.errors import InputRefused, SourceUnreadable
 from streams.settings import Settings
 from streams.stop_signal import stop_signal
 from streams.topic_presence import require_present
@@ -196,8 +196,10 @@ def set_price(settings: Settings, database: Path, offer: str, price: int) -> Non
     If the broker does not answer, the running catalog, or the next one, tells it.
 
     Raises:
-        InputRefused: the catalog does not know the offer.
+        InputRefused: there is no such catalog, or it does not know the offer.
     """
+    if not database.exists():
+        raise InputRefused(f"there is no catalog database {database}; start `repricer catalog` first")
     with contextlib.closing(Ledger(database)) as ledger:
         ledger.set_price(offer, price, _now())
         AnswerSender(settings).send(ledger)

@@ -14,6 +14,7 @@ from schemas.topics import OFFER_POLICIES, PRICE_APPLIED, PRICE_CHANGES
 from streams.catalog.ledger import Batch, Ledger
 from streams.catalog.service import Catalog, set_price
 from streams.embedded_broker import EmbeddedBroker
+from streams.errors import InputRefused
 from streams.settings import Settings
 
 TIMEOUT_S = 30
@@ -107,3 +108,9 @@ def test_a_price_set_by_hand_is_told_at_once_even_if_no_catalog_runs(tmp_path, b
     assert [(a.status, a.price, a.version) for a in answers] == [("manual", 1111, 0)]
     with closing(Ledger(file)) as ledger:
         assert ledger.answers() == []
+
+
+def test_a_price_by_hand_does_not_make_a_catalog(tmp_path):
+    with pytest.raises(InputRefused, match="start `repricer catalog` first"):
+        set_price(Settings(), tmp_path / "none.db", "web:H1", 1111)
+    assert list(tmp_path.iterdir()) == []
