@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 import time
 from typing import NoReturn
 
@@ -75,6 +76,7 @@ def create_app(settings: Settings) -> HybridApp:
         topic_allow_declare=False,
         topic_disable_leader=True,
         store="memory://",
+        datadir=Path(tempfile.gettempdir()) / f"repricer-{settings.transactional_id}",  # Faust insists on a folder
         web_enabled=False,
         autodiscover=False,
         origin=None,
