@@ -64,6 +64,7 @@ def _score(params: Params, seed: int, shops: int) -> dict[str, Score]:
     candidates = {
         "model": policies.model(params, EPSILON),
         "planner": policies.planner,
+        "best_mark_up": policies.best_mark_up,
         "match_cheapest": policies.match_cheapest,
         "cost_plus": policies.cost_plus,
     }

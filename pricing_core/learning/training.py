@@ -51,8 +51,26 @@ class Preset:
 
 
 PRESETS = {
-    "default": Preset(2048, 6000, 2e-3, 3.0, 0.02, 0.01, 0.5, 0.1),
-    "tiny": Preset(64, 50, 2e-3, 3.0, 0.02, 0.01, 0.5, 0.1),
+    "default": Preset(
+        shops=2048,
+        updates=2500,
+        learning_rate=2e-3,
+        discount_half_life_days=0.0,
+        level_weight=0.02,
+        target_rate=0.01,
+        wide_exploration=0.5,
+        price_spread=0.1,
+    ),
+    "tiny": Preset(
+        shops=64,
+        updates=50,
+        learning_rate=2e-3,
+        discount_half_life_days=3.0,
+        level_weight=0.02,
+        target_rate=0.01,
+        wide_exploration=0.5,
+        price_spread=0.1,
+    ),
 }
 
 
