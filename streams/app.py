@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import NoReturn
 
 import structlog
