@@ -187,7 +187,7 @@ class Demo:
             gains=self._history.gains,
             lines=list(watch.lines),
         )
-        live.update(frame(now), refresh=True)
+        live.update(frame(now, live.console.width), refresh=True)
 
 
 def run_demo(plan: Plan, *, json: bool) -> None:

@@ -16,7 +16,9 @@ from streams.catalog.ledger import Counts
 from streams.market.truth import Truth
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-BAR_CELLS = 10
+WIDE = 100
+BAR_CELLS = 16
+RATE_CELLS = 9
 SPARK_CELLS = 30
 HOLD_ROWS = 5
 LINES = 8
@@ -59,13 +61,15 @@ class Snapshot:
     """Price changes, newest first."""
 
 
-def frame(now: Snapshot) -> RenderableType:
-    """Draw a frame."""
+def frame(now: Snapshot, width: int) -> RenderableType:
+    """Draw a frame for a terminal of so many columns; 24 rows are enough."""
+    wide = width >= WIDE
     top = Table.grid(expand=True)
     top.add_column(ratio=1)
     top.add_column(ratio=1)
-    top.add_row(_panel("Stream", _stream(now), TOP_ROWS), _panel("Profit", _profit(now), TOP_ROWS))
-    return Group(_title(now), top, _panel("Price changes", _changes(now.lines), LINES + BORDER))
+    panels = {"Stream": _stream(now, wide=wide), "Profit": _profit(now, wide=wide)}
+    top.add_row(*(_panel(title, body, TOP_ROWS) for title, body in panels.items()))
+    return Group(_title(now, wide=wide), top, _panel("Price changes", _changes(now.lines), LINES + BORDER))
 
 
 def spark(values: Sequence[float], cells: int = SPARK_CELLS) -> str:
@@ -82,30 +86,33 @@ def _panel(title: str, body: RenderableType, height: int) -> Panel:
     return Panel(body, title=f"[bold]{title}[/]", title_align="left", border_style="dim", padding=(0, 1), height=height)
 
 
-def _title(now: Snapshot) -> Text:
+def _title(now: Snapshot, *, wide: bool) -> Text:
     text = Text.assemble((" repricer demo ", "bold reverse"), f"  {now.phase}  ", overflow="ellipsis", no_wrap=True)
     text.append(f"{max(0.0, now.seconds):.0f} of {now.planned_s:.0f} s")
     if now.truth is not None:
-        text.append(f" = {now.truth.simulated_days:.1f} days of the market   ")
+        text.append(f" = {now.truth.simulated_days:.1f} days {'of the market   ' if wide else ''}")
     for name, runs in now.running.items():
         text.append(" ● " if runs else " ○ ", "green" if runs else "red")
         text.append(name)
     return text
 
 
-def _stream(now: Snapshot) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(justify="right", no_wrap=True, min_width=7)
-    table.add_column(no_wrap=True)
+def _stream(now: Snapshot, *, wide: bool) -> RenderableType:
     rate = now.rates[-1] if now.rates else 0.0
-    table.add_row("events", f"{now.events:,}", f"[cyan]{spark(now.rates, 12)}[/] {rate:,.0f}/s")
-    table.add_row("decisions", f"{now.decisions:,}", f"lag {now.lag:,} records")
-    table.add_row("price changes", f"[bold]{now.changes:,}[/]", _answers(now.catalog))
+    rows = [
+        ("events", now.events, f"[cyan]{spark(now.rates, RATE_CELLS)}[/] {rate:,.0f}/s"),
+        ("decisions", now.decisions, f"lag {now.lag:,} records"),
+        ("price changes", now.changes, _answers(now.catalog)),
+    ]
     held = sum(now.holds.values())
     for reason, count in sorted(now.holds.items(), key=lambda item: -item[1])[:HOLD_ROWS]:
-        bar = "█" * max(1, round(10 * count / held))
-        table.add_row(f"held: {reason.replace('_', ' ')}", f"{count:,}", f"[dim]{bar}[/]")
+        bar = "█" * max(1, round(RATE_CELLS * count / held))
+        rows.append((f"held: {reason.replace('_', ' ')}", count, f"[dim]{bar}[/]"))
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(style="dim", no_wrap=True, ratio=1)
+    table.add_column(justify="right", no_wrap=True)
+    for what, number, beside in rows:
+        table.add_row(what, f"{number:,}", *([beside] if wide else []))
     return table
 
 
@@ -117,7 +124,7 @@ def _answers(catalog: Counts | None) -> str:
     return f"{rejected:,} rejected{alarm}"
 
 
-def _profit(now: Snapshot) -> RenderableType:
+def _profit(now: Snapshot, *, wide: bool) -> RenderableType:
     truth = now.truth
     if truth is None or not truth.profit_hold:
         return Text("the market opens when the worker is ready; the first start compiles for a while", style="dim")
@@ -129,27 +136,24 @@ def _profit(now: Snapshot) -> RenderableType:
     )
     gains = [amount / truth.profit_hold - 1 for _, amount, _ in rows]
     largest = max(map(abs, gains)) or 1.0
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 1))
     for justify in ("left", "right", "right", "left"):
         table.add_column(justify=justify, no_wrap=True)
     for (name, amount, style), gain in zip(rows, gains, strict=True):
-        bar = Text("█" * round(BAR_CELLS * abs(gain) / largest), "green" if gain > 0 else "red")
+        bar = Text("█" * round(BAR_CELLS * abs(gain) / largest * wide), "green" if gain > 0 else "red")
         money = Text(str(Money(amount, truth.currency)), style)
         table.add_row(Text(name, style), money, Text(f"{gain:+.1%}", style), bar)
-    trend = Text.assemble("\nagainst hold  ", (spark(now.gains), "green" if gains[0] > 0 else "red"))
+    line = spark(now.gains, SPARK_CELLS if wide else SPARK_CELLS // 2)
+    trend = Text.assemble("\nagainst hold  ", (line, "green" if gains[0] > 0 else "red"))
     return Group(table, trend)
 
 
 def _changes(lines: Sequence[Line]) -> RenderableType:
-    table = Table.grid(padding=(0, 1))
-    table.add_column(style="bold", no_wrap=True, min_width=12)
-    table.add_column(justify="right", no_wrap=True, min_width=7)
-    table.add_column(no_wrap=True, min_width=1)
-    table.add_column(justify="right", no_wrap=True, min_width=7)
-    table.add_column(style="dim", no_wrap=True, overflow="ellipsis")
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(style="dim", no_wrap=True, ratio=1)
     for shown in list(lines)[:LINES]:
-        style = "green" if shown.up else "yellow"
-        table.add_row(shown.offer, shown.before, "→", Text(shown.after, style), f"because {shown.why}")
-    for _ in range(LINES - len(lines)):
-        table.add_row("", "", "", "", "")
+        move = Text.assemble(f"{shown.before} → ", (f"{shown.after:>6}", "green" if shown.up else "yellow"))
+        table.add_row(shown.offer, move, f"because {shown.why}")
     return table

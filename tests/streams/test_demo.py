@@ -84,7 +84,7 @@ def test_a_frame_shows_processes_profits_and_reasons():
         gains=[0.0, 0.1], lines=[Line("web:SKU-0012", "12.99", "12.49", up=False, why="rivals ask less")],
     )  # fmt: skip
     console = Console(file=StringIO(), width=140)
-    console.print(frame(now))
+    console.print(frame(now, 140))
     shown = console.file.getvalue()
     for text in (
         "12,345",
@@ -102,7 +102,7 @@ def test_a_frame_shows_processes_profits_and_reasons():
 
 def test_a_frame_before_anything_happened_is_drawn_too():
     console = Console(file=StringIO(), width=80)
-    console.print(frame(Snapshot(phase="starting", seconds=0, planned_s=60, running={})))
+    console.print(frame(Snapshot(phase="starting", seconds=0, planned_s=60, running={}), 80))
     assert "starting" in console.file.getvalue()
 
 
