@@ -89,6 +89,7 @@ class Ownership:
         self.claim: Claim | None = None
         self._epoch = -1
         self._queued = 0
+        self._controls: dict[int, list[RecordBatch]] = {}
         self._cutter = Cutter(
             settings,
             engine=pipeline.engine,
@@ -190,13 +191,18 @@ class Ownership:
         self._cutter.add(batch.partition, self._pipeline.step(shard, batch, wall_ms()))
 
     async def control(self, partition: int, offset: int, key: bytes | None, value: bytes | None) -> None:
-        """Set the run mode of a shard, if it is here. A record that says nothing becomes a dead letter."""
-        shard = self.shards.get(partition)
-        if shard is None:
-            return  # the takeover in progress reads it from the log
+        """Set the run mode of a shard. A record that says nothing becomes a dead letter."""
         topic = PRICING_CONTROL.full_name(self._settings.topic_prefix)
         batch = RecordBatch(topic, partition, self._epoch, offset, offset + 1, [offset], [key], [value], at_end=True)
-        self._cutter.add(partition, self._pipeline.control(shard, batch, wall_ms()))
+        self._controls.setdefault(partition, []).append(batch)
+        self._apply_controls(partition)
+
+    def _apply_controls(self, partition: int) -> None:
+        """Of a shard that is here. For others they wait: the takeover may have read the log before they were in it."""
+        shard = self.shards.get(partition)
+        if shard is not None:
+            for batch in self._controls.pop(partition, []):
+                self._cutter.add(partition, self._pipeline.control(shard, batch, wall_ms()))
 
     # cutting
     async def _cut_loop(self) -> None:
@@ -247,15 +253,14 @@ class Ownership:
     async def _read_and_claim(self, claim: Claim, cancelled: Callable[[], bool]) -> None:
         """The claim cut puts our transactional id into every shard's log before the first work on it."""
         await self._cutter.open()
-        read = asyncio.get_running_loop().run_in_executor(
-            self._read_thread, self._takeover.read, claim.partitions, cancelled
-        )
-        logs = await read
+        loop, read = asyncio.get_running_loop(), self._takeover.read
+        logs = await loop.run_in_executor(self._read_thread, read, claim.partitions, cancelled)
         await self._cutter.settle()
         if self.claim is not claim:
             raise Cancelled
         for partition, shard_log in logs.items():
             self.shards[partition] = self._pipeline.restore(shard_log, wall_ms())
+            self._apply_controls(partition)
         if claim.partitions:
             await self._cutter.cut(claim, claim.partitions)
 

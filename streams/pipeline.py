@@ -14,7 +14,6 @@ from pricing_core.state import ROW, FormatError
 from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decoder_for
 from schemas.columns import Columns
 from schemas.dead_letter import Reason
-from schemas.timestamps import parse_ms
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
 from streams.emit import Emitter
 from streams.errors import ShardLost
@@ -82,13 +81,13 @@ class Pipeline:
             keys_, values = zip(*records, strict=True)
             decoded = self._decoders[name](keys_, values, wall)
             shard.windows[name].admit(decoded.event_ids, _at(offsets, decoded.columns.index))
-        for _, value in log.controls:
-            _set_run_mode(shard, value)
+        for offset, value in log.controls:
+            _set_run_mode(shard, value, offset)
         return shard
 
     def control(self, shard: Shard, batch: RecordBatch, wall: int) -> list[Output]:
         """Set the run mode of a shard. A record that cannot be understood becomes a dead letter; the mode stays."""
-        reject = _set_run_mode(shard, batch.values[0])
+        reject = _set_run_mode(shard, batch.values[0], batch.first_offset)
         return [] if reject is None else self._emit.dead_letters(batch, [reject], wall)
 
     def _decoder(self, topic: Topic) -> BatchDecoder[Any]:
@@ -152,11 +151,11 @@ class Pipeline:
         self.engine.apply(partition, columns, due=False)
 
 
-def _set_run_mode(shard: Shard, value: bytes | None) -> Reject | None:
+def _set_run_mode(shard: Shard, value: bytes | None, offset: int) -> Reject | None:
     command = decode_run_mode(value)
     if isinstance(command, Reject):
         return command
-    shard.set_run_mode(command.mode, parse_ms(command.at))
+    shard.set_run_mode(command.mode, offset)
     return None
 
 

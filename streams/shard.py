@@ -70,8 +70,8 @@ class Shard:
     now: int = 0
     """Event time; ms. 0 before the first event."""
     run_mode: str = "ACTIVE"
-    run_mode_set_at: int = -1
-    """Event time of the record that set the run mode; an older one does not overrule it."""
+    run_mode_offset: int = -1
+    """Of the record that set the run mode: the log's order counts, not the clocks of those who wrote it."""
     caught_up: bool = False
     at_end: set[str] = field(default_factory=set)
 
@@ -122,10 +122,10 @@ class Shard:
     def _has_reached_end(self, topic: str) -> bool:
         return topic in self.at_end or self.applied[topic] >= self.ends[topic]
 
-    def set_run_mode(self, mode: str, at: int) -> None:
+    def set_run_mode(self, mode: str, offset: int) -> None:
         """Take over a run mode, unless a later one is known."""
-        if at >= self.run_mode_set_at:
-            self.run_mode, self.run_mode_set_at = mode, at
+        if offset > self.run_mode_offset:
+            self.run_mode, self.run_mode_offset = mode, offset
 
 
 HOT_NAMES = tuple(topic.name for topic in HOT_SOURCES)

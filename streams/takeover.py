@@ -50,7 +50,8 @@ class ShardLog:
     record: ShardRecord | None = None
     rows: dict[bytes, bytes] = field(default_factory=dict)
     policies: Records = field(default_factory=list)
-    controls: Records = field(default_factory=list)
+    controls: list[tuple[int, bytes | None]] = field(default_factory=list)
+    """Offsets and values."""
     recent: dict[str, tuple[list[int], Records]] = field(default_factory=dict)
     """Offsets and records of the duplicate window before ``applied``, by source topic."""
 
@@ -205,7 +206,7 @@ class Takeover:
             if tp.topic == self._name(OFFER_POLICIES):
                 shard.policies += _pairs(messages)
             elif tp.topic == self._name(PRICING_CONTROL):
-                shard.controls += _pairs(messages)
+                shard.controls += [(int(message.offset() or 0), message.value()) for message in messages]
             else:
                 offsets, records = shard.recent.setdefault(short_names[tp.topic], ([], []))
                 offsets += [int(message.offset() or 0) for message in messages]

@@ -99,8 +99,8 @@ def test_a_shard_has_caught_up_when_every_source_is_past_its_end_at_takeover(las
     assert s.caught_up
 
 
-def test_an_older_run_mode_does_not_overrule_a_later_one():
+def test_an_earlier_record_does_not_overrule_the_run_mode():
     s = shard()
-    s.set_run_mode("HALTED", at=10)
-    s.set_run_mode("ACTIVE", at=9)
+    s.set_run_mode("HALTED", offset=10)
+    s.set_run_mode("ACTIVE", offset=9)
     assert s.run_mode == "HALTED"
