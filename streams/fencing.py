@@ -15,7 +15,7 @@ import confluent_kafka as ck
 import structlog
 
 from streams.changelog import SHARD_KEY, decode_shard_record
-from streams.log_reader import end_offsets, read_ranges, start_offsets
+from streams.log_reader import Offsets, read_ranges
 from streams.transport.data_plane import Partition
 
 log = structlog.get_logger(__name__)
@@ -49,14 +49,15 @@ class Fencer:
         live workers would fence each other.
         """
         tps = [Partition(self._changelog, p) for p in partitions]
-        stable = end_offsets(self._consumer_config, tps, committed=True)
-        high = end_offsets(self._consumer_config, tps, committed=False)
+        offsets = Offsets(self._consumer_config)
+        stable, high = offsets.end(tps, committed=True), offsets.end(tps, committed=False)
         stuck = [tp for tp in tps if stable[tp] < high[tp]]
-        for transactional_id in self._last_writers(stuck, high) - self._ended:
+        for transactional_id in self._last_writers(stuck, offsets.start(stuck), high) - self._ended:
             self._end(transactional_id)
 
-    def _last_writers(self, tps: list[Partition], high: Mapping[Partition, int]) -> set[str]:
-        low = start_offsets(self._consumer_config, tps)
+    def _last_writers(
+        self, tps: list[Partition], low: Mapping[Partition, int], high: Mapping[Partition, int]
+    ) -> set[str]:
         ranges = {tp: (max(low[tp], high[tp] - TAIL_RECORDS), high[tp]) for tp in tps}
         deadline = time.monotonic() + TAIL_TIMEOUT_S
         writers: dict[Partition, str] = {}

@@ -19,38 +19,42 @@ EARLIEST: OffsetSpec = OffsetSpec.earliest()
 REQUEST_TIMEOUT_S = 10.0
 STALL_S = 0.25
 """Nothing arrived for so long: time to ask why."""
+CONSUMER_ONLY = frozenset({"group.id", "isolation.level", "enable.auto.commit", "auto.offset.reset"})
 
 
 class Cancelled(Exception):
     """Reading was given up because its result is no longer wanted."""
 
 
-def end_offsets(config: Mapping[str, Any], tps: list[Partition], *, committed: bool) -> dict[Partition, int]:
-    """Return the end of each partition: of what is committed, or the high watermark.
+class Offsets:
+    """Asks where partitions begin and end.
 
-    A new admin client each time: one that lived through a broker's restart answered FENCED_LEADER_EPOCH for ever.
+    For a short while, one takeover: an admin client that lived through a broker's restart answered
+    FENCED_LEADER_EPOCH for ever.
     """
-    level = ck.IsolationLevel.READ_COMMITTED if committed else ck.IsolationLevel.READ_UNCOMMITTED
-    return _list_offsets(config, tps, LATEST, level)
 
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._admin = AdminClient({key: config[key] for key in config if key not in CONSUMER_ONLY})
+        self._knows_brokers = False
 
-def start_offsets(config: Mapping[str, Any], tps: list[Partition]) -> dict[Partition, int]:
-    """Return the first offset that each partition still has."""
-    return _list_offsets(config, tps, EARLIEST, ck.IsolationLevel.READ_UNCOMMITTED)
+    def end(self, tps: list[Partition], *, committed: bool) -> dict[Partition, int]:
+        """Return the end of each partition: of what is committed, or the high watermark."""
+        level = ck.IsolationLevel.READ_COMMITTED if committed else ck.IsolationLevel.READ_UNCOMMITTED
+        return self._ask(tps, LATEST, level)
 
+    def start(self, tps: list[Partition]) -> dict[Partition, int]:
+        """Return the first offset that each partition still has."""
+        return self._ask(tps, EARLIEST, ck.IsolationLevel.READ_UNCOMMITTED)
 
-def _list_offsets(
-    config: Mapping[str, Any], tps: list[Partition], spec: OffsetSpec, level: ck.IsolationLevel
-) -> dict[Partition, int]:
-    if not tps:
-        return {}
-    admin = AdminClient({key: config[key] for key in config if key not in CONSUMER_ONLY})
-    asked = {ck.TopicPartition(*tp): spec for tp in tps}
-    futures = admin.list_offsets(asked, isolation_level=level, request_timeout=REQUEST_TIMEOUT_S)
-    return {Partition(tp.topic, tp.partition): f.result(REQUEST_TIMEOUT_S).offset for tp, f in futures.items()}
-
-
-CONSUMER_ONLY = frozenset({"group.id", "isolation.level", "enable.auto.commit", "auto.offset.reset"})
+    def _ask(self, tps: list[Partition], spec: OffsetSpec, level: ck.IsolationLevel) -> dict[Partition, int]:
+        if not tps:
+            return {}
+        if not self._knows_brokers:  # else one first question in three waited 3 s for nothing (librdkafka 2.16)
+            self._admin.list_topics(tps[0].topic, timeout=REQUEST_TIMEOUT_S)
+            self._knows_brokers = True
+        asked = {ck.TopicPartition(*tp): spec for tp in tps}
+        futures = self._admin.list_offsets(asked, isolation_level=level, request_timeout=REQUEST_TIMEOUT_S)
+        return {Partition(tp.topic, tp.partition): f.result(REQUEST_TIMEOUT_S).offset for tp, f in futures.items()}
 
 
 def read_ranges(

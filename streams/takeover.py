@@ -26,7 +26,7 @@ from schemas.topics import CHANGELOG, HOT_SOURCES, OFFER_POLICIES, PRICING_CONTR
 from streams.changelog import SHARD_KEY, ShardRecord, decode_shard_record, latest
 from streams.errors import GroupReset, OffsetGap
 from streams.fencing import Fencer
-from streams.log_reader import Cancelled, end_offsets, read_ranges, start_offsets
+from streams.log_reader import Cancelled, Offsets, read_ranges
 from streams.settings import Settings
 from streams.transport.data_plane import Partition
 
@@ -66,6 +66,7 @@ class Takeover:
             "retry.backoff.ms": 20,
             "retry.backoff.max.ms": 50,
         }
+        self._offsets = Offsets(self._config)
         self._windowed = tuple(windowed)
 
     def read(self, partitions: Iterable[int], cancelled: Callable[[], bool]) -> dict[int, ShardLog]:
@@ -80,6 +81,7 @@ class Takeover:
         """
         wanted = sorted(partitions)
         started = time.monotonic()
+        self._offsets = Offsets(self._config)
         fencer = Fencer(
             self._config,
             self._settings.producer_config(),
@@ -132,8 +134,8 @@ class Takeover:
         self, partitions: list[int], fencer: Fencer, cancelled: Callable[[], bool]
     ) -> dict[int, dict[bytes, bytes]]:
         tps = self._tps(CHANGELOG, partitions)
-        high = end_offsets(self._config, tps, committed=False)
-        low = start_offsets(self._config, tps)
+        high = self._offsets.end(tps, committed=False)
+        low = self._offsets.start(tps)
         records: dict[int, Records] = {p: [] for p in partitions}
         for tp, messages in read_ranges(
             self._config,
@@ -149,8 +151,8 @@ class Takeover:
         self, partitions: list[int], rows: dict[int, dict[bytes, bytes]], committed: Mapping[Partition, int]
     ) -> dict[int, ShardLog]:
         sources = [tp for topic in HOT_SOURCES for tp in self._tps(topic, partitions)]
-        low = start_offsets(self._config, sources)
-        ends = end_offsets(self._config, sources, committed=True)
+        low = self._offsets.start(sources)
+        ends = self._offsets.end(sources, committed=True)
         shards: dict[int, ShardLog] = {}
         for p in partitions:
             raw = rows[p].pop(SHARD_KEY, None)
@@ -191,12 +193,12 @@ class Takeover:
     # 5
     def _read_rest(self, shards: dict[int, ShardLog], cancelled: Callable[[], bool]) -> None:
         policies, controls = self._tps(OFFER_POLICIES, shards), self._tps(PRICING_CONTROL, shards)
-        low = start_offsets(self._config, policies + controls)
+        low = self._offsets.start(policies + controls)
         ranges = {tp: (low[tp], shards[tp.partition].applied[OFFER_POLICIES.name]) for tp in policies}
-        ends = end_offsets(self._config, controls, committed=True)
+        ends = self._offsets.end(controls, committed=True)
         ranges |= {tp: (low[tp], ends[tp]) for tp in controls}
         windows = [(topic, tp) for topic in self._windowed for tp in self._tps(topic, shards)]
-        low |= start_offsets(self._config, [tp for _, tp in windows])
+        low |= self._offsets.start([tp for _, tp in windows])
         for topic, tp in windows:
             applied = shards[tp.partition].applied[topic.name]
             ranges[tp] = (max(low[tp], applied - self._settings.duplicate_window), applied)

@@ -25,7 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemas.topics import HOT_SOURCES
 from streams.bench import load
 from streams.errors import NotReady
-from streams.log_reader import end_offsets
+from streams.log_reader import Offsets
 from streams.metrics import DECISIONS, EVENTS
 from streams.settings import PREFIX, Settings
 from streams.topic_admin import TopicAdmin
@@ -164,7 +164,7 @@ def _total(port: int, name: str) -> float:
 
 def _wait_until_committed(settings: Settings) -> None:
     tps = [Partition(t.full_name(settings.topic_prefix), p) for t in HOT_SOURCES for p in range(settings.partitions)]
-    ends = end_offsets(settings.consumer_config(), tps, committed=True)
+    ends = Offsets(settings.consumer_config()).end(tps, committed=True)
     consumer = ck.Consumer(settings.consumer_config())
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.topics import CHANGELOG, HOT_SOURCES, ORDERS, PRICE_CHANGES
 from streams.changelog import FORMAT, ShardRecord, encode_shard_record
 from streams.errors import CutFailed, GroupReset, OffsetGap
-from streams.log_reader import Cancelled, end_offsets
+from streams.log_reader import Cancelled, Offsets
 from streams.settings import Settings
 from streams.shard import WINDOWED
 from streams.takeover import Takeover
@@ -184,8 +184,8 @@ def test_a_takeover_ends_a_dead_owners_transaction_at_once_and_sees_nothing_of_i
     assert shard.rows == {b"web:a": np.array([(2,)], ROW).tobytes()}
     assert time.monotonic() - started < 30, "the transaction's own timeout is 60 s"
     tp = Partition(CHANGELOG.full_name(settings.topic_prefix), 0)
-    config = settings.consumer_config()
-    assert end_offsets(config, [tp], committed=True) == end_offsets(config, [tp], committed=False)
+    offsets = Offsets(settings.consumer_config())
+    assert offsets.end([tp], committed=True) == offsets.end([tp], committed=False)
 
 
 def test_a_group_that_somebody_reset_is_refused(settings, claim):

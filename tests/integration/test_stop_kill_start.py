@@ -11,8 +11,10 @@ import uuid
 import pytest
 
 from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, PRICE_CHANGES
+from streams.log_reader import Offsets
 from streams.settings import Settings
 from streams.topic_admin import TopicAdmin
+from streams.transport.data_plane import Partition
 from tests.integration.recomputation import answered, check_outputs, totals_in_the_state, totals_in_the_topics
 from tests.integration.worker_process import (
     WorkerProcess,
@@ -52,11 +54,8 @@ def published(settings):
 
 
 def len_of(settings, topic):
-    from streams.log_reader import end_offsets
-    from streams.transport.data_plane import Partition
-
     tps = [Partition(topic.full_name(settings.topic_prefix), p) for p in range(settings.partitions)]
-    return sum(end_offsets(settings.consumer_config(), tps, committed=True).values())
+    return sum(Offsets(settings.consumer_config()).end(tps, committed=True).values())
 
 
 def test_totals_and_versions_survive_sigterm_and_sigkill_under_load(settings, tmp_path):
