@@ -23,19 +23,14 @@ START_S = 90
 def demo(*arguments):
     """A running demo, and the value of an environment variable that all of its processes have."""
     mark = uuid.uuid4().hex
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streams.cli", "demo", "--json", *arguments],
-        env={**os.environ, MARK: mark},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process, mark
-    finally:
-        for pid in processes(mark):
-            os.kill(pid, signal.SIGKILL)
-        process.wait()
+    command = [sys.executable, "-m", "streams.cli", "demo", "--json", *arguments]
+    environment, pipe = {**os.environ, MARK: mark}, subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            yield process, mark
+        finally:
+            for pid in processes(mark):
+                os.kill(pid, signal.SIGKILL)
 
 
 def processes(mark):
