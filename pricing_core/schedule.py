@@ -77,7 +77,7 @@ class Schedule:
     def after_decisions(self, shard: int, offers: Offers, decisions: Decisions) -> None:
         """Look at decided offers again after the review interval, or sooner where a repair was blocked."""
         blocked = [code in _BLOCKED for code in decisions.code] & offers.out_of_bounds & (decisions.outcome == HELD)
-        soon = min(self._intervals.decision, self._intervals.review)
+        soon = max(1, min(self._intervals.decision, self._intervals.review))  # at once would have no end
         self._agendas[shard].set(offers.slots, offers.now + np.where(blocked, soon, self._intervals.review))
 
     def take(self, shard: int, now: int, limit: int) -> Slots:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pricing_core.decisions import CHANGED, HELD, RECOMMENDED
+from pricing_core.engine import Intervals
 from pricing_core.features import HOLD, MOVES_BP
 from schemas import columns as c
 from tests.pricing_core.engines import INTERVALS, UP, decide, engine, only, opinionated
@@ -127,6 +128,13 @@ def test_paused_and_halted_offers_are_held_even_out_of_bounds(changes, run_mode,
     assert only(decide(made, run_mode=run_mode)).code == code
     assert len(decide(made, T0 + 15 * MINUTE - 1, run_mode)) == 0
     assert only(decide(made, T0 + 15 * MINUTE, run_mode)).code == code  # a blocked repair is looked at again soon
+
+
+def test_a_blocked_repair_without_a_decision_interval_is_not_tried_again_at_the_same_time():
+    made = engine(intervals=Intervals(decision=0))
+    made.apply(0, policy(ceiling=1199))
+    assert only(decide(made, run_mode="HALTED")).code == "halted"
+    assert len(decide(made, run_mode="HALTED")) == 0, "a worker that asks until nothing is due would ask for ever"
 
 
 def test_a_policy_that_forbids_the_current_price_is_obeyed_at_once():
