@@ -17,7 +17,7 @@ import structlog
 from pricing_core.engine import Intervals, PricingEngine
 from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams import topic_admin
-from streams.agents import control, market
+from streams.agents import carefully, control, market
 from streams.compiled import keep_compiled
 from streams.errors import NotReady, RepricerError, StreamFault
 from streams.http_server import HealthServer
@@ -151,7 +151,7 @@ class Worker:
         await health.start()
         ticker = Ticker(self._settings, is_leader=self._is_leader)
         lag = LagGauge(self._settings, self._plane, self.ownership, self._metrics)
-        aside = [asyncio.create_task(ticker.run()), asyncio.create_task(lag.run())]
+        aside = [asyncio.create_task(carefully(task, halt)) for task in (ticker.run(), lag.run())]
         try:
             await self._app.start()
             await self._watch(stopping)

@@ -235,6 +235,8 @@ class Ownership:
                 return
             except (CutFailed, ck.KafkaException) as error:
                 log.warning("takeover_failed", error=str(error), generation=claim.generation)
+                if self.claim is not claim:
+                    return
                 self._drop()
                 if not self._is_member(claim):
                     return
@@ -242,8 +244,7 @@ class Ownership:
             else:
                 break
         if self.claim is not claim or cancelled():
-            self._drop()
-            return
+            return  # whoever made the claim void has dropped the shards; those that are here now are another's
         self._epoch = self._plane.assign(self._positions())
         self._queued = 0
         self._metrics.observe(REBUILD_SECONDS, time.monotonic() - started)
