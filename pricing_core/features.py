@@ -2,11 +2,9 @@
 
 All inputs of one offer are relative to its own scale (counts as logarithms, prices as log ratios, profit as a
 share of the price), so that one network serves a screw and a refrigerator. Demand is summarised by
-exponentially decayed sums; from them comes a point estimate of the price elasticity, shrunk towards a prior
+decayed sums; from them comes a point estimate of the price elasticity, shrunk towards a prior
 (`elasticity`), and what a planner that believes it would expect at each candidate price. The network learns a
-correction of that planner.
-
-The mathematics is written for one offer; `featurize` maps it over the batch.
+correction of that planner. Written for one offer; `featurize` maps it over the batch.
 """
 
 from __future__ import annotations
@@ -128,6 +126,7 @@ CANDIDATE_FEATURES: tuple[Feature, ...] = (
     Feature("rival_gap_at", "ln(cheapest rival / candidate), 0 if unknown", 0.15),
     Feature("cheapest_at", "tanh of that gap in units of 2 %", 1.0),
     Feature("novelty", "distance from the mean shown price, in spreads", 2.0),
+    Feature("lesson", "what a day at the candidate teaches, see `lesson`", 0.02),
 )
 PLAN = next(i for i, f in enumerate(CANDIDATE_FEATURES) if f.name == "plan_30d")
 
@@ -164,8 +163,22 @@ def planned_gain(log_ratio: Array, slope: Array, offset: Array, epsilon: Array) 
     return (then - now) / jnp.maximum(jnp.abs(now), 0.1 * slope)
 
 
+def lesson(offer: FeatureInputs, log_ratio: Array) -> Array:
+    """Value what a day at a candidate price teaches about the elasticity of one offer.
+
+    A day adds units·Δ² of Fisher information, Δ being the distance in ln price from the mean price shown of late;
+    the variance of the estimate is 1 / (I + τ), so it falls by about units·Δ² / (I + τ)². Busy offers that never
+    moved learn much, sparse ones and those that know their elasticity little. Δ is cut at 10 %, the factor at 3.
+    """
+    fast, slow = offer.sums[0], offer.sums[-1]
+    usual = jnp.where(fast[0] > 0, fast[3] / jnp.maximum(fast[0], 1e-6), offer.log_price)
+    distance = jnp.minimum(jnp.abs(offer.log_price + log_ratio - usual), 0.1)
+    worth = _pace(offer, 1) / (PRIOR_INFORMATION + elasticity(slow).information) ** 2
+    return jnp.where(slow[0] > 0, jnp.minimum(worth, 3.0) * distance**2, 0.0)
+
+
 def featurize(inputs: FeatureInputs) -> tuple[Array, Array]:
-    """Compute what the network sees.
+    """Compute what the network sees of N offers.
 
     Returns:
         State features float32 [N, F] in the order of `FEATURES`, candidate features float32 [N, A, C] in
@@ -250,6 +263,7 @@ def _candidate(offer: FeatureInputs, estimates: list[Elasticity], mark_up: Array
         gap,
         jnp.tanh(gap / 0.02),
         away / (jnp.sqrt(_variance(offer.sums[-1])) + 0.02),
+        lesson(offer, log_ratio),
     ]
 
 

@@ -55,5 +55,5 @@ def loss(q_tm1: Array, target: Array, legal_tm1: Array, *, level_weight: float) 
     error = jnp.where(legal_tm1, q_tm1 - target, 0.0)
     level = error.sum(axis=1) / count
     difference = jnp.where(legal_tm1, error - level[:, None], 0.0)
-    differences = optax.losses.huber_loss(difference, delta=0.1).sum(axis=1) / count
-    return jnp.mean(differences + level_weight * optax.losses.huber_loss(level, delta=0.5))
+    differences = optax.losses.huber_loss(difference, delta=1.0).sum(axis=1) / count
+    return jnp.mean(differences + level_weight * optax.losses.huber_loss(level, delta=1.0))

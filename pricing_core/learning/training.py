@@ -2,9 +2,11 @@
 
 One update: look at all shops, let every candidate price play out one period in its own copy of the market (with
 the same luck), regress Q on reward plus discounted double-Q value of what follows, then act and go on. The reward
-of a period is its expected profit as a share of the optimum's, minus 1: zero is perfect, and neither the size of
-an offer nor its luck blurs the comparison between prices. Shops grow old and are replaced, so that every batch
-holds cold starts and long histories. There is no replay: the simulator never runs dry.
+of a period is its expected profit as a share of the optimum's, minus 1 (zero is perfect; neither the size of an
+offer nor its luck blurs the comparison between prices), plus what the candidate teaches (`features.lesson`). Shops
+grow old and are replaced, so that every batch holds cold starts and long histories. There is no replay: the
+simulator never runs dry. The loss is a square in the range that occurs: a loss that forgave large errors would
+fit the median of the gains, and the median is dearer than the mean.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import optax
 from jax import Array
 
 from pricing_core.choose import choose
-from pricing_core.features import FeatureInputs, featurize
+from pricing_core.features import FeatureInputs, featurize, lesson
 from pricing_core.learning import targets
 from pricing_core.learning.shop import Shop, observe, open_shops, remember, replace_old
 from pricing_core.q_function import Params, init_params, q_values
@@ -46,6 +48,8 @@ class Preset:
     """Share of the way that the target network follows at each update."""
     wide_exploration: float
     """Exploration of every fourth shop; the others explore as served, `EPSILON`."""
+    lesson_weight: float
+    """Worth of what a candidate teaches (`features.lesson`), in shares of a day's optimum."""
     price_spread: float
     """Half of the shops start off their cost-plus price by this log standard deviation."""
 
@@ -59,6 +63,7 @@ PRESETS = {
         level_weight=0.02,
         target_rate=0.01,
         wide_exploration=0.5,
+        lesson_weight=2.0,
         price_spread=0.1,
     ),
     "tiny": Preset(
@@ -69,6 +74,7 @@ PRESETS = {
         level_weight=0.02,
         target_rate=0.01,
         wide_exploration=0.5,
+        lesson_weight=2.0,
         price_spread=0.1,
     ),
 }
@@ -122,6 +128,11 @@ def reward(shop: Shop, prices: Array) -> Array:
     return jnp.where(best > 0, jnp.maximum(share - 1.0, -3.0), 0.0)
 
 
+def lessons(inputs: FeatureInputs, log_ratio: Array) -> Array:
+    """What each candidate teaches, [N, A]: see `features.lesson`."""
+    return jax.vmap(jax.vmap(lesson, (None, 0)))(inputs, log_ratio)
+
+
 def _optimiser(preset: Preset) -> optax.GradientTransformation:
     rate = optax.schedules.cosine_decay_schedule(preset.learning_rate, preset.updates, alpha=0.02)
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
@@ -137,7 +148,8 @@ def _update(preset: Preset, learner: Learner, key: Array) -> tuple[Learner, tupl
     inputs, prices = observe(learner.shops)
     seen = featurize(inputs)
     gains = reward(learner.shops, prices)
-    target = _targets(preset, learner, prices, gains, k_period)
+    taught = preset.lesson_weight * lessons(inputs, inputs.log_ratio)
+    target = _targets(preset, learner, prices, gains + taught, k_period)
 
     def objective(params: Params) -> tuple[Array, Array]:
         q = q_values(params, *seen)
@@ -161,10 +173,10 @@ def _play(shop: Shop, price: Array, key: Array) -> Shop:
     return shop._replace(state=state, memory=remember(shop, price, outcome, k_seen))
 
 
-def _targets(preset: Preset, learner: Learner, prices: Array, gains: Array, key: Array) -> Array:
+def _targets(preset: Preset, learner: Learner, prices: Array, rewards: Array, key: Array) -> Array:
     """Regression targets of all candidates, [N, A]."""
     days = learner.shops.merchant.period_days
-    earned = targets.weight(days, preset.discount_half_life_days)[:, None] * gains
+    earned = targets.weight(days, preset.discount_half_life_days)[:, None] * rewards
     if preset.discount_half_life_days <= 0:
         return earned
     discount = targets.discount(days, preset.discount_half_life_days)
