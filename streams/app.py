@@ -17,7 +17,8 @@ import structlog
 from pricing_core.engine import Intervals, PricingEngine
 from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams import topic_admin
-from streams.agents import carefully, control, market
+from streams.agents import control, market
+from streams.carefully import carefully
 from streams.compiled import keep_compiled
 from streams.errors import NotReady, RepricerError, StreamFault
 from streams.http_server import HealthServer

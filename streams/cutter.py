@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pricing_core.engine import PricingEngine
 from schemas.topics import HOT_SOURCES
 from streams.changelog import FORMAT, ShardRecord, encode_shard_record
+from streams.clock import wall_ms
 from streams.metrics import CUT_ROWS, CUT_SECONDS, Metrics
 from streams.settings import Settings
 from streams.shard import Shard
@@ -155,5 +156,5 @@ class Cutter:
             seen=shard.seen,
             now=shard.now,
             sequence=self._engine.sequence(partition),
-            written_at=time.time_ns() // 1_000_000,
+            written_at=wall_ms(),
         )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from schemas.topics import HOT_SOURCES
+from streams.clock import wall_ms
 from streams.metrics import LAG_RECORDS, LAG_SECONDS, PENDING_CHANGES, QUEUE_DEPTH, STATE_OFFERS, Metrics
 from streams.ownership import Ownership
 from streams.settings import Settings
@@ -35,7 +35,7 @@ class LagGauge:
         self._metrics.set(QUEUE_DEPTH, self._ownership.queued)
         self._metrics.set(PENDING_CHANGES, self._ownership.pending_changes)
         self._metrics.set(STATE_OFFERS, self._ownership.offers)
-        wall = time.time_ns() // 1_000_000
+        wall = wall_ms()
         measured = set()
         for partition, shard in self._ownership.shards.items():
             for topic in HOT_SOURCES:

@@ -7,10 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import confluent_kafka as ck
-from confluent_kafka.admin import (
-    AdminClient,
-    OffsetSpec,
-)
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.transport.data_plane import Partition
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import confluent_kafka as ck
 import structlog
 
 from schemas.topics import HOT_SOURCES, PRICING_CONTROL
+from streams.carefully import carefully
+from streams.clock import wall_ms
 from streams.cutter import Cutter
 from streams.errors import CutFailed
 from streams.log_reader import Cancelled
@@ -43,11 +45,6 @@ log = structlog.get_logger(__name__)
 RETRY_S = 0.2
 GIVE_UP_S = 12.0
 """A takeover that was told to stop is waited for this long; it stops by itself, and its result is not used."""
-
-
-def wall_ms() -> int:
-    """Wall clock, ms since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 class Ownership:
@@ -132,8 +129,8 @@ class Ownership:
         self.claim, self._cancelled = claim, threading.Event()
         self._metrics.set(OWNED_SHARDS, len(claim.partitions))
         if self._cutting is None:
-            self._cutting = asyncio.create_task(self._guard(self._cut_loop()))
-        self._taking_over = asyncio.create_task(self._guard(self._take_over(claim)))
+            self._cutting = asyncio.create_task(carefully(self._cut_loop(), self._halt))
+        self._taking_over = asyncio.create_task(carefully(self._take_over(claim), self._halt))
         log.info("assigned", generation=claim.generation, partitions=sorted(claim.partitions))
 
     async def on_giving_up(self) -> None:
@@ -289,12 +286,3 @@ class Ownership:
             self._pipeline.engine.drop_shard(partition)
         self.shards.clear()
         self._metrics.set(READY_SHARDS, 0)
-
-    async def _guard(self, work: Awaitable[None]) -> None:
-        """Run a task of ours; whatever it raises stops the process."""
-        try:
-            await work
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001
-            self._halt(error)

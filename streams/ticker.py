@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 import confluent_kafka as ck
@@ -11,6 +10,7 @@ import orjson
 
 from schemas.timestamps import format_ms
 from schemas.topics import TICKS
+from streams.clock import wall_ms
 from streams.settings import Settings
 
 LEADER_PARTITION = 0
@@ -33,7 +33,7 @@ class Ticker:
             while self._interval:
                 await asyncio.sleep(self._interval)
                 if self._is_leader():
-                    self._tick(time.time_ns() // 1_000_000)
+                    self._tick(wall_ms())
                 self._producer.poll(0)
         finally:
             self._producer.purge()  # a tick that has not gone out is no longer true

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from schemas.topics import PRICING_CONTROL
-from streams.agents import carefully
+from streams.carefully import carefully
 from streams.transport.hybrid import HybridApp
 
 Control = Callable[[int, int, bytes | None, bytes | None], Awaitable[None]]

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from schemas.topics import HOT_SOURCES, Topic
-from streams.agents import carefully
+from streams.carefully import carefully
 from streams.transport.hybrid import HybridApp
 from streams.transport.record_batch import RecordBatch, RecordBatchSchema
 

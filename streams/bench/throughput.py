@@ -6,7 +6,6 @@ Both read the same preloaded topics, alternately, several rounds. The figure tha
 from __future__ import annotations
 
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemas.topics import HOT_SOURCES
 from streams.bench import load
 from streams.errors import NotReady
+from streams.free_port import free_port
 from streams.log_reader import Offsets
 from streams.metrics import DECISIONS, EVENTS
 from streams.settings import PREFIX, Settings
@@ -84,7 +84,7 @@ def _round(settings: Settings, number: int, events: int, offers: int, broker_pid
     own = settings.model_copy(update={"topic_prefix": name, "group": name})
     TopicAdmin(own).apply()
     records = load.publish(own, events, offers)
-    port = _free_port()
+    port = free_port()
     environment = _environment(own, port)
     bare = subprocess.run(  # noqa: S603  # our own interpreter and module
         [sys.executable, "-m", "streams.bench.bare", str(events)], check=True, stdout=subprocess.PIPE, env=environment
@@ -182,9 +182,3 @@ def _cpu_s(pid: int | None) -> float:
         return 0.0
     ticks = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[11:13]
     return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -28,6 +28,7 @@ from schemas.timestamps import parse_ms
 from schemas.topics import OFFER_POLICIES, PRICE_APPLIED, PRICE_CHANGES, offer_key
 from streams.catalog.ledger import Batch, Counts, Ledger
 from streams.catalog.tables import Answer
+from streams.clock import wall_ms
 from streams.errors import InputRefused, SourceUnreadable
 from streams.settings import Settings
 from streams.stop_signal import stop_signal
@@ -111,7 +112,7 @@ class AnswerSender:
                 log.warning("answer not confirmed", offer=answer.offer, error=error.str())
 
         headers = cloud_events.PRICE_APPLIED.headers(
-            event_id=f"answer-{answer.id}", source=self._source, time_ms=_now()
+            event_id=f"answer-{answer.id}", source=self._source, time_ms=wall_ms()
         )
         key = answer.offer.encode("ascii")
         self._producer.produce(self._topic, answer.value, key, headers=[*headers], on_delivery=on_delivery)
@@ -135,7 +136,7 @@ class Catalog:
         while not stopping.is_set():
             self.step()
             if time.monotonic() >= next_report:
-                self._ledger.review_waiting(_now())
+                self._ledger.review_waiting(wall_ms())
                 reported = self._report(report, reported)
                 next_report = time.monotonic() + STATUS_S
         self._report(report, reported)
@@ -151,7 +152,7 @@ class Catalog:
         records = [record for record in self._consumer.consume(RECORDS_AT_ONCE, POLL_S) if _is_record(record)]  # 1
         if records:
             batch = self._reader.read(records)
-            self._ledger.take(batch, _now())  # 2
+            self._ledger.take(batch, wall_ms())  # 2
             self._commit(batch)  # 3
         self._sender.send(self._ledger)  # 4
 
@@ -201,7 +202,7 @@ def set_price(settings: Settings, database: Path, offer: str, price: int) -> Non
     if not database.exists():
         raise InputRefused(f"there is no catalog database {database}; start `repricer catalog` first")
     with contextlib.closing(Ledger(database)) as ledger:
-        ledger.set_price(offer, price, _now())
+        ledger.set_price(offer, price, wall_ms())
         AnswerSender(settings).send(ledger)
 
 
@@ -234,8 +235,3 @@ PASSING = frozenset(
         ck.KafkaError._RESOLVE,  # noqa: SLF001
     )
 )
-
-
-def _now() -> int:
-    """Wall clock, ms. Only this adapter reads it."""
-    return time.time_ns() // 1_000_000

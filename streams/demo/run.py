@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from streams.demo.view import Snapshot, frame
 from streams.demo.watch import Watch
 from streams.embedded_broker import PARTITIONS, EmbeddedBroker
 from streams.errors import NotReady
+from streams.free_port import free_port
 from streams.settings import load_settings
 from streams.stop_signal import stop_signal
 
@@ -245,7 +245,7 @@ def set_environment(plan: Plan, servers: str) -> None:
         "REPRICER_GROUP": PREFIX,
         "REPRICER_PARTITIONS": str(PARTITIONS),
         "REPRICER_HTTP_HOST": "127.0.0.1",
-        "REPRICER_HTTP_PORT": str(_free_port()),
+        "REPRICER_HTTP_PORT": str(free_port()),
         "REPRICER_SESSION_TIMEOUT_S": "6",
         "REPRICER_HEARTBEAT_INTERVAL_S": "2",
         "REPRICER_TICK_INTERVAL_S": "0",  # the market tells the time
@@ -253,13 +253,6 @@ def set_environment(plan: Plan, servers: str) -> None:
         "REPRICER_MAX_OFFERS": "8192",
     }
     os.environ.setdefault("REPRICER_LOG_LEVEL", "warning")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

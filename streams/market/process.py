@@ -21,6 +21,7 @@ from threading import Event as Signal
 import structlog
 
 from schemas.topics import CLICKS, COMPETITOR_PRICES, INVENTORY, OFFER_POLICIES, ORDERS, PRICE_APPLIED, TICKS
+from streams.clock import wall_ms
 from streams.compiled import keep_compiled
 from streams.market.broker import AppliedPrices, Publisher
 from streams.market.delivery import Delivery
@@ -73,7 +74,7 @@ class Market:
         self._order = order
         drawn = draw(order.seed, order.skus)
         # A later run has a later version: its policies replace those of an earlier one, whatever its seed.
-        self._policies = merchant_policies(drawn.markets, order.seed, version=_now() // 1000, at=_now())
+        self._policies = merchant_policies(drawn.markets, order.seed, version=wall_ms() // 1000, at=wall_ms())
         self._worlds = Worlds(drawn, self._policies, order.seed)
         self._worlds.warm_up()
         self._names = offer_names(order.skus)
@@ -88,7 +89,7 @@ class Market:
 
     def run(self, stopping: Signal) -> None:
         """Publish policies, wait for the opening, and let periods pass until the end of the order or a signal."""
-        self._publisher.send_policies(self._policies, _now())
+        self._publisher.send_policies(self._policies, wall_ms())
         self._wait_for_opening(stopping)
         if stopping.is_set():
             return
@@ -112,7 +113,7 @@ class Market:
     def _open(self) -> None:
         order, speedup = self._order, self._pace.speedup
         planned_s = order.seconds or UNPLANNED_S  # a number of events takes as long as the market is lively
-        self._start_ms = self._now_ms = _now() - int(MARGIN * planned_s * speedup * 1000) - MARGIN_MS
+        self._start_ms = self._now_ms = wall_ms() - int(MARGIN * planned_s * speedup * 1000) - MARGIN_MS
         self._opened = time.monotonic()
         self._write(final=False)
         log.info("market open", offers=order.skus, speedup=round(speedup), period_s=self._pace.period_ms // 1000)
@@ -127,8 +128,8 @@ class Market:
 
     def _pass_period(self, stopping: Signal) -> None:
         start, end = self._now_ms, self._now_ms + self._pace.period_ms
-        stopping.wait(max(0.0, (end - _now()) / 1000))  # event time has caught up with the wall clock
-        end = max(start + 1, min(end, _now()))  # woken by a signal: a shorter period
+        stopping.wait(max(0.0, (end - wall_ms()) / 1000))  # event time has caught up with the wall clock
+        end = max(start + 1, min(end, wall_ms()))  # woken by a signal: a shorter period
         self._applied.read()  # 1
         period, sales = self._worlds.advance(self._applied.prices.copy(), start, end)  # 2
         self._accounts.close_period(sales)
@@ -174,8 +175,3 @@ def _answers(page: str) -> bool:
             return bool(answer.status == 200)
     except OSError:  # nobody there, or not ready
         return False
-
-
-def _now() -> int:
-    """Wall clock, ms. Only this adapter reads it."""
-    return time.time_ns() // 1_000_000

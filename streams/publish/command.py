@@ -17,6 +17,7 @@ from rich.text import Text
 from schemas.cloud_events import EVENT_TYPES
 from schemas.codec import decoder_for
 from schemas.topics import CLICKS, COMPETITOR_PRICES, INVENTORY, OFFER_POLICIES, ORDERS
+from streams.clock import wall_ms
 from streams.errors import InputRefused
 from streams.publish.convert import Converter
 from streams.publish.csv_file import FIRST_LINE, CsvFile, Rejects
@@ -120,7 +121,7 @@ def _run(file: CsvFile, convert: Converter, delivery: Delivery, *, progress: boo
         task = bar.add_task(file.path.name, total=file.rows)
         for table in file.tables():
             first_line = rows + FIRST_LINE
-            records = convert(table, first_line, time.time_ns() // 1_000_000)
+            records = convert(table, first_line, wall_ms())
             rejects.add(table, first_line, records.rejects)
             delivery.send(records)
             rows += len(table)
