@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.topics import HOT_SOURCES
 from streams.bench import load
+from streams.bench.machine import machine, versions
 from streams.errors import NotReady
 from streams.free_port import free_port
 from streams.log_reader import Offsets
@@ -74,8 +75,8 @@ def measure(settings: Settings, *, events: int, offers: int, rounds: int, broker
         "rounds": rounds,
         "events": events,
         "offers": offers,
-        "machine": f"{os.cpu_count()} cores, {os.uname().machine}",
-        "versions": {name: version(name) for name in ("confluent-kafka", "faust-streaming", "jax", "numpy")},
+        "machine": machine(),
+        "versions": versions(),
     }
 
 
@@ -83,7 +84,7 @@ def _round(settings: Settings, number: int, events: int, offers: int, broker_pid
     name = f"bench-{int(time.time())}-{number}"
     own = settings.model_copy(update={"topic_prefix": name, "group": name})
     TopicAdmin(own).apply()
-    records = load.publish(own, events, offers)
+    records = load.publish(own, chain(load.policies(offers), load.events(0, events, offers)))
     port = free_port()
     environment = _environment(own, port)
     bare = subprocess.run(  # noqa: S603  # our own interpreter and module
