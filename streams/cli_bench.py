@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,22 +13,28 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 BrokerPid = Annotated[
     int | None, typer.Option(envvar="KAFKA_BROKER_PID", help="The broker's process, to tell its share of the CPU.")
 ]
+Rounds = Annotated[int, typer.Option(help="How often all are run, in turns.", min=1)]
+Rivals = Annotated[
+    Path | None,
+    typer.Option(help="Python that has Faust, Quix Streams and Bytewax: they are run, too. `make rivals` makes one."),
+]
 
 
 @bench.command()
 def throughput(
     events: Annotated[int, typer.Option(help="Events of one round.", min=1000)] = 2_000_000,
     offers: Annotated[int, typer.Option(help="Offers that they are about.", min=1)] = 10_000,
-    rounds: Annotated[int, typer.Option(help="How often all are run.", min=1)] = 3,
+    rounds: Rounds = 3,
+    rivals: Rivals = None,
     broker_pid: BrokerPid = None,
     as_json: Json = False,
 ) -> None:
-    """Events a second of the complete worker, beside a bare loop on the same broker."""
+    """Events a second of the complete worker, beside a bare loop (and rivals) on the same broker."""
     from streams.bench.report import show
-    from streams.bench.throughput import measure
+    from streams.bench.throughput import Plan, measure
     from streams.settings import load_settings
 
-    show(measure(load_settings(), events=events, offers=offers, rounds=rounds, broker_pid=broker_pid), as_json=as_json)
+    show(measure(load_settings(), Plan(events, offers, rounds, broker_pid, rivals)), as_json=as_json)
 
 
 @bench.command()
