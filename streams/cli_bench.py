@@ -49,3 +49,18 @@ def profile(
     from streams.bench.report import show
 
     show(measure(events=events, offers=offers, batch=batch), as_json=as_json)
+
+
+@bench.command()
+def latency(
+    rate: Annotated[list[int] | None, typer.Option(help="Events a second; several times for several.")] = None,
+    seconds: Annotated[float, typer.Option(help="Of one turn.", min=3)] = 20,
+    rounds: Rounds = 3,
+    as_json: Json = False,
+) -> None:
+    """From an order to its price change in the hands of a consumer, beside two echo loops."""
+    from streams.bench.latency import Plan, measure
+    from streams.bench.report import show
+    from streams.settings import load_settings
+
+    show(measure(load_settings(), Plan(rate or [500, 5_000, 20_000], seconds, rounds)), as_json=as_json)

@@ -12,8 +12,8 @@ import confluent_kafka as ck
 import numpy as np
 import orjson
 
-from schemas.timestamps import format_many
-from schemas.topics import CLICKS, COMPETITOR_PRICES, INVENTORY, OFFER_POLICIES, ORDERS, Topic
+from schemas.timestamps import format_many, format_ms
+from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, OFFER_POLICIES, ORDERS, Topic
 from streams.errors import BrokerUnreachable
 from streams.settings import Settings
 
@@ -29,6 +29,9 @@ AUTOMATIC = 8
 an offer whose change is not answered is held with a short record. A recommendation takes the whole way."""
 FLUSH_S = 60.0
 
+MEASURED = b"web:measured-"
+"""How keys of measured offers begin."""
+
 Record = tuple[Topic, bytes, bytes]
 """Topic, key, value."""
 
@@ -40,7 +43,7 @@ def publish(settings: Settings, records: Iterable[Record]) -> int:
         BrokerUnreachable: If the broker does not take them.
     """
     producer = ck.Producer({**settings.producer_config(), "linger.ms": 50, "queue.buffering.max.messages": 1_000_000})
-    names = {topic: topic.full_name(settings.topic_prefix) for topic in (*SHARES, OFFER_POLICIES)}
+    names = {topic: topic.full_name(settings.topic_prefix) for topic in HOT_SOURCES}
     count = 0
     for topic, key, value in records:
         while True:
@@ -76,20 +79,47 @@ def events(first: int, count: int, offers: int) -> Iterator[Record]:
             yield topic, b"web:sku-%07d" % skus[i], _event(topic, start + i, skus[i], draws[i], times[i])
 
 
+def measured_key(number: int) -> bytes:
+    """Return the key of an offer apart from the load's, whose price the next order changes."""
+    return MEASURED + b"%06d" % number
+
+
+def measured_policies(numbers: Iterable[int]) -> Iterator[Record]:
+    """Yield policies under which the model has a mind to move the price several times, each time when it is asked."""
+    for number in numbers:
+        policy = {"sku": f"measured-{number:06d}", "mode": "auto", "cooldown_s": 0, "ceiling": 20_000}
+        yield OFFER_POLICIES, measured_key(number), orjson.dumps(_POLICY | policy)
+
+
+def measured_order(event: int, number: int) -> Record:
+    """Event number ``event`` as an order of a measured offer."""
+    at = format_ms(FIRST_EVENT_MS + MS_PER_EVENT * event)
+    body = _event(ORDERS, event, 0, number % 1_000, at)
+    return ORDERS, measured_key(number), body.replace(b"sku-0000000", b"measured-%06d" % number)
+
+
+_POLICY = {
+    "channel": "web",
+    "version": 1,
+    "currency": "EUR",
+    "unit_cost": 1_000,
+    "list_price": 4_000,
+    "floor": 1_000,
+    "updated_at": "2025-01-01T00:00:00.000Z",
+}
+
+
 def _policy(number: int) -> bytes:
     cost = 500 + number % 1_500
     return orjson.dumps(
-        {
+        _POLICY
+        | {
             "sku": f"sku-{number:07d}",
-            "channel": "web",
-            "version": 1,
-            "currency": "EUR",
             "unit_cost": cost,
             "list_price": 2 * cost,
             "floor": cost,
             "ceiling": 4 * cost,
             "mode": "recommend" if number % AUTOMATIC else "auto",
-            "updated_at": "2025-01-01T00:00:00.000Z",
             "cooldown_s": 900,
         }
     )

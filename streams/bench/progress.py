@@ -78,6 +78,12 @@ class Progress:
         return samples[1:]
 
 
+def ends_of(settings: Settings, topics: Iterable[Topic]) -> dict[Partition, int]:
+    """Return where topics end: of what is committed."""
+    tps = [Partition(t.full_name(settings.topic_prefix), p) for t in topics for p in range(settings.partitions)]
+    return Offsets(settings.consumer_config()).end(tps, committed=True)
+
+
 def cut_times(settings: Settings, since: dict[Partition, int]) -> list[int]:
     """When the cuts of one shard were made, ms: its shard records say so.
 
@@ -94,5 +100,4 @@ def cut_times(settings: Settings, since: dict[Partition, int]) -> list[int]:
 
 def changelog_end(settings: Settings) -> dict[Partition, int]:
     """Return the end of the changelog of shard 0."""
-    tp = Partition(CHANGELOG.full_name(settings.topic_prefix), 0)
-    return Offsets(settings.consumer_config()).end([tp], committed=True)
+    return {tp: end for tp, end in ends_of(settings, [CHANGELOG]).items() if tp.partition == 0}
