@@ -66,14 +66,14 @@ class DuplicateWindow:
 def _place(first: Any, second: Any, age: Any, generation: int, one: Any, two: Any) -> int:
     """Bucket of an id in a generation, or the empty one where it belongs."""
     mask = first.shape[1] - 1
-    place = np.int64(one & np.uint64(mask))
+    place = int(one & np.uint64(mask))
     while age[generation, place] != EMPTY and (first[generation, place] != one or second[generation, place] != two):
         place = (place + 1) & mask
     return place
 
 
 @kernel
-def _admit(  # noqa: PLR0917  # kernels take positional arguments only
+def _admit(
     first: Any,
     second: Any,
     age: Any,
@@ -108,11 +108,11 @@ def _admit(  # noqa: PLR0917  # kernels take positional arguments only
 
 @kernel
 def _turn_over(age: Any, turn: Any, size: int, offset: int) -> None:
-    """Begin a new generation where the current one is full."""
+    """Begin a new generation where the current one is full, or offsets go back: no table may ever fill up."""
     now = turn[CURRENT]
     if turn[SINCE + now] < 0:
         turn[SINCE + now] = offset
-    elif offset - turn[SINCE + now] >= size:
+    elif not 0 <= offset - turn[SINCE + now] < size:
         turn[CURRENT] = 1 - now
         turn[SINCE + 1 - now] = offset
         for place in range(age.shape[1]):
