@@ -1,4 +1,4 @@
-"""For every test: no deadlines for properties, and settings come from the test, never from the shell it was started in."""
+"""For every test: properties have no deadline, and settings come from the test, not from the shell around it."""
 
 from __future__ import annotations
 
