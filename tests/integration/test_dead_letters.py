@@ -77,15 +77,9 @@ def settle(settings, worker):
 
 def units_of(settings, sku):
     """Pieces placed, as the state has them."""
-    import numpy as np
-
-    from pricing_core.state import ROW, TOTALS
-    from schemas.topics import CHANGELOG
-    from streams.changelog import latest
-
     rows = latest((r.key(), r.value()) for r in read_committed(settings, CHANGELOG))
     row = rows.get(f"web:{sku}".encode())
-    return 0 if row is None else int(np.frombuffer(row, ROW)["totals"][0, TOTALS.index("units_placed")])
+    return 0 if row is None else int(np.frombuffer(row, ROW)["totals"][0, SALES.index("units_placed")])
 
 
 def refused_for_its_currency(settings, publisher, worker, sku):

@@ -56,13 +56,13 @@ def test_a_real_run_is_clean_and_a_forged_price_change_is_not(settings):
     assert sum(check["checked"] for check in report["checks"]) > 20
     (change,) = (r for r in read_committed(settings, PRICE_CHANGES) if r.key() == b"web:priced")
     forged = orjson.loads(change.value()) | {"version": 2, "price": 1}
-    Publisher(settings).put(PRICE_CHANGES, change.key(), orjson.dumps(forged), change.partition())
+    place = Publisher(settings).put(PRICE_CHANGES, change.key(), orjson.dumps(forged), change.partition())
     code, report, said = run_verify(settings)
     assert (code, report["clean"]) == (20, False)
     assert "price_changes" in said
     violated = {check["name"]: check["examples"] for check in report["checks"] if check["violations"]}
     assert violated.keys() >= {"price_changes", "policy_bounds", "versions"}
-    assert f"price-changes/{change.partition()}/1" in violated["price_changes"][0]
+    assert f"price-changes/{place.partition}/{place.offset}" in violated["price_changes"][0]
 
 
 def test_a_group_that_somebody_reset_is_named_with_its_cure(settings):
@@ -72,7 +72,7 @@ def test_a_group_that_somebody_reset_is_named_with_its_cure(settings):
 
     def reset():
         (future,) = admin.alter_consumer_group_offsets([moved]).values()
-        return future.exception() is None
+        return future.exception() is None and future.result().topic_partitions[0].error is None
 
     wait_for(reset, 30, "the dead worker's membership ends")  # until then the broker refuses
     (check,) = (check for check in verify(settings).checks if check.violations)
