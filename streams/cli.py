@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from streams.cli_bench import bench
+from streams.cli_check import check
 from streams.cli_trial import trial
 from streams.errors import RepricerError
 
@@ -29,6 +30,7 @@ control = typer.Typer(help="Stop and resume price changes, for all offers.", no_
 app.add_typer(topics, name="topics")
 app.add_typer(control, name="control")
 app.add_typer(catalog, name="catalog")
+app.add_typer(check)
 app.add_typer(bench, name="bench")
 app.add_typer(trial)
 
