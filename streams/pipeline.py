@@ -75,6 +75,7 @@ class Pipeline:
             raise ShardLost(f"partition {partition}: {error}") from error
         self._replay(partition, OFFER_POLICIES, log.policies, wall)
         shard = Shard(partition, dict(log.applied), log.ends, new_windows(self._settings.duplicate_window))
+        shard.topic_ids = log.topic_ids
         if record is not None:
             shard.seen, shard.now = dict(record.seen), record.now
         for name, (offsets, records) in log.recent.items():

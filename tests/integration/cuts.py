@@ -1,6 +1,7 @@
 """Cuts and takeovers without a worker: a real membership of a group, the writer, and the reader of the log."""
 
 import contextlib
+import functools
 import struct
 import time
 import uuid
@@ -10,6 +11,8 @@ import numpy as np
 
 from schemas.topics import CHANGELOG, HOT_SOURCES, ORDERS, PRICE_CHANGES
 from streams.changelog import FORMAT, ShardRecord, encode_shard_record
+from streams.keeping import identities
+from streams.log_reader import Offsets
 from streams.settings import Settings
 from streams.shard import WINDOWED
 from streams.takeover import Takeover
@@ -64,9 +67,16 @@ def writer(settings, instance="a", at_point=lambda _: None):
     )
 
 
-def cut(settings, claim, *, applied=0, rows=(), outputs=(), instance="a", partition=0):
+@functools.cache
+def topic_ids(servers, prefix):
+    """What the broker calls the topics of a shop."""
+    return identities(Offsets({"bootstrap.servers": servers}), prefix)
+
+
+def cut(settings, claim, *, applied=0, rows=(), outputs=(), instance="a", partition=0, record_format=FORMAT):
     positions = {topic.name: 0 for topic in HOT_SOURCES} | {ORDERS.name: applied}
-    record = ShardRecord(FORMAT, f"{settings.group}-{instance}", 1, positions, {}, 0, 0, 0)
+    ids = {} if record_format == 1 else topic_ids(settings.bootstrap_servers, settings.topic_prefix)
+    record = ShardRecord(record_format, f"{settings.group}-{instance}", 1, positions, {}, 0, 0, 0, ids)
     keys = [key for key, _ in rows]
     values = np.array([(n,) for _, n in rows], ROW)
     prefix = settings.topic_prefix
