@@ -70,7 +70,7 @@ def read_decided(settings: Settings, offsets: Offsets, partition: int, known: Co
 
 
 def require_known(
-    settings: Settings, partition: int, decided: Decided, lost: Collection[bytes], before: ShardRecord | None
+    settings: Settings, partition: int, decided: Decided, *, lost: Collection[bytes], record: ShardRecord | None
 ) -> None:
     """Refuse if versions or decision numbers would have to be guessed.
 

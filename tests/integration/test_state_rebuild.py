@@ -7,13 +7,13 @@ import sys
 import confluent_kafka as ck
 import orjson
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from schemas.topics import CHANGELOG, CLICKS, HOT_SOURCES, ORDERS, PRICE_CHANGES
 from streams.changelog import SHARD_KEY, latest
 from streams.errors import ShardLost, WorkersRunning
+from streams.topic_admin import TopicAdmin
 from tests.integration.recomputation import answered, check_outputs, totals_in_the_state, totals_in_the_topics
-from tests.integration.shop import Publisher, new_settings
+from tests.integration.shop import Publisher, new_settings, order, skus_of_every_partition
 from tests.integration.worker_process import (
     ROOT,
     environment_of,
@@ -105,8 +105,6 @@ def test_a_damaged_state_is_refused_rebuilt_and_goes_on_with_exact_totals_and_ve
 
 
 def test_nothing_is_rebuilt_while_a_worker_runs_or_when_a_source_has_lost_records(settings, tmp_path):
-    from tests.integration.shop import order, skus_of_every_partition
-
     with running_worker(settings, tmp_path / "log") as worker:
         Publisher(settings).tell(*[order(sku) for sku in skus_of_every_partition(settings, "x") * 2])
         wait_until_read(worker, settings, ORDERS, 60)
@@ -115,7 +113,7 @@ def test_nothing_is_rebuilt_while_a_worker_runs_or_when_a_source_has_lost_record
         assert worker.end(signal.SIGTERM) == 0
     before = changelog(settings)
     name = ORDERS.full_name(settings.topic_prefix)
-    for future in AdminClient(settings.client_config()).delete_records([ck.TopicPartition(name, 2, 1)]).values():
+    for future in TopicAdmin(settings).client.delete_records([ck.TopicPartition(name, 2, 1)]).values():
         future.result(10)
     code, _, err = rebuild(settings)
     assert code == ShardLost.exit_code
