@@ -17,6 +17,7 @@ from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decode
 from schemas.columns import Columns, Int64
 from schemas.dead_letter import Reason
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
+from streams.changelog import REBUILD
 from streams.duplicate_window import DuplicateWindow
 from streams.emit import Emitter
 from streams.errors import ShardLost
@@ -81,19 +82,27 @@ class Pipeline:
         sequence = 0 if record is None else record.sequence
         try:
             self.engine.restore(partition, BinaryArray.of(log.rows), _rows(log.rows.values()), sequence=sequence)
-        except (FormatError, CapacityExceeded) as error:
-            raise ShardLost(f"partition {partition}: {error}") from error
+        except FormatError as error:
+            raise ShardLost(f"partition {partition}: {error}; {REBUILD}") from error
+        except CapacityExceeded as error:
+            raise ShardLost(f"partition {partition}: {error}; raise REPRICER_MAX_OFFERS") from error
         self._replay(partition, OFFER_POLICIES, log.policies, wall)
         size = self._settings.duplicate_window
         refused = refused_in(size, {} if record is None else record.refused)
         shard = Shard(partition, dict(log.applied), log.ends, new_windows(size), refused)
+        shard.topic_ids = log.topic_ids
         if record is not None:
             shard.seen, shard.now = dict(record.seen), record.now
         for name, (offsets, records) in log.recent.items():
             self._remember(shard, name, offsets, records, wall)
-        for offset, value in log.controls:
-            _set_run_mode(shard, value, offset)
+        self.hear(shard, log.controls)
         return shard
+
+    @staticmethod
+    def hear(shard: Shard, controls: Iterable[tuple[int, bytes | None]]) -> None:
+        """Take over the run mode that the log holds: offsets and values of ``pricing-control``."""
+        for offset, value in controls:
+            _set_run_mode(shard, value, offset)
 
     def control(self, shard: Shard, batch: RecordBatch, wall: int) -> list[Output]:
         """Set the run mode of a shard. A record that cannot be understood becomes a dead letter; the mode stays."""
