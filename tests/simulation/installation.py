@@ -1,0 +1,66 @@
+"""Puts the fake broker's clients and the fake clock into the modules that the delivery protocol is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import confluent_kafka as ck
+import pytest
+
+from streams import clock, cutter, fencing, log_reader, ownership, takeover, transaction
+from streams.transport import data_plane
+from tests.simulation.clients import AdminClient, Consumer, Producer
+from tests.simulation.network import Network
+from tests.simulation.world import Process, World
+
+MODULES: tuple[ModuleType, ...] = (
+    clock,
+    cutter,
+    data_plane,
+    fencing,
+    log_reader,
+    ownership,
+    takeover,
+    transaction,
+)
+CUTTER_POLL_S = 0.01
+
+
+class Log:
+    """Takes the place of structlog's loggers: what they say goes into the trace."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def info(self, event: str, **values: Any) -> None:
+        self._world.note("log", f"{event} {values}")
+
+    warning = info
+
+
+@contextmanager
+def installed(network: Network, processes: Mapping[str, Process]) -> Iterator[pytest.MonkeyPatch]:
+    """Within the block, clients of ``bootstrap.servers`` are those of the process with that name."""
+    world = network.world
+    names: dict[str, Any] = {
+        "time": SimpleNamespace(monotonic=lambda: world.now, time_ns=lambda: int(world.now * 1e9)),
+        "log": Log(world),
+        "AdminClient": lambda config: AdminClient(network, processes[config["bootstrap.servers"]]),
+        "ck": SimpleNamespace(
+            **{name: value for name, value in vars(ck).items() if not name.startswith("_")}
+            | {
+                "Consumer": lambda config: Consumer(network, processes[config["bootstrap.servers"]], config),
+                "Producer": lambda config: Producer(network, processes[config["bootstrap.servers"]], config),
+            }
+        ),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for module in MODULES:
+            for name, value in names.items():
+                if hasattr(module, name):
+                    patch.setattr(module, name, value)
+        patch.setattr(cutter, "POLL_S", CUTTER_POLL_S)
+        yield patch
