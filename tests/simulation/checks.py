@@ -121,8 +121,10 @@ class Audit:
         mode = owner.ownership.shards[partition].run_mode
         require(mode == last, f"shard {partition} is {mode}, was told {last}")
 
-    def behind(self, workers: list[Worker]) -> str:
+    def behind(self, workers: list[Worker], controls: Mapping[int, int]) -> str:
         """What is still to be done; empty if nothing is."""
+        if any(found.state != "empty" for found in self._broker.transactions.values()):
+            return "a transaction is open"
         owned = [p for worker in workers for p in worker.ownership.shards]
         if sorted(owned) != list(range(self._settings.partitions)):
             return f"shards {owned} are owned"
@@ -135,6 +137,8 @@ class Audit:
                 end = self.end(topic.name, partition)
                 if self._broker.offsets.get(place, 0) != end:
                     return f"{topic.name}[{partition}] is at {self._broker.offsets.get(place)} of {end}"
+            if controls[partition] != self.end(PRICING_CONTROL.name, partition):
+                return f"{PRICING_CONTROL.name}[{partition}] is at {controls[partition]}"
         return ""
 
 

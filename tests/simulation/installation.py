@@ -36,7 +36,8 @@ class Log:
         self._world = world
 
     def info(self, event: str, **values: Any) -> None:
-        self._world.note("log", f"{event} {values}")
+        running = self._world.running
+        self._world.note(running.name if running is not None else "-", f"  {event} {values}")
 
     warning = info
 

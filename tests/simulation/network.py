@@ -66,7 +66,8 @@ class Network:
                 outcome = Outcome(serve())
             except Refused as refusal:
                 outcome = Outcome(code=refusal.code)
-                self.world.note("broker", f"{sender.name} {name}: {refusal}")
+                if refusal.code not in RETRIED:
+                    self.world.note("broker", f"{sender.name} {name}: {refusal}")
             self._answer(sender, name, outcome, hear, life)
 
         delay = self.delays.pop((sender, name), 0.0) + self._latency()

@@ -119,7 +119,7 @@ class Simulation:
                 continue
             self._armed.clear()
             alive = [worker for worker in self.workers.values() if not worker.process.dead]
-            left = self.audit.behind(alive)
+            left = self.audit.behind(alive, self._controls)
             if not left:
                 return self.audit.at_rest(alive)
             late = self.world.now - max(self._calm_at, self._begin + HARM_S)
@@ -132,7 +132,9 @@ class Simulation:
             require(not worker.loop.complaints, f"{name}: {worker.loop.complaints[:1]}")
 
     def _start(self, name: str) -> None:
-        """Begin a life of a worker; under the same name as the last one, as a supervisor does."""
+        """Begin a life of a worker, unless it lives; under the same name as the last one, as a supervisor does."""
+        if name in self.workers and not self.workers[name].process.dead:
+            return
         self._visits[name, "lives"] += 1
         servers = f"{name}-{self._visits[name, 'lives']}:1"
         process = self._processes[servers] = Process(servers.partition(":")[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from schemas.topics import CHANGELOG, HOT_SOURCES, PRICING_CONTROL
@@ -105,12 +106,15 @@ class Worker:
     def _start(self) -> None:
         for topic in HOT_SOURCES:
             queue = self._queues[topic.full_name(self._settings.topic_prefix)] = asyncio.Queue(QUEUED_BATCHES)
-            self._run(self._agent(queue))
+            self._run(partial(self._agent, queue))
         for work in (self._belong, self._beat, self._deliver, self._follow_controls):
-            self._run(work())
+            self._run(work)
 
-    def _run(self, work: Any) -> None:
-        self.loop.create_task(carefully(work, self._halt))
+    def _run(self, work: Callable[[], Any]) -> None:
+        async def run() -> None:
+            await carefully(work(), self._halt)
+
+        self.loop.create_task(run())
 
     # membership
     async def _belong(self) -> None:

@@ -39,6 +39,7 @@ class World:
         self.now = 1_000.0
         self.strand: Strand | None = None
         """The thread that runs now; None while an event loop or the broker does."""
+        self.running: Process | None = None
         self.trace: list[tuple[float, str, str]] = []
         self._heap: list[tuple[float, int, Process | None, Callable[[], None]]] = []
         self._events = 0
@@ -58,6 +59,7 @@ class World:
             if process is not None and process.frozen:
                 process.held.append(action)
             elif process is None or not process.dead:
+                self.running = process
                 with contextlib.suppress(Gone):
                     action()
         self.now = max(self.now, until)
