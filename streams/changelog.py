@@ -8,6 +8,7 @@ stands: the group's offsets, in the same transaction, serve fencing and lag tool
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,6 +37,15 @@ class ShardRecord(msgspec.Struct, frozen=True):
     """Number of the last decision."""
     written_at: int
     """Wall clock; ms."""
+
+
+class LastCut(NamedTuple):
+    """What the last committed cut of a shard has put at the end of its changelog."""
+
+    record: bytes
+    """The shard record, as written."""
+    rows: int
+    """Rows behind it."""
 
 
 _decoder = msgspec.json.Decoder(ShardRecord)

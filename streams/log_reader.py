@@ -14,6 +14,8 @@ from streams.transport.data_plane import Partition
 LATEST: OffsetSpec = OffsetSpec.latest()
 EARLIEST: OffsetSpec = OffsetSpec.earliest()
 REQUEST_TIMEOUT_S = 10.0
+NO_OFFSET = -1001
+"""The group has committed none."""
 STALL_S = 0.25
 """Nothing arrived for so long: time to ask why."""
 CONSUMER_ONLY = frozenset({"group.id", "isolation.level", "enable.auto.commit", "auto.offset.reset"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -81,9 +81,14 @@ class Pipeline:
             keys_, values = zip(*records, strict=True)
             decoded = self._decoders[name](keys_, values, wall)
             shard.windows[name].admit(decoded.event_ids, _at(offsets, decoded.columns.index))
-        for offset, value in log.controls:
-            _set_run_mode(shard, value, offset)
+        self.hear(shard, log.controls)
         return shard
+
+    @staticmethod
+    def hear(shard: Shard, controls: Iterable[tuple[int, bytes | None]]) -> None:
+        """Take over the run mode that the log holds: offsets and values of ``pricing-control``."""
+        for offset, value in controls:
+            _set_run_mode(shard, value, offset)
 
     def control(self, shard: Shard, batch: RecordBatch, wall: int) -> list[Output]:
         """Set the run mode of a shard. A record that cannot be understood becomes a dead letter; the mode stays."""

@@ -23,17 +23,17 @@ import confluent_kafka as ck
 import structlog
 
 from schemas.topics import CHANGELOG, HOT_SOURCES, OFFER_POLICIES, PRICING_CONTROL, Topic
-from streams.changelog import SHARD_KEY, ShardRecord, decode_shard_record, latest
+from streams.changelog import SHARD_KEY, LastCut, ShardRecord, decode_shard_record, latest
 from streams.errors import GroupReset, OffsetGap
 from streams.fencing import Fencer
-from streams.log_reader import Cancelled, Offsets, read_ranges
+from streams.keeping import Controls, Keeper
+from streams.log_reader import NO_OFFSET, Cancelled, Offsets, read_ranges
 from streams.settings import Settings
 from streams.transport.data_plane import Partition
 
 log = structlog.get_logger(__name__)
 
 STABLE_TIMEOUT_S = 0.5
-NO_OFFSET = -1001
 
 Records = list[tuple[bytes | None, bytes | None]]
 
@@ -50,8 +50,7 @@ class ShardLog:
     record: ShardRecord | None = None
     rows: dict[bytes, bytes] = field(default_factory=dict)
     policies: Records = field(default_factory=list)
-    controls: list[tuple[int, bytes | None]] = field(default_factory=list)
-    """Offsets and values."""
+    controls: Controls = field(default_factory=list)
     recent: dict[str, tuple[list[int], Records]] = field(default_factory=dict)
     """Offsets and records of the duplicate window before ``applied``, by source topic."""
 
@@ -97,6 +96,15 @@ class Takeover:
             seconds=round(time.monotonic() - started, 3),
         )
         return shards
+
+    def confirm(self, last_cuts: Mapping[int, LastCut], cancelled: Callable[[], bool]) -> dict[int, Controls]:
+        """Return the shards in memory that the log confirms, each with the run modes that it holds.
+
+        Args:
+            last_cuts: What the last committed cut of every shard in memory has written.
+            cancelled: Whether the result is no longer wanted.
+        """
+        return Keeper(self._settings, self._config).confirm(last_cuts, cancelled)
 
     def _name(self, topic: Topic) -> str:
         return topic.full_name(self._settings.topic_prefix)

@@ -67,10 +67,15 @@ class WorkerProcess:
             time.sleep(0.02)
         return statuses[1:]
 
+    def signal(self, which: signal.Signals) -> None:
+        """Send a signal."""
+        assert self._process is not None
+        self._process.send_signal(which)
+
     def end(self, how: signal.Signals) -> int:
         """Send a signal and wait for the exit code."""
+        self.signal(how)
         assert self._process is not None
-        self._process.send_signal(how)
         return self._process.wait(STOP_S)
 
     def outcome(self, deadline_s: float) -> tuple[int, str]:
