@@ -26,6 +26,9 @@ EARLIEST: OffsetSpec = OffsetSpec.earliest()
 class Consumer:
     """Fetches in the background; `consume` gives what has arrived."""
 
+    require_stable = True
+    """Of committed offsets: what librdkafka asks for under read_committed."""
+
     def __init__(self, network: Network, process: Process, config: Mapping[str, Any]) -> None:
         self._network, self._process, self._world = network, process, network.world
         self._committed = config["isolation.level"] == "read_committed"
@@ -59,7 +62,7 @@ class Consumer:
         found = self._network.call(
             self._process,
             "fetch_offsets",
-            lambda: self._network.broker.stable_offsets(places, stable=self._committed),
+            lambda: self._network.broker.stable_offsets(places, stable=self._committed and self.require_stable),
             timeout,
         )
         return [ck.TopicPartition(*place, offset) for place, offset in found.items()]
@@ -141,6 +144,7 @@ class Producer:
         self._under_way: set[Place] = set()
         self._numbers: dict[Place, int] = {}
         self._failed: int | None = None
+        self._begun = False
         self._ending: list[Outcome | None] = []
         self._wake: Any = None
 
@@ -149,7 +153,9 @@ class Producer:
         _, self._epoch = self._call("init_producer", lambda: serve(self._name, self._timeout_s), timeout)
 
     def begin_transaction(self) -> None:
-        self._ending = []
+        if self._begun:
+            raise failure(Code._STATE, "the last transaction has not ended")
+        self._begun, self._ending = True, []
 
     def produce(self, topic: str, value: Any, key: Any, partition: int, headers: Any = None) -> None:
         place = (topic, partition)
@@ -187,6 +193,7 @@ class Producer:
             answer = self._ending[-1]
             if answer is not None and answer.code not in {None, Code._TRANSPORT}:
                 raise failure(answer.code or 0, "end")
+        self._begun = False
 
     def purge(self) -> None:
         self._queues.clear()

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import confluent_kafka as ck
 import pytest
 
-from streams import clock, cutter, fencing, log_reader, ownership, takeover, transaction
-from streams.transport import data_plane
+from streams import cutter
 from tests.simulation.clients import AdminClient, Consumer, Producer
 from tests.simulation.network import Network
 from tests.simulation.world import Process, World
 
-MODULES: tuple[ModuleType, ...] = (
-    clock,
-    cutter,
-    data_plane,
-    fencing,
-    log_reader,
-    ownership,
-    takeover,
-    transaction,
-)
 CUTTER_POLL_S = 0.01
 
 
@@ -59,9 +49,8 @@ def installed(network: Network, processes: Mapping[str, Process]) -> Iterator[py
         ),
     }
     with pytest.MonkeyPatch.context() as patch:
-        for module in MODULES:
-            for name, value in names.items():
-                if hasattr(module, name):
-                    patch.setattr(module, name, value)
+        for module in [module for name, module in sys.modules.items() if name.startswith("streams.")]:
+            for name in names.keys() & vars(module).keys():
+                patch.setattr(module, name, names[name])
         patch.setattr(cutter, "POLL_S", CUTTER_POLL_S)
         yield patch

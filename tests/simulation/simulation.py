@@ -46,7 +46,8 @@ from tests.simulation.world import Process, World
 SETTLE_S = 90.0
 STEP_S = 0.5
 PARTITIONS = 2
-Mutation = Callable[[pytest.MonkeyPatch], None]
+Mutation = Callable[["Simulation", pytest.MonkeyPatch], None]
+"""Switches a protection off for one run."""
 
 
 @cache
@@ -84,14 +85,14 @@ class Simulation:
         self._begin = self._calm_at = self.world.now
         self._upstream = 0
 
-    def run(self, mutation: Mutation = lambda _: None) -> None:
+    def run(self, mutation: Mutation = lambda _simulation, _patch: None) -> None:
         """Run to the end.
 
         Raises:
             Violation: The first that is found.
         """
         with installed(self.network, self._processes) as patch:
-            mutation(patch)
+            mutation(self, patch)
             try:
                 self._prepare()
                 self._go_on_until_settled()

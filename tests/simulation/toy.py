@@ -90,9 +90,13 @@ class ToyPipeline:
         shard = Shard(log.partition, dict(log.applied), log.ends, new_windows(self._settings.duplicate_window))
         for topic, (offsets, records) in log.recent.items():
             self._admit(shard, topic, [key for key, _ in records], [value for _, value in records], offsets)
-        for offset, value in log.controls:
-            shard.set_run_mode(value.decode(), offset)
+        self.hear(shard, log.controls)
         return shard
+
+    @staticmethod
+    def hear(shard: Shard, controls: Any) -> None:
+        for offset, value in controls:
+            shard.set_run_mode(value.decode(), offset)
 
     @staticmethod
     def control(shard: Shard, batch: Any, _wall: int) -> list[Output]:

@@ -59,7 +59,7 @@ class Worker:
         self.faults: list[BaseException] = []
         self.deaf_until = 0.0
         """No heartbeat goes out before, and nobody notices."""
-        self._generation, self.member = -1, ""
+        self.generation, self.member = -1, ""
         self._rejoin = asyncio.Event()
         self._joining = self._stopping = self._flow = False
         self._queues: dict[str, asyncio.Queue[Any]] = {}
@@ -93,7 +93,7 @@ class Worker:
         )
 
     def _is_member(self, claim: Claim) -> bool:
-        return (claim.generation, claim.member) == (self._generation, self.member)
+        return (claim.generation, claim.member) == (self.generation, self.member)
 
     def _halt(self, error: BaseException) -> None:
         if self.process.dead:
@@ -145,8 +145,8 @@ class Worker:
             member = self.member
             joined = await self._ask("join", _answering(lambda answer, m=member: group.join(m, answer)), later=True)
             if joined.code is None:
-                self._generation, self.member = joined.value
-                mine = await self._ask("sync", lambda: group.sync(self._generation, self.member))
+                self.generation, self.member = joined.value
+                mine = await self._ask("sync", lambda: group.sync(self.generation, self.member))
                 if mine.code is None:
                     break
                 joined = mine
@@ -154,7 +154,7 @@ class Worker:
             await asyncio.sleep(0.1)
         self._joining = False
         await self.ownership.on_assigned(
-            Claim(self._settings.group, self._generation, self.member, frozenset(mine.value))
+            Claim(self._settings.group, self.generation, self.member, frozenset(mine.value))
         )
         self._flow = True
 
@@ -162,17 +162,17 @@ class Worker:
         group = self._network.broker.group
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            if self._generation >= 0 and self.loop.time() >= self.deaf_until and not self._joining:
-                asked = self._generation, self.member
+            if self.generation >= 0 and self.loop.time() >= self.deaf_until and not self._joining:
+                asked = self.generation, self.member
                 outcome = await self._ask("heartbeat", lambda asked=asked: group.heartbeat(*asked))
-                if asked == (self._generation, self.member):
+                if asked == (self.generation, self.member):
                     self._heed(outcome.code)
 
     def _heed(self, code: int | None) -> None:
         if code is None or code in LOST:
             return
         if code != Code.REBALANCE_IN_PROGRESS:
-            self._generation, self.member = -1, ""  # what aiokafka does
+            self.generation, self.member = -1, ""  # what aiokafka does
         self._rejoin.set()
 
     async def _ask(self, name: str, serve: Callable[..., Any], **held: bool) -> Outcome:
