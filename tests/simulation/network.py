@@ -36,6 +36,8 @@ class Network:
         self.on_point: Callable[[Process, str], None] = lambda _process, _point: None
         self.delays: dict[tuple[Process, str], float] = {}
         """Requests that hang on the way, each once: a request of this name takes so much longer."""
+        self.slow: set[Process] = set()
+        """Processes whose requests take tenths of a second: a busy broker, or a long way."""
 
     def point(self, process: Process, name: str) -> None:
         """A step of the protocol: here the scenario may kill or freeze the process."""
@@ -70,7 +72,7 @@ class Network:
                     self.world.note("broker", f"{sender.name} {name}: {refusal}")
             self._answer(sender, name, outcome, hear, life)
 
-        delay = self.delays.pop((sender, name), 0.0) + self._latency()
+        delay = self.delays.pop((sender, name), 0.0) + self._latency(sender)
         self.world.later(delay, self.broker.process, arrive)
 
     def _answer(
@@ -83,7 +85,7 @@ class Network:
             lost = life != self.broker.life
             hear(Outcome(code=Code._TRANSPORT) if lost else outcome)
 
-        self.world.later(self._latency(), sender, deliver)
+        self.world.later(self._latency(sender), sender, deliver)
 
     def call(self, sender: Process, name: str, serve: Callable[[], Any], timeout: float) -> Any:
         """From a thread: ask until there is an answer that counts.
@@ -128,8 +130,10 @@ class Network:
             self._strand.park(max(0.0, deadline - self.world.now))
         return heard[0] if heard else None
 
-    def _latency(self) -> float:
+    def _latency(self, sender: Process) -> float:
         random = self.world.random
+        if sender in self.slow:
+            return random.uniform(0.01, 0.3)
         return random.uniform(0.01, 0.2) if random.random() < 0.02 else random.uniform(0.0002, 0.003)
 
 

@@ -5,18 +5,32 @@ from __future__ import annotations
 from random import Random
 from typing import Literal, NamedTuple
 
-Kind = Literal["kill", "freeze", "deaf", "kick", "stop", "join", "delay", "broker_crash", "broker_pause"]
+Kind = Literal["kill", "freeze", "deaf", "kick", "stop", "join", "delay", "slow", "broker_crash", "broker_pause"]
 WORKERS = ("a", "b")
 LATE = "c"
 """Joins in some scenarios."""
-REQUESTS = ("init_producer", "produce", "add_offsets", "commit_offsets", "end")
-READS = ("fetch_offsets", "list_offsets", "fetch", "heartbeat", "join", "sync")
-POINTS = (
-    *("begun", "produced", "offsets_added", "committed"),
-    *(f"{name} {when}" for name in (*REQUESTS, *REQUESTS, *READS) for when in ("sent", "arrived", "answered")),
-)
 HARM_S = 20.0
 """Faults begin within this time."""
+
+REQUESTS = ("init_producer", "produce", "add_offsets", "commit_offsets", "end")
+READS = ("fetch_offsets", "list_offsets", "fetch", "heartbeat", "join", "sync")
+CUT_POINTS = (
+    *("begun", "produced", "offsets_added", "committed"),
+    *(f"{name} {when}" for name in REQUESTS for when in ("sent", "arrived", "answered")),
+)
+READ_POINTS = tuple(f"{name} {when}" for name in READS for when in ("sent", "arrived", "answered"))
+
+THEMES: tuple[tuple[Kind, ...], ...] = (
+    ("freeze",),
+    ("freeze", "kick"),
+    ("deaf", "kick", "join"),
+    ("kill",),
+    ("delay", "kick", "kill"),
+    ("slow", "kick", "join", "stop"),
+    ("broker_crash", "broker_pause", "kill"),
+    ("kill", "freeze", "deaf", "kick", "stop", "join", "delay", "slow", "broker_crash", "broker_pause"),
+)
+"""Rare interleavings are of a kind: a seed does one kind of harm, several times."""
 
 
 class Fault(NamedTuple):
@@ -51,26 +65,13 @@ class Scenario(NamedTuple):
     faults: list[Fault]
 
 
-WEIGHTS: dict[Kind, int] = {
-    "kill": 6,
-    "freeze": 6,
-    "deaf": 3,
-    "kick": 2,
-    "stop": 2,
-    "join": 2,
-    "delay": 4,
-    "broker_crash": 2,
-    "broker_pause": 2,
-}
-
-
 def draw(seed: int, partitions: int) -> Scenario:
     random = Random(f"scenario {seed}")
     return Scenario(
         cut_rows=random.choice([1, 2, 5, 5000]),
         events=_events(random, partitions),
-        controls=[(random.uniform(1, HARM_S), random.choice(["HALTED", "ACTIVE"])) for _ in range(random.randint(0, 3))],
-        faults=[_fault(random) for _ in range(random.choice([0, 1, 1, 2, 2, 3, 4, 6]))],
+        controls=_controls(random),
+        faults=_faults(random),
     )
 
 
@@ -78,28 +79,41 @@ def _events(random: Random, partitions: int) -> list[Publication]:
     """Bursts and trickles; one in eight is told again soon after."""
     events: list[Publication] = []
     at = 0.0
-    for number in range(random.randint(10, 60)):
-        at += random.choice([0, 0, 0.01, 0.1, 1.0])
-        partition = random.randrange(partitions)
-        key = b"k%d" % random.randrange(3)
-        topic = random.choice(["orders", "orders", "clicks", "inventory", "ticks"])
-        told = Publication(at % HARM_S, topic, partition, key, number, random.randint(1, 9))
+    for number in range(random.randint(30, 120)):
+        at = (at + random.choice([0, 0, 0.01, 0.1, 0.3, 1.0])) % HARM_S
+        told = Publication(
+            at,
+            random.choice(["orders", "orders", "clicks", "inventory", "ticks"]),
+            random.randrange(partitions),
+            b"k%d" % random.randrange(3),
+            number,
+            random.randint(1, 9),
+        )
         events.append(told)
         if random.random() < 1 / 8:
             events.append(told._replace(at=told.at + random.choice([0, 0.05, 3.0])))
     return events
 
 
-def _fault(random: Random) -> Fault:
-    kind = random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-    by_time = random.random() < 0.3
-    long, short = random.uniform(5, 18), random.uniform(0.05, 5)
+def _controls(random: Random) -> list[tuple[float, str]]:
+    times = [random.uniform(1, HARM_S) for _ in range(random.choice([0, 3, 10]))]
+    return [(at, random.choice(["HALTED", "ACTIVE"])) for at in times]
+
+
+def _faults(random: Random) -> list[Fault]:
+    kinds = random.choice(THEMES)
+    return [_fault(random, random.choice(kinds)) for _ in range(random.randint(1, 6))]
+
+
+def _fault(random: Random, kind: Kind) -> Fault:
+    by_time = kind == "join" or random.random() < 0.2
+    points = CUT_POINTS if random.random() < 0.7 else READ_POINTS
     return Fault(
         kind=kind,
         victim=LATE if kind == "join" else random.choice(WORKERS),
         at=random.uniform(0.5, HARM_S),
-        point=None if by_time or kind == "join" else random.choice(POINTS),
-        nth=random.choice([1, 1, 2, 3, 5, 8, 13]),
-        for_s=random.choice([long, short]),
+        point=None if by_time else random.choice(points),
+        nth=random.randint(1, 25),
+        for_s=random.choice([random.uniform(6, 16), random.uniform(0.05, 5)]),
         request=random.choice(REQUESTS),
     )

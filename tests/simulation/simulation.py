@@ -211,6 +211,10 @@ class Simulation:
     def _delay(self, worker: Worker, fault: Fault) -> None:
         self.network.delays[worker.process, fault.request] = fault.for_s
 
+    def _slow(self, worker: Worker, fault: Fault) -> None:
+        self.network.slow.add(worker.process)
+        self.world.later(fault.for_s, None, lambda: self.network.slow.discard(worker.process))
+
     def _broker_crash(self, _worker: Worker, fault: Fault) -> None:
         self.broker.crash(fault.for_s)
 
