@@ -189,7 +189,8 @@ class Producer:
         while not self._ending or self._ending[-1] is None or self._ending[-1].code is not None:
             if not self._ending or self._ending[-1] is not None:
                 self._end(lambda: broker.end(self._name, self._epoch, commit=True))
-            self._wait(deadline, "end")
+            if self._ending[-1] is None:
+                self._wait(deadline, "end")
             answer = self._ending[-1]
             if answer is not None and answer.code not in {None, Code._TRANSPORT}:
                 raise failure(answer.code or 0, "end")

@@ -16,7 +16,7 @@ from tests.simulation.clients import AdminClient, Consumer, Producer
 from tests.simulation.network import Network
 from tests.simulation.world import Process, World
 
-CUTTER_POLL_S = 0.01
+CUTTER_POLL_S = 0.03
 
 
 class Log:

@@ -18,6 +18,8 @@ from tests.simulation.world import Gone, Process, Strand, World
 
 Code = ck.KafkaError
 BACKOFF_S = 0.02
+PREEMPTED = 0.03
+"""How often a thread stands still at a point while others go on."""
 RETRIED = frozenset({Code.CONCURRENT_TRANSACTIONS, Code.UNSTABLE_OFFSET_COMMIT, Code._TRANSPORT})
 
 
@@ -36,14 +38,16 @@ class Network:
         self.on_point: Callable[[Process, str], None] = lambda _process, _point: None
         self.delays: dict[tuple[Process, str], float] = {}
         """Requests that hang on the way, each once: a request of this name takes so much longer."""
-        self.slow: set[Process] = set()
-        """Processes whose requests take tenths of a second: a busy broker, or a long way."""
+        self.slow = False
+        """Requests take tenths of a second: a busy broker, or a long way."""
 
     def point(self, process: Process, name: str) -> None:
         """A step of the protocol: here the scenario may kill or freeze the process."""
         self.on_point(process, name)
-        if self.world.strand is not None and not process.dead and process.frozen:
-            self.world.strand.park(0)  # ends after the thaw
+        strand, random = self.world.strand, self.world.random
+        if strand is not None and not process.dead and (process.frozen or random.random() < PREEMPTED):
+            strand.park(0)  # after the thaw
+            strand.park(random.uniform(0, 0.05))  # other threads may be first
         if process.dead:
             raise Gone
 
@@ -72,7 +76,7 @@ class Network:
                     self.world.note("broker", f"{sender.name} {name}: {refusal}")
             self._answer(sender, name, outcome, hear, life)
 
-        delay = self.delays.pop((sender, name), 0.0) + self._latency(sender)
+        delay = self.delays.pop((sender, name), 0.0) + self._latency()
         self.world.later(delay, self.broker.process, arrive)
 
     def _answer(
@@ -83,9 +87,10 @@ class Network:
 
         def deliver() -> None:
             lost = life != self.broker.life
+            self.point(sender, f"{name} answered")
             hear(Outcome(code=Code._TRANSPORT) if lost else outcome)
 
-        self.world.later(self._latency(sender), sender, deliver)
+        self.world.later(self._latency(), sender, deliver)
 
     def call(self, sender: Process, name: str, serve: Callable[[], Any], timeout: float) -> Any:
         """From a thread: ask until there is an answer that counts.
@@ -99,7 +104,6 @@ class Network:
             if outcome is None:
                 raise failure(Code._TIMED_OUT, name)
             if outcome.code is None:
-                self.point(sender, f"{name} answered")
                 return outcome.value
             if outcome.code not in RETRIED:
                 raise failure(outcome.code, name)
@@ -124,16 +128,23 @@ class Network:
 
     def _ask(self, sender: Process, name: str, serve: Callable[[], Any], deadline: float) -> Outcome | None:
         heard: list[Outcome] = []
-        wake = self._strand.waker()
-        self.send(sender, name, serve, lambda outcome: (heard.append(outcome), wake())[1])
+        wakers: list[Callable[[], None]] = []
+
+        def hear(outcome: Outcome) -> None:
+            heard.append(outcome)
+            for wake in wakers:
+                wake()
+
+        self.send(sender, name, serve, hear)
         if not heard:
+            wakers.append(self._strand.waker())
             self._strand.park(max(0.0, deadline - self.world.now))
         return heard[0] if heard else None
 
-    def _latency(self, sender: Process) -> float:
+    def _latency(self) -> float:
         random = self.world.random
-        if sender in self.slow:
-            return random.uniform(0.01, 0.3)
+        if self.slow:
+            return random.uniform(0.005, 0.08)
         return random.uniform(0.01, 0.2) if random.random() < 0.02 else random.uniform(0.0002, 0.003)
 
 

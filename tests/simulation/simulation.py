@@ -101,7 +101,8 @@ class Simulation:
                     self.world.kill(worker.process)
 
     def _prepare(self) -> None:
-        self.network.on_point = self._pass
+        self.network.on_point, self.network.slow = self._pass, self.scenario.slow
+        self.world.later(HARM_S, None, self._calm_down)
         for name in WORKERS:
             self.world.later(self._random.uniform(0, 2), None, lambda name=name: self._start(name))
         for told in self.scenario.events:
@@ -144,6 +145,9 @@ class Simulation:
         self.workers[name] = Worker(self.network, process, settings, self._controls)
 
     # the world around
+    def _calm_down(self) -> None:
+        self.network.slow = False
+
     def _publish(self, told: Publication) -> None:
         log = self.broker.logs[self.audit.name(told.topic), told.partition]
         record = Record(told.key, event(told.number, told.amount))
@@ -210,10 +214,6 @@ class Simulation:
 
     def _delay(self, worker: Worker, fault: Fault) -> None:
         self.network.delays[worker.process, fault.request] = fault.for_s
-
-    def _slow(self, worker: Worker, fault: Fault) -> None:
-        self.network.slow.add(worker.process)
-        self.world.later(fault.for_s, None, lambda: self.network.slow.discard(worker.process))
 
     def _broker_crash(self, _worker: Worker, fault: Fault) -> None:
         self.broker.crash(fault.for_s)

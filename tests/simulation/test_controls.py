@@ -7,7 +7,6 @@ import struct
 import pytest
 
 from streams.controls import Controls
-from streams.cutter import Cutter
 from streams.holdings import Holdings
 from streams.keeping import Keeper
 from streams.ownership import Ownership
@@ -84,8 +83,8 @@ def shards_are_kept_if_the_offsets_are_right(_simulation, patch):
     patch.setattr(Keeper, "confirm", confirm)
 
 
-def pending_outputs_survive_the_shards(_simulation, patch):
-    patch.setattr(Cutter, "forget", lambda _self: None)
+def what_is_pending_survives_the_shards(_simulation, patch):
+    patch.setattr(Ownership, "_drop", lambda self: self._holdings.drop())
 
 
 def the_duplicate_window_is_not_read_back(_simulation, patch):
@@ -115,7 +114,7 @@ def a_run_mode_that_comes_during_a_takeover_is_dropped(_simulation, patch):
         batches_of_an_older_epoch_are_applied,
         shards_are_kept_without_a_look_at_the_log,
         shards_are_kept_if_the_offsets_are_right,
-        pending_outputs_survive_the_shards,
+        what_is_pending_survives_the_shards,
         the_duplicate_window_is_not_read_back,
         a_run_mode_that_comes_during_a_takeover_is_dropped,
     ],

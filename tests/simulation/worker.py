@@ -26,7 +26,7 @@ from tests.simulation.toy import ToyPipeline
 from tests.simulation.world import Gone, Process
 
 HEARTBEAT_S = 1.0
-BUSY_S, IDLE_S = 0.01, 0.2
+BUSY_S, IDLE_S = 0.03, 0.2
 JOIN_TIMEOUT_S = 20.0
 QUEUED_BATCHES = 4
 LOST = frozenset({Code._TRANSPORT, Code._TIMED_OUT})
@@ -131,10 +131,7 @@ class Worker:
         self._network.world.kill(self.process)
 
     async def _give_up(self) -> None:
-        self._flow = False
-        for queue in self._queues.values():
-            while not queue.empty():
-                queue.get_nowait()
+        self._flow = False  # what waits in queues stays there: the owner has to know that it is void
         await self.ownership.on_giving_up()
 
     async def _join(self) -> None:
