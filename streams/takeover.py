@@ -91,9 +91,7 @@ class Takeover:
             changelog=self._name(CHANGELOG),
             transactional_id=self._settings.transactional_id,
         )
-        committed = self._stable_offsets(wanted, fencer, cancelled)
-        rows = self._read_changelog(wanted, fencer, cancelled)
-        shards = self._positions(wanted, rows, committed)
+        shards = self._read_positions(wanted, fencer, cancelled)
         self._read_rest(shards, cancelled)
         log.info(
             "shards_read",
@@ -117,6 +115,25 @@ class Takeover:
 
     def _tps(self, topic: Topic, partitions: Iterable[int]) -> list[Partition]:
         return [Partition(self._name(topic), p) for p in partitions]
+
+    # 1 to 4
+    def _read_positions(
+        self, partitions: list[int], fencer: Fencer, cancelled: Callable[[], bool]
+    ) -> dict[int, ShardLog]:
+        """Once, unless somebody is at work.
+
+        A worker that has lost its membership and does not know it yet reads shards whose new owner goes on cutting:
+        between offsets and changelog, too. Only offsets that stand still differ because of a reset.
+        """
+        while True:
+            committed = self._stable_offsets(partitions, fencer, cancelled)
+            rows = self._read_changelog(partitions, fencer, cancelled)
+            try:
+                return self._positions(partitions, rows, committed)
+            except GroupReset:
+                if self._stable_offsets(partitions, fencer, cancelled) == committed:
+                    raise
+                log.info("offsets_moved", partitions=partitions)
 
     # 1
     def _stable_offsets(
