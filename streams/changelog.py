@@ -36,6 +36,8 @@ class ShardRecord(msgspec.Struct, frozen=True):
     """Number of the last decision."""
     written_at: int
     """Wall clock; ms."""
+    refused: dict[str, list[tuple[int, int]]] = {}
+    """Offsets that were refused within the duplicate window, by source topic: first one, and how many from there on."""
 
 
 _decoder = msgspec.json.Decoder(ShardRecord)

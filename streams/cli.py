@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
+from streams.cli_check import check
 from streams.cli_trial import trial
 from streams.errors import RepricerError
 
@@ -28,6 +29,7 @@ control = typer.Typer(help="Stop and resume price changes, for all offers.", no_
 app.add_typer(topics, name="topics")
 app.add_typer(control, name="control")
 app.add_typer(catalog, name="catalog")
+app.add_typer(check)
 app.add_typer(trial)
 
 Database = Annotated[Path, typer.Option(help="SQLite file of the catalog; made if it is not there.")]

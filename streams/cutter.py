@@ -157,4 +157,5 @@ class Cutter:
             now=shard.now,
             sequence=self._engine.sequence(partition),
             written_at=wall_ms(),
+            refused=shard.refused_lately(),
         )

@@ -9,6 +9,8 @@
     ├── ModelRefused              6   the model file is damaged or was made for another version
     ├── InputRefused              7   a file that was given to a command cannot be read as what it should be
     ├── NotReady                  8   the worker was not ready before its deadline
+    ├── PromiseBroken            20   `repricer verify` found the log to contradict what must always hold
+    ├── ReplayRefused            21   a dead letter cannot be replayed, or not without being told to
     └── StreamFault               9   the worker stops rather than lose or double something
         ├── OffsetMismatch       10   the group's offsets differ from the shard record
         │   └── GroupReset       11   somebody reset the consumer group
@@ -106,3 +108,15 @@ class SourceUnreadable(StreamFault):
     """A source topic cannot be read any more: the broker refuses us, or librdkafka gave up."""
 
     exit_code = 15
+
+
+class PromiseBroken(RepricerError):
+    """`repricer verify` found the log to contradict what must always hold."""
+
+    exit_code = 20
+
+
+class ReplayRefused(RepricerError):
+    """A dead letter cannot be replayed, or not without being told to."""
+
+    exit_code = 21

@@ -12,7 +12,7 @@ from pricing_core.engine import CapacityExceeded, PricingEngine
 from pricing_core.offers import ACTIVE
 from pricing_core.state import ROW, FormatError
 from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decoder_for
-from schemas.columns import Columns
+from schemas.columns import Columns, Int64
 from schemas.dead_letter import Reason
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
 from streams.emit import Emitter
@@ -20,7 +20,7 @@ from streams.errors import ShardLost
 from streams.metrics import DUPLICATES, EVENTS, Metrics
 from streams.partitioner import partition_of
 from streams.settings import Settings
-from streams.shard import Shard, drop_rows, new_windows
+from streams.shard import Shard, drop_rows, new_windows, refused_in, turns
 from streams.takeover import Records, ShardLog
 from streams.transaction import Output
 from streams.transport.record_batch import RecordBatch
@@ -50,11 +50,9 @@ class Pipeline:
         """
         topic = self._topics[batch.topic]
         decoded = self._decoders[topic](batch.keys, batch.values, wall)  # decode
-        columns, foreign = self._admit(shard, topic, batch, decoded)
-        refused = self.engine.apply(shard.partition, columns)  # apply
-        shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=columns.time)
-        self._metrics.add(EVENTS, len(columns) - len(refused), topic)
-        outputs = self._emit.dead_letters(batch, [*decoded.rejects, *foreign, *refused], wall)
+        times, refused = self._apply(shard, topic, batch, decoded)  # apply
+        shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=times)
+        outputs = self._emit.dead_letters(batch, refused, wall)
         outputs += self._decide(shard, wall)  # due, ladder, decide, guard
         if topic == TICKS.name and shard.caught_up and shard.run_mode == ACTIVE:
             outputs += self._emit.resends(shard, wall)
@@ -74,13 +72,13 @@ class Pipeline:
         except (FormatError, CapacityExceeded) as error:
             raise ShardLost(f"partition {partition}: {error}") from error
         self._replay(partition, OFFER_POLICIES, log.policies, wall)
-        shard = Shard(partition, dict(log.applied), log.ends, new_windows(self._settings.duplicate_window))
+        size = self._settings.duplicate_window
+        refused = refused_in(size, {} if record is None else record.refused)
+        shard = Shard(partition, dict(log.applied), log.ends, new_windows(size), refused)
         if record is not None:
             shard.seen, shard.now = dict(record.seen), record.now
         for name, (offsets, records) in log.recent.items():
-            keys_, values = zip(*records, strict=True)
-            decoded = self._decoders[name](keys_, values, wall)
-            shard.windows[name].admit(decoded.event_ids, _at(offsets, decoded.columns.index))
+            self._remember(shard, name, offsets, records, wall)
         for offset, value in log.controls:
             _set_run_mode(shard, value, offset)
         return shard
@@ -97,20 +95,42 @@ class Pipeline:
             future_tolerance_ms=self._settings.future_tolerance_s * 1000,
         )
 
-    def _admit(
-        self, shard: Shard, topic: str, batch: RecordBatch, decoded: Decoded[Any]
-    ) -> tuple[Columns, list[Reject]]:
-        """Leave out duplicates, and records whose key belongs to another partition."""
+    def _apply(self, shard: Shard, topic: str, batch: RecordBatch, decoded: Decoded[Any]) -> tuple[Int64, list[Reject]]:
+        """Apply what is no duplicate and belongs here. Returns the event times of that, and all that was refused."""
+        if topic not in shard.windows:
+            columns, refused = self._fold(shard, topic, decoded.columns)
+            return columns.time, [*decoded.rejects, *refused]
+        rejects, times = list(decoded.rejects), [np.zeros(0, np.int64)]
+        for turn in turns(decoded.event_ids):
+            columns, refused = self._fold(shard, topic, self._fresh(shard, topic, batch, decoded, turn))
+            shard.windows[topic].forget(_ids(decoded, refused))
+            rejects += refused
+            times.append(columns.time)
+        shard.refused[topic].add(sorted(batch.offsets[reject.index] for reject in rejects))
+        return np.concatenate(times), rejects
+
+    def _fresh(
+        self, shard: Shard, topic: str, batch: RecordBatch, decoded: Decoded[Any], turn: NDArray[np.intp]
+    ) -> Columns:
+        """Leave out duplicates. Refused records are none: the window has forgotten them."""
         columns: Columns = decoded.columns
-        window = shard.windows.get(topic)
-        if window is not None:
-            fresh = window.admit(decoded.event_ids, _at(batch.offsets, columns.index))
-            if fresh is not None:
-                self._metrics.add(DUPLICATES, len(columns) - len(fresh), topic)
-                columns = columns.take(fresh)
-        if topic == TICKS.name:
-            return columns, []
-        return self._without_foreign(shard.partition, columns)
+        ids = decoded.event_ids
+        if len(turn) < len(columns):
+            columns, ids = columns.take(turn), [ids[row] for row in turn.tolist()]
+        fresh = shard.windows[topic].admit(ids, _at(batch.offsets, columns.index))
+        if fresh is None:
+            return columns
+        self._metrics.add(DUPLICATES, len(columns) - len(fresh), topic)
+        return columns.take(fresh)
+
+    def _fold(self, shard: Shard, topic: str, columns: Columns) -> tuple[Columns, list[Reject]]:
+        """Let the engine apply what belongs to this partition. Returns that, and what was refused."""
+        foreign: list[Reject] = []
+        if topic != TICKS.name:
+            columns, foreign = self._without_foreign(shard.partition, columns)
+        refused = self.engine.apply(shard.partition, columns)
+        self._metrics.add(EVENTS, len(columns) - len(refused), topic)
+        return columns, [*foreign, *refused]
 
     def _without_foreign(self, partition: int, columns: Columns) -> tuple[Columns, list[Reject]]:
         foreign = self._foreign(partition, columns)
@@ -141,6 +161,18 @@ class Pipeline:
             if len(decisions) < DECISIONS_AT_ONCE:
                 return outputs
 
+    def _remember(self, shard: Shard, topic: str, offsets: list[int], records: Records, wall: int) -> None:
+        """Fill the duplicate window with what was applied. What was refused then may well be decoded now."""
+        kept = [row for row, offset in enumerate(offsets) if offset not in shard.refused[topic]]
+        if not kept:
+            return
+        keys, values = zip(*(records[row] for row in kept), strict=True)
+        decoded = self._decoders[topic](keys, values, wall)
+        places = [offsets[row] for row in kept]
+        for turn in turns(decoded.event_ids):
+            ids = [decoded.event_ids[row] for row in turn.tolist()]
+            shard.windows[topic].admit(ids, _at(places, decoded.columns.index[turn]))
+
     def _replay(self, partition: int, topic: Topic, records: Records, wall: int) -> None:
         """Fold in what was already applied once: nothing becomes due or dirty by it."""
         if not records:
@@ -157,6 +189,14 @@ def _set_run_mode(shard: Shard, value: bytes | None, offset: int) -> Reject | No
         return command
     shard.set_run_mode(command.mode, offset)
     return None
+
+
+def _ids(decoded: Decoded[Any], rejects: list[Reject]) -> list[str]:
+    """Event ids of refused records."""
+    if not rejects:
+        return []
+    row_of = {index: row for row, index in enumerate(decoded.columns.index.tolist())}
+    return [decoded.event_ids[row_of[reject.index]] for reject in rejects]
 
 
 def _rows(values: Collection[bytes]) -> NDArray[np.void]:

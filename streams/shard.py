@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
 from streams.errors import OffsetGap
+from streams.refused_offsets import RefusedOffsets, Run
 from streams.transport.record_batch import RecordBatch
 
 WINDOWED = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY)
@@ -22,7 +24,8 @@ class DuplicateWindow:
     """The event ids of the last ``size`` records of one source partition: a pure function of the log.
 
     An id is a duplicate if a record at most ``size`` offsets before it had the same. Two generations of ids are
-    kept, each of up to ``size`` offsets, so that forgetting costs nothing.
+    kept, each of up to ``size`` offsets, so that forgetting costs nothing. Refused records do not count
+    (`streams.refused_offsets`).
     """
 
     def __init__(self, size: int) -> None:
@@ -32,16 +35,21 @@ class DuplicateWindow:
         self._since = -1
 
     def admit(self, ids: Sequence[str], offsets: Sequence[int]) -> NDArray[np.intp] | None:
-        """Remember ``ids`` and return the rows that are no duplicates; None if none is."""
+        """Remember ``ids``, all distinct, and return the rows that are no duplicates; None if none is."""
         if not ids or self._size == 0:
             return None
         self._turn(offsets[0])
-        new = len(set(ids)) == len(ids)
-        if new and self._current.keys().isdisjoint(ids) and self._previous.keys().isdisjoint(ids):
+        if self._current.keys().isdisjoint(ids) and self._previous.keys().isdisjoint(ids):
             self._current.update(zip(ids, offsets, strict=True))
             return None
         fresh = [row for row, (name, offset) in enumerate(zip(ids, offsets, strict=True)) if self._is_new(name, offset)]
         return None if len(fresh) == len(ids) else np.asarray(fresh, np.intp)
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Take the ids of refused records out again."""
+        for name in ids:
+            self._current.pop(name, None)
+            self._previous.pop(name, None)
 
     def _turn(self, offset: int) -> None:
         if self._since < 0:
@@ -65,6 +73,8 @@ class Shard:
     ends: dict[str, int]
     """Ends of the sources when the shard was taken over."""
     windows: dict[str, DuplicateWindow]
+    refused: dict[str, RefusedOffsets] = field(default_factory=dict)
+    """By source topic, for those that have a window."""
     seen: dict[str, int] = field(default_factory=dict)
     """Highest event time, by source topic; ms."""
     now: int = 0
@@ -110,6 +120,11 @@ class Shard:
             )
         return holes
 
+    def refused_lately(self) -> dict[str, list[Run]]:
+        """Offsets that were refused within the duplicate windows, by source topic."""
+        found = {topic: refused.in_front_of(self.applied[topic]) for topic, refused in self.refused.items()}
+        return {topic: runs for topic, runs in found.items() if runs}
+
     def _watermark(self) -> int:
         """Return the smallest event time over the sources that still have something to say.
 
@@ -134,6 +149,29 @@ HOT_NAMES = tuple(topic.name for topic in HOT_SOURCES)
 def new_windows(size: int) -> dict[str, DuplicateWindow]:
     """One empty duplicate window for every source whose records have event ids."""
     return {topic.name: DuplicateWindow(size) for topic in WINDOWED}
+
+
+def refused_in(size: int, runs: Mapping[str, Iterable[Run]]) -> dict[str, RefusedOffsets]:
+    """What a shard record says was refused in front of its duplicate windows, for each of them."""
+    return {topic.name: RefusedOffsets(size, runs.get(topic.name, ())) for topic in WINDOWED}
+
+
+def turns(ids: Sequence[str]) -> list[NDArray[np.intp]]:
+    """Row numbers of a batch by how often their id came before in it: no id is twice in one turn.
+
+    Whether a repetition is a duplicate is known only when the first one was applied or refused.
+    """
+    if len(set(ids)) == len(ids):
+        return [np.arange(len(ids))]
+    seen: Counter[str] = Counter()
+    found: list[list[int]] = []
+    for row, name in enumerate(ids):
+        turn = seen[name]
+        if turn == len(found):
+            found.append([])
+        found[turn].append(row)
+        seen[name] += 1
+    return [np.asarray(rows, np.intp) for rows in found]
 
 
 def drop_rows(total: int, gone: Iterable[int]) -> NDArray[np.intp]:
