@@ -88,9 +88,7 @@ class Takeover:
             changelog=self._name(CHANGELOG),
             transactional_id=self._settings.transactional_id,
         )
-        committed = self._stable_offsets(wanted, fencer, cancelled)
-        rows = self._read_changelog(wanted, fencer, cancelled)
-        shards = self._positions(wanted, rows, committed)
+        shards = self._read_positions(wanted, fencer, cancelled)
         self._read_rest(shards, cancelled)
         log.info(
             "shards_read",
@@ -105,6 +103,26 @@ class Takeover:
 
     def _tps(self, topic: Topic, partitions: Iterable[int]) -> list[Partition]:
         return [Partition(self._name(topic), p) for p in partitions]
+
+    # 1 to 4
+    def _read_positions(
+        self, partitions: list[int], fencer: Fencer, cancelled: Callable[[], bool]
+    ) -> dict[int, ShardLog]:
+        """Read until nobody has committed in between.
+
+        Somebody does if our claim is void and we have not heard of it yet: a worker that wakes up after its session
+        reads shards whose next owner is at work. That is no reset; our claim cut would be fenced.
+        """
+        committed = self._stable_offsets(partitions, fencer, cancelled)
+        while True:
+            rows = self._read_changelog(partitions, fencer, cancelled)
+            try:
+                return self._positions(partitions, rows, committed)
+            except GroupReset:
+                before, committed = committed, self._stable_offsets(partitions, fencer, cancelled)
+                if committed == before:
+                    raise
+                log.info("overtaken", partitions=partitions)
 
     # 1
     def _stable_offsets(

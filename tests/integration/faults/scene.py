@@ -18,14 +18,16 @@ from schemas.topics import (
     COMPETITOR_PRICES,
     HOT_SOURCES,
     INVENTORY,
+    OFFER_POLICIES,
     ORDERS,
     PRICE_DECISIONS,
     TICKS,
 )
-from streams.changelog import SHARD_KEY, ShardRecord, decode_shard_record
+from streams.changelog import SHARD_KEY, decode_shard_record
 from streams.settings import Settings
+from streams.verify import verify
 from tests.integration.faults.load import Account
-from tests.integration.recomputation import answered, check_outputs, totals_in_the_state, totals_in_the_topics
+from tests.integration.recomputation import answered, check_outputs, totals_in_the_state
 from tests.integration.shop import new_settings
 from tests.integration.worker_process import (
     WorkerProcess,
@@ -37,6 +39,7 @@ from tests.integration.worker_process import (
 )
 
 SESSION_S = 6
+LOADED = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, OFFER_POLICIES)
 INSIDE_A_CUT = ("produced", "offsets_added")
 LAG = re.compile(r'^repricer_lag_records\{partition="(\d+)",topic="orders"\}', re.MULTILINE)
 FAILED = re.compile(r"^repricer_failed_cuts_total (\S+)$", re.MULTILINE)
@@ -131,31 +134,26 @@ class Scene:
             wait_for(shared, 90, "all shards shared", worker)
 
     def check(self) -> Account:
-        """Nothing is lost and nothing twice, against the topics and against what the load had acknowledged."""
+        """Nothing is lost and nothing twice: in Kafka, against what the load had acknowledged, and in the catalog."""
+        report = verify(self.settings)
+        assert report.clean, [(check.name, check.examples) for check in report.checks if check.violations]
         account = msgspec.json.decode(self._account.read_bytes(), type=Account)
-        for topic in (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY):
-            assert len(read_committed(self.settings, topic)) == account.records[topic.name]
-        self._check_shard_records()
-        state = totals_in_the_state(self.settings)
-        assert state == totals_in_the_topics(self.settings)
-        counted = {key.decode(): {name: n for name, n in sums.items() if n} for key, sums in state.items()}
+        end = {topic.name: sum(applied[topic.name] for applied in report.applied.values()) for topic in LOADED}
+        assert end == account.records
+        counted = {key.decode(): {k: n for k, n in sums.items() if n} for key, sums in self._totals().items()}
         assert counted == account.totals
         assert check_outputs(self.settings, self.database) > 0
         return account
 
-    def _check_shard_records(self) -> None:
-        """No owner has written after the next one, and no position, time or sequence has gone back."""
-        last: dict[int, ShardRecord] = {}
-        for message in read_committed(self.settings, CHANGELOG):
-            if message.key() == SHARD_KEY:
-                now = decode_shard_record(message.value(), message.partition())
-                before = last.setdefault(message.partition(), now)
-                assert before.generation <= now.generation
-                assert before.now <= now.now
-                assert before.sequence <= now.sequence
-                assert all(now.applied[topic] >= offset for topic, offset in before.applied.items())
-                last[message.partition()] = now
-        assert len(last) == self.settings.partitions
+    def _totals(self) -> dict[bytes, dict[str, int]]:
+        """Of every offer in the state. Every shard record on the way is one of a later owner than the one before."""
+        records = read_committed(self.settings, CHANGELOG)
+        cuts = [(r.partition(), decode_shard_record(r.value(), r.partition())) for r in records if r.key() == SHARD_KEY]
+        for partition in range(self.settings.partitions):
+            generations = [cut.generation for p, cut in cuts if p == partition]
+            assert generations == sorted(generations)
+            assert generations
+        return totals_in_the_state(self.settings)
 
     def _load(self, *order):
         return running_program(
