@@ -26,7 +26,9 @@ app = typer.Typer(
 topics = typer.Typer(help="The topics on the broker.", no_args_is_help=True)
 catalog = typer.Typer(help="The reference catalog: it applies price changes and answers.")
 control = typer.Typer(help="Stop and resume price changes, for all offers.", no_args_is_help=True)
+state = typer.Typer(help="The state in the changelog; all workers must be stopped.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
+app.add_typer(state, name="state")
 app.add_typer(control, name="control")
 app.add_typer(catalog, name="catalog")
 app.add_typer(check)
@@ -137,6 +139,15 @@ def _set_run_mode(mode: Literal["ACTIVE", "HALTED"], by: str | None, why: str) -
     settings = load_settings()
     partitions = publish_run_mode(settings, mode, by, why)
     typer.echo(f"{mode} published to {partitions} partitions of {settings.topic_prefix}.pricing-control")
+
+
+@state.command("align")
+def align_state() -> None:
+    """After somebody reset the group: set its offsets back to where the state stands."""
+    from streams.settings import load_settings
+    from streams.state.align import align
+
+    typer.echo(f"the group stands where the state of {align(load_settings())} shards stands")
 
 
 @catalog.callback(invoke_without_command=True)

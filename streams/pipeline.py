@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -75,13 +75,19 @@ class Pipeline:
         size = self._settings.duplicate_window
         refused = refused_in(size, {} if record is None else record.refused)
         shard = Shard(partition, dict(log.applied), log.ends, new_windows(size), refused)
+        shard.topic_ids = log.topic_ids
         if record is not None:
             shard.seen, shard.now = dict(record.seen), record.now
         for name, (offsets, records) in log.recent.items():
             self._remember(shard, name, offsets, records, wall)
-        for offset, value in log.controls:
-            _set_run_mode(shard, value, offset)
+        self.hear(shard, log.controls)
         return shard
+
+    @staticmethod
+    def hear(shard: Shard, controls: Iterable[tuple[int, bytes | None]]) -> None:
+        """Take over the run mode that the log holds: offsets and values of ``pricing-control``."""
+        for offset, value in controls:
+            _set_run_mode(shard, value, offset)
 
     def control(self, shard: Shard, batch: RecordBatch, wall: int) -> list[Output]:
         """Set the run mode of a shard. A record that cannot be understood becomes a dead letter; the mode stays."""

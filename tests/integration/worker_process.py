@@ -67,14 +67,14 @@ class WorkerProcess:
             time.sleep(0.02)
         return statuses[1:]
 
-    def send(self, how: signal.Signals) -> None:
-        """Send a signal: SIGSTOP and SIGCONT, say."""
+    def signal(self, which: signal.Signals) -> None:
+        """Send a signal."""
         assert self._process is not None
-        self._process.send_signal(how)
+        self._process.send_signal(which)
 
     def end(self, how: signal.Signals) -> int:
         """Send a signal and wait for the exit code."""
-        self.send(how)
+        self.signal(how)
         assert self._process is not None
         return self._process.wait(STOP_S)
 

@@ -18,7 +18,7 @@ def freeze_at(worker, point):
     """Stop the process at a point of its cut; returns when it was stopped, and the shards that it has."""
     worker.hold_at(point)
     shards = worker.shards()
-    worker.send(signal.SIGSTOP)
+    worker.signal(signal.SIGSTOP)
     worker.let_go()  # when it wakes up it goes on at once
     return time.time(), shards
 
@@ -29,7 +29,7 @@ def test_what_a_frozen_owner_has_produced_and_queued_stays_invisible_when_it_wak
     with scene.running(rate=RATE):
         since, shards = freeze_at(frozen, "produced")
         scene.timeline.first_outputs(shards, since, DEADLINE_S)  # another owner works on them
-        frozen.send(signal.SIGCONT)
+        frozen.signal(signal.SIGCONT)
         wait_for(lambda: frozen.failed_cuts() == 1, 60, "the fenced cut", frozen)
         scene.wait_until_shared()
     scene.check()
@@ -42,7 +42,7 @@ def test_a_commit_that_slept_through_a_takeover_is_settled_before_the_next_owner
     with scene.running(rate=RATE):
         since, shards = freeze_at(frozen, "offsets_added")
         scene.timeline.first_outputs(shards, since, DEADLINE_S)
-        frozen.send(signal.SIGCONT)
+        frozen.signal(signal.SIGCONT)
         scene.wait_until_shared()
     scene.check()
 
@@ -52,10 +52,10 @@ def test_two_workers_that_were_both_taken_for_dead_share_the_shards_again(kafka,
     with scene.running(rate=RATE):
         first, second = scene.workers
         since, _ = freeze_at(first, "offsets_added")
-        second.send(signal.SIGSTOP)
+        second.signal(signal.SIGSTOP)
         time.sleep(SESSION_S + 2)  # the fault itself: nobody is there to watch
         for worker in scene.workers:
-            worker.send(signal.SIGCONT)
+            worker.signal(signal.SIGCONT)
         scene.timeline.first_outputs(range(scene.settings.partitions), since + SESSION_S + 2, DEADLINE_S)
         scene.wait_until_shared()
     scene.check()
