@@ -44,13 +44,13 @@ class ShardRecord(msgspec.Struct, frozen=True):
     """Number of the last decision."""
     written_at: int
     """Wall clock; ms."""
-    refused: dict[str, list[tuple[int, int]]] = {}
-    """Offsets that were refused within the duplicate window, by source topic: first one, and how many from there on."""
     topic_ids: dict[str, str] = {}
     """What the broker calls the sources and the changelog: a topic that is created anew gets another id.
 
     Without those of a broker that gives none (the embedded one).
     """
+    refused: dict[str, list[tuple[int, int]]] = {}
+    """Offsets that were refused within the duplicate window, by source topic: first one, and how many from there on."""
 
 
 class LastCut(NamedTuple):

@@ -32,6 +32,7 @@ CURES = {
     ck.KafkaError.MSG_SIZE_TOO_LARGE: "raise the topic's max.message.bytes",
     ck.KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic with `repricer topics apply`",
     ck.KafkaError._UNKNOWN_TOPIC: "create the topic with `repricer topics apply`",  # noqa: SLF001  # librdkafka's code
+    ck.KafkaError._PURGE_QUEUE: "see `repricer topics check`",  # noqa: SLF001  # as above: it waited in vain
     ck.KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to write to the topic",
 }
 """What a person can do about a record that cannot be delivered."""
@@ -201,6 +202,7 @@ class TransactionWriter:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.purge()
+            producer.poll(0)  # what waited in vain is reported: the error names its topic
 
 
 def _produce(producer: ck.Producer, out: Output) -> None:

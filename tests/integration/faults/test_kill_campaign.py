@@ -121,11 +121,11 @@ def test_killed_inside_a_cut_at_any_moment_and_stopped_nothing_is_lost_and_nothi
 def test_twenty_kills_and_ten_stops_under_a_million_events(kafka, tmp_path, capsys):
     seed = time.time_ns() % 1_000_000
     points = itertools.cycle(INSIDE_A_CUT)
-    chosen = [Fault(KILL, next(points), hasty=number >= 8) for number in range(12)]
-    anywhere = [Fault(KILL, hasty=number >= 4) for number in range(8)]
-    stops = [Fault(TERM, hasty=number >= 5) for number in range(10)]
+    chosen = [Fault(KILL, next(points), hasty=number >= 5) for number in range(12)]
+    anywhere = [Fault(KILL, hasty=number >= 3) for number in range(8)]
+    stops = [Fault(TERM, hasty=number >= 2) for number in range(10)]
     found = run(
-        Scene(fault_settings(kafka), tmp_path), chosen + anywhere + stops, events=1_000_000, rate=2000, seed=seed
+        Scene(fault_settings(kafka), tmp_path), chosen + anywhere + stops, events=1_000_000, rate=3000, seed=seed
     )
     report(found, tmp_path, capsys)
     assert (found["kills"], found["terms"]) == (20, 10)
