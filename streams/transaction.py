@@ -6,6 +6,7 @@ fences: an old generation, an unknown member or a second producer with our trans
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -202,7 +203,8 @@ class TransactionWriter:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.purge()
-            producer.poll(0)  # what waited in vain is reported: the error names its topic
+            with contextlib.suppress(ck.KafkaException):  # a fatal error once more
+                producer.poll(0)  # what waited in vain is reported: our error names its topic
 
 
 def _produce(producer: ck.Producer, out: Output) -> None:
