@@ -23,6 +23,7 @@ def test_a_broker_that_is_killed_twice_close_together_costs_time_and_nothing_els
     scene.check()
 
 
+@pytest.mark.long
 def test_a_broker_that_hangs_for_longer_than_sessions_and_transactions_last_costs_time_and_nothing_else(
     own_kafka, tmp_path
 ):

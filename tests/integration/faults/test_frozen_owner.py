@@ -47,6 +47,7 @@ def test_a_commit_that_slept_through_a_takeover_is_settled_before_the_next_owner
     scene.check()
 
 
+@pytest.mark.long
 def test_two_workers_that_were_both_taken_for_dead_share_the_shards_again(kafka, tmp_path):
     scene = Scene(fault_settings(kafka), tmp_path)
     with scene.running(rate=RATE):
