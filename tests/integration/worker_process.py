@@ -177,18 +177,23 @@ def _committed(consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> li
 
 def read_committed(settings: Settings, topic: Topic) -> list[ck.Message]:
     """Every committed record that a topic holds now."""
+    return list(each_committed(settings, topic))
+
+
+def each_committed(settings: Settings, topic: Topic) -> Iterator[ck.Message]:
+    """The same one after another, for topics that are too large to be held."""
     consumer = ck.Consumer({**settings.consumer_config(), "group.id": "reader", "enable.partition.eof": True})
     name = topic.full_name(settings.topic_prefix)
     partitions = list(consumer.list_topics(name, timeout=10).topics[name].partitions)
     consumer.assign([ck.TopicPartition(name, partition, 0) for partition in partitions])
-    records, at_end = [], set()
+    at_end: set[int | None] = set()
     while len(at_end) < len(partitions):
         for record in consumer.consume(10_000, 0.2):
-            if record.error() is None:
-                records.append(record)
-            elif record.error().code() == ck.KafkaError._PARTITION_EOF:
+            error = record.error()
+            if error is None:
+                yield record
+            elif error.code() == ck.KafkaError._PARTITION_EOF:
                 at_end.add(record.partition())
             else:
-                raise ck.KafkaException(record.error())
+                raise ck.KafkaException(error)
     consumer.close()
-    return records

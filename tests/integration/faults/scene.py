@@ -13,7 +13,6 @@ import confluent_kafka as ck
 import msgspec
 
 from schemas.topics import (
-    CHANGELOG,
     CLICKS,
     COMPETITOR_PRICES,
     HOT_SOURCES,
@@ -23,7 +22,6 @@ from schemas.topics import (
     PRICE_DECISIONS,
     TICKS,
 )
-from streams.changelog import SHARD_KEY, decode_shard_record
 from streams.settings import Settings
 from streams.verify import verify
 from tests.integration.faults.load import Account
@@ -32,7 +30,6 @@ from tests.integration.shop import new_settings
 from tests.integration.worker_process import (
     WorkerProcess,
     consumer_lag,
-    read_committed,
     running_program,
     wait_for,
     wait_until_read,
@@ -104,33 +101,33 @@ class Scene:
         self.timeline = Timeline(settings)
 
     @contextlib.contextmanager
-    def running(self, *, rate: int, events: int = 0, seed: int = 1, workers: int = 2) -> Iterator[None]:
+    def running(self, *, rate: int, events: int = 0, seed: int = 1) -> Iterator[None]:
         """Everything runs and the workers share the shards; after the block, the load ends."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(contextlib.closing(self.timeline))
             stack.enter_context(
                 running_program(self.settings, self._folder / "catalog.log", "catalog", "--database", self.database)
             )
-            for worker in self.workers[:workers]:
+            for worker in self.workers:
                 stack.callback(worker.kill_if_running)
                 worker.start()
             load = stack.enter_context(self._load("--events", events, "--rate", rate, "--seed", seed))
-            self.wait_until_shared(workers)
+            self.wait_until_shared()
             yield
             assert load.poll() is None, (self._folder / "load.log").read_text()
             load.send_signal(signal.SIGTERM)
             assert load.wait(events / rate + 240) == 0, (self._folder / "load.log").read_text()
-            self._settle(self.workers[:workers])
+            self._settle()
 
-    def wait_until_shared(self, workers: int = 2) -> None:
+    def wait_until_shared(self) -> None:
         """Wait until every shard is read by exactly one of the workers, and each has its part."""
         everything = list(range(self.settings.partitions))
 
         def shared() -> bool:
-            parts = [worker.shards() for worker in self.workers[:workers]]
+            parts = [worker.shards() for worker in self.workers]
             return all(parts) and sorted(p for part in parts for p in part) == everything
 
-        for worker in self.workers[:workers]:
+        for worker in self.workers:
             wait_for(shared, 90, "all shards shared", worker)
 
     def check(self) -> Account:
@@ -140,20 +137,11 @@ class Scene:
         account = msgspec.json.decode(self._account.read_bytes(), type=Account)
         end = {topic.name: sum(applied[topic.name] for applied in report.applied.values()) for topic in LOADED}
         assert end == account.records
-        counted = {key.decode(): {k: n for k, n in sums.items() if n} for key, sums in self._totals().items()}
+        state = totals_in_the_state(self.settings)
+        counted = {key.decode(): {name: n for name, n in sums.items() if n} for key, sums in state.items()}
         assert counted == account.totals
         assert check_outputs(self.settings, self.database) > 0
         return account
-
-    def _totals(self) -> dict[bytes, dict[str, int]]:
-        """Of every offer in the state. Every shard record on the way is one of a later owner than the one before."""
-        records = read_committed(self.settings, CHANGELOG)
-        cuts = [(r.partition(), decode_shard_record(r.value(), r.partition())) for r in records if r.key() == SHARD_KEY]
-        for partition in range(self.settings.partitions):
-            generations = [cut.generation for p, cut in cuts if p == partition]
-            assert generations == sorted(generations)
-            assert generations
-        return totals_in_the_state(self.settings)
 
     def _load(self, *order):
         return running_program(
@@ -164,13 +152,13 @@ class Scene:
             program="tests.integration.faults.load",
         )
 
-    def _settle(self, workers: list[HeldWorker]) -> None:
+    def _settle(self) -> None:
         """Everything is read and answered; then the workers stop in order, and leave no lag."""
         sources = [topic for topic in HOT_SOURCES if topic is not TICKS]  # ticks go on for ever
         for topic in sources:
-            wait_until_read(workers[0], self.settings, topic, deadline_s=120)
-        wait_for(lambda: self._answers_are_read(sources), 60, "every price change is answered", workers[0])
-        assert [worker.end(signal.SIGTERM) for worker in workers] == [0] * len(workers)
+            wait_until_read(self.workers[0], self.settings, topic, deadline_s=120)
+        wait_for(lambda: self._answers_are_read(sources), 60, "every price change is answered", self.workers[0])
+        assert [worker.end(signal.SIGTERM) for worker in self.workers] == [0, 0]
         assert [consumer_lag(self.settings, topic) for topic in sources] == [0] * len(sources)
 
     def _answers_are_read(self, sources) -> bool:
