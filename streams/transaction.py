@@ -6,7 +6,6 @@ fences: an old generation, an unknown member or a second producer with our trans
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,7 +32,6 @@ CURES = {
     ck.KafkaError.MSG_SIZE_TOO_LARGE: "raise the topic's max.message.bytes",
     ck.KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic with `repricer topics apply`",
     ck.KafkaError._UNKNOWN_TOPIC: "create the topic with `repricer topics apply`",  # noqa: SLF001  # librdkafka's code
-    ck.KafkaError._PURGE_QUEUE: "see `repricer topics check`",  # noqa: SLF001  # as above: it waited in vain
     ck.KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to write to the topic",
 }
 """What a person can do about a record that cannot be delivered."""
@@ -203,8 +201,6 @@ class TransactionWriter:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.purge()
-            with contextlib.suppress(ck.KafkaException):  # a fatal error once more
-                producer.poll(0)  # what waited in vain is reported: our error names its topic
 
 
 def _produce(producer: ck.Producer, out: Output) -> None:
