@@ -14,6 +14,7 @@ from streams.errors import RepricerError
 
 if TYPE_CHECKING:
     from streams.catalog.ledger import Counts
+    from streams.settings import Settings
 
 app = typer.Typer(
     name="repricer",
@@ -144,10 +145,28 @@ def _set_run_mode(mode: Literal["ACTIVE", "HALTED"], by: str | None, why: str) -
 @state.command("align")
 def align_state() -> None:
     """After somebody reset the group: set its offsets back to where the state stands."""
-    from streams.settings import load_settings
     from streams.state.align import align
 
-    typer.echo(f"the group stands where the state of {align(load_settings())} shards stands")
+    typer.echo(f"the group stands where the state of {align(_quiet_settings())} shards stands")
+
+
+@state.command("rebuild")
+def rebuild_state() -> None:
+    """Make the state again from the source topics; versions and decision numbers go on from where they were."""
+    from streams.state.rebuild import rebuild
+
+    for shard in rebuild(_quiet_settings()):
+        typer.echo(f"shard {shard.partition}: {shard.offers} offers, {shard.lost_rows} of them had no readable row")
+
+
+def _quiet_settings() -> Settings:
+    """For a command whose answer is on stdout: of the log, only what is wrong."""
+    from streams.log_setup import set_up_logging
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    set_up_logging(settings.model_copy(update={"log_level": "warning"}), component="state")
+    return settings
 
 
 @catalog.callback(invoke_without_command=True)

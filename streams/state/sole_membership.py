@@ -53,20 +53,20 @@ def sole_membership(settings: Settings) -> Iterator[Claim]:
 
 
 def _require_nobody(settings: Settings) -> None:
+    """Wait for as long as a worker that was killed, or that has refused to go on, counts as a member."""
     admin = AdminClient(settings.client_config())
     admin.list_topics(timeout=REQUEST_TIMEOUT_S)
+    deadline = time.monotonic() + settings.session_timeout_s + 2
+    while members := settled(lambda: _members(admin, settings.group)):
+        if time.monotonic() > deadline:
+            names = ", ".join(sorted(f"{member.client_id} on {member.host}" for member in members))
+            raise WorkersRunning(f"group {settings.group!r} has members ({names}); stop every worker first")
+        time.sleep(POLL_S)
 
-    def ask() -> list[MemberDescription]:
-        futures = admin.describe_consumer_groups([settings.group], request_timeout=REQUEST_TIMEOUT_S)
-        return list(futures[settings.group].result(REQUEST_TIMEOUT_S).members)
 
-    members = settled(ask)
-    if members:
-        names = ", ".join(sorted(f"{member.client_id} on {member.host}" for member in members))
-        raise WorkersRunning(
-            f"group {settings.group!r} has members ({names}); stop every worker first. One that was killed counts "
-            f"until its session ends ({settings.session_timeout_s:g} s)"
-        )
+def _members(admin: AdminClient, group: str) -> list[MemberDescription]:
+    future = admin.describe_consumer_groups([group], request_timeout=REQUEST_TIMEOUT_S)[group]
+    return list(future.result(REQUEST_TIMEOUT_S).members)
 
 
 def _wait_for_all(consumer: ck.Consumer, settings: Settings) -> None:
