@@ -51,6 +51,8 @@ class ShardRecord(msgspec.Struct, frozen=True):
 
     Without those of a broker that gives none (the embedded one).
     """
+    refused: dict[str, list[tuple[int, int]]] = {}
+    """Offsets that were refused within the duplicate window, by source topic: first one, and how many from there on."""
 
 
 class LastCut(NamedTuple):

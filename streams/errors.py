@@ -9,9 +9,9 @@
     ├── ModelRefused              6   the model file is damaged or was made for another version
     ├── InputRefused              7   a file that was given to a command cannot be read as what it should be
     ├── NotReady                  8   the worker was not ready before its deadline
+    ├── WorkersRunning           17   a command needs all workers to be stopped
     ├── PromiseBroken            20   `repricer verify` found the log to contradict what must always hold
     ├── ReplayRefused            21   a dead letter cannot be replayed, or not without being told to
-    ├── WorkersRunning           17   a command needs all workers to be stopped
     └── StreamFault               9   the worker stops rather than lose or double something
         ├── OffsetMismatch       10   the group's offsets differ from the shard record
         │   └── GroupReset       11   somebody reset the consumer group

@@ -16,7 +16,7 @@ from tests.simulation.worker import Worker
 Totals = dict[bytes, tuple[int, int]]
 
 
-class Violation(AssertionError):  # noqa: N818  # says what was violated
+class Violation(AssertionError):  # says what was violated
     """Something that must always hold does not."""
 
 
@@ -109,7 +109,9 @@ class Audit:
             self.outputs(partition, totals)
             for name, at in applied.items():
                 offset = self._broker.offsets.get((self.name(name), partition))
-                require(offset == at, f"{name}[{partition}]: the group's offset is {offset}, the shard record says {at}")
+                require(
+                    offset == at, f"{name}[{partition}]: the group's offset is {offset}, the shard record says {at}"
+                )
             (owner,) = [worker for worker in workers if partition in worker.ownership.shards]
             memory = owner.pipeline.engine.states[partition].rows
             require(memory == totals, f"shard {partition}: memory is {memory}, must be {totals}")

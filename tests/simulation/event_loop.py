@@ -101,7 +101,9 @@ class EventLoop(asyncio.AbstractEventLoop):
         """The process is dead: its coroutines never go on. Closed here, or they would complain when collected."""
         for task in self._tasks:
             task._log_destroy_pending = False
-            with contextlib.suppress(RuntimeError, ValueError, Gone):  # running just now, or awaiting while it is closed
+            with contextlib.suppress(
+                RuntimeError, ValueError, Gone
+            ):  # running just now, or awaiting while it is closed
                 task.get_coro().close()
         self._tasks.clear()
         self._jobs.clear()

@@ -22,7 +22,7 @@ SESSION_S = 6.0
 REBALANCE_S = 12.0
 
 
-class Refused(Exception):  # noqa: N818  # as the broker's protocol says it
+class Refused(Exception):  # as the broker's protocol says it
     """The broker answers a request with an error code."""
 
     def __init__(self, code: int) -> None:

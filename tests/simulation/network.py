@@ -79,9 +79,7 @@ class Network:
         delay = self.delays.pop((sender, name), 0.0) + self._latency()
         self.world.later(delay, self.broker.process, arrive)
 
-    def _answer(
-        self, sender: Process, name: str, outcome: Outcome, hear: Callable[[Outcome], None], life: int
-    ) -> None:
+    def _answer(self, sender: Process, name: str, outcome: Outcome, hear: Callable[[Outcome], None], life: int) -> None:
         if not sender.dead:
             self.on_point(sender, f"{name} arrived")
 

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 
-class Gone(BaseException):  # noqa: N818  # no error: what the code of a dead process never gets to see
+class Gone(BaseException):  # no error: what the code of a dead process never gets to see
     """The process is dead: unwinds its threads. No client does anything for it any more."""
 
 
