@@ -180,11 +180,12 @@ def _at_rate(settings: Settings, rate: int, plan: Plan, stream: Stream) -> dict[
 
 
 def _worker_turn(settings: Settings, task: paced.Task) -> dict[str, float]:
-    with WorkerUnderTest(settings) as worker, closing(_reader(settings, PRICE_CHANGES.name)) as reader:
+    with WorkerUnderTest(settings) as worker:
         worker.wait_until_ready()
         with closing(Progress(settings, load.SHARES)) as progress:
             progress.watch(worker.require_running)  # what the echoes' turns have published meanwhile
-        return _publish_and_read(settings, task, reader)
+        with closing(_reader(settings, PRICE_CHANGES.name)) as reader:
+            return _publish_and_read(settings, task, reader)
 
 
 def _echo_turn(settings: Settings, task: paced.Task, how: str) -> dict[str, float]:
