@@ -93,7 +93,7 @@ class Ownership:
             writer=writer,
             metrics=metrics,
             shards=self.shards,
-            is_idle=lambda: self._plane.quiet and self._queued == 0,
+            is_idle=lambda: not self._plane.full and self._queued == 0,
         )
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="takeover")
         self._cancelled = threading.Event()
