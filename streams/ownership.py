@@ -14,8 +14,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import confluent_kafka as ck
+import numpy as np
 import structlog
 
+from schemas.binary import BinaryArray
 from schemas.topics import HOT_SOURCES, PRICING_CONTROL
 from streams.carefully import carefully
 from streams.clock import wall_ms
@@ -190,7 +192,17 @@ class Ownership:
     async def control(self, partition: int, offset: int, key: bytes | None, value: bytes | None) -> None:
         """Set the run mode of a shard. A record that says nothing becomes a dead letter."""
         topic = PRICING_CONTROL.full_name(self._settings.topic_prefix)
-        batch = RecordBatch(topic, partition, self._epoch, offset, offset + 1, [offset], [key], [value], at_end=True)
+        batch = RecordBatch(
+            topic,
+            partition,
+            self._epoch,
+            first_offset=offset,
+            next_offset=offset + 1,
+            offsets=np.array([offset]),
+            keys=BinaryArray.of([key]),
+            values=BinaryArray.of([value]),
+            at_end=True,
+        )
         self._controls.setdefault(partition, []).append(batch)
         self._apply_controls(partition)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 
 from pricing_core.engine import CapacityExceeded, PricingEngine
 from pricing_core.offers import ACTIVE
+from pricing_core.slots import NO_SLOT
 from pricing_core.state import ROW, FormatError
+from schemas.binary import BinaryArray
 from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decoder_for
 from schemas.columns import Columns
 from schemas.dead_letter import Reason
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
+from streams.duplicate_window import DuplicateWindow
 from streams.emit import Emitter
 from streams.errors import ShardLost
 from streams.metrics import DUPLICATES, EVENTS, Metrics
-from streams.partitioner import partition_of
+from streams.partitioner import partitions_of
 from streams.settings import Settings
-from streams.shard import Shard, drop_rows, new_windows
+from streams.shard import Shard, new_windows
 from streams.takeover import Records, ShardLog
 from streams.transaction import Output
 from streams.transport.record_batch import RecordBatch
@@ -39,6 +42,15 @@ class Pipeline:
         self._emit = Emitter(settings, engine, metrics)
         self._decoders: dict[str, BatchDecoder[Any]] = {topic.name: self._decoder(topic) for topic in HOT_SOURCES}
         self._topics = {topic.full_name(settings.topic_prefix): topic.name for topic in HOT_SOURCES}
+
+    def warm_up(self) -> None:
+        """Compile everything, so that no step has to wait for it."""
+        self.engine.warm_up()
+        DuplicateWindow.warm_up()
+        nothing = BinaryArray.of([b""])
+        partitions_of(nothing, self._settings.partitions)
+        for decoder in self._decoders.values():
+            decoder(nothing, nothing, 0)
 
     def step(self, shard: Shard, batch: RecordBatch, wall: int) -> list[Output]:
         """Apply a batch and decide what it makes due. Everything that follows from it is in the result.
@@ -70,7 +82,7 @@ class Pipeline:
         self.engine.open_shard(partition)
         sequence = 0 if record is None else record.sequence
         try:
-            self.engine.restore(partition, list(log.rows), _rows(log.rows.values()), sequence=sequence)
+            self.engine.restore(partition, BinaryArray.of(log.rows), _rows(log.rows.values()), sequence=sequence)
         except (FormatError, CapacityExceeded) as error:
             raise ShardLost(f"partition {partition}: {error}") from error
         self._replay(partition, OFFER_POLICIES, log.policies, wall)
@@ -78,9 +90,8 @@ class Pipeline:
         if record is not None:
             shard.seen, shard.now = dict(record.seen), record.now
         for name, (offsets, records) in log.recent.items():
-            keys_, values = zip(*records, strict=True)
-            decoded = self._decoders[name](keys_, values, wall)
-            shard.windows[name].admit(decoded.event_ids, _at(offsets, decoded.columns.index))
+            decoded = self._decoders[name](*_columns(records), wall)
+            shard.windows[name].admit(decoded.event_ids, np.array(offsets)[decoded.columns.index])
         for offset, value in log.controls:
             _set_run_mode(shard, value, offset)
         return shard
@@ -104,7 +115,7 @@ class Pipeline:
         columns: Columns = decoded.columns
         window = shard.windows.get(topic)
         if window is not None:
-            fresh = window.admit(decoded.event_ids, _at(batch.offsets, columns.index))
+            fresh = window.admit(decoded.event_ids, batch.offsets[columns.index])
             if fresh is not None:
                 self._metrics.add(DUPLICATES, len(columns) - len(fresh), topic)
                 columns = columns.take(fresh)
@@ -113,23 +124,17 @@ class Pipeline:
         return self._without_foreign(shard.partition, columns)
 
     def _without_foreign(self, partition: int, columns: Columns) -> tuple[Columns, list[Reject]]:
-        foreign = self._foreign(partition, columns)
-        if not foreign:
+        """Leave out keys that another partitioner than murmur2 has placed. Known keys are in their place."""
+        new = np.flatnonzero(self.engine.known(partition, columns.keys) == NO_SLOT)
+        places = partitions_of(columns.keys.take(new), self._settings.partitions)
+        rows, places = new[places != partition], places[places != partition]
+        if not len(rows):
             return columns, []
-        rows = [row for row, key in enumerate(columns.keys) if key in foreign]
         rejects = [
-            Reject(
-                int(columns.index[row]), Reason.WRONG_PARTITION, f"its place is partition {foreign[columns.keys[row]]}"
-            )
-            for row in rows
+            Reject(index, Reason.WRONG_PARTITION, f"its place is partition {place}")
+            for index, place in zip(columns.index[rows].tolist(), places.tolist(), strict=True)
         ]
-        return columns.take(drop_rows(len(columns), rows)), rejects
-
-    def _foreign(self, partition: int, columns: Columns) -> dict[bytes, int]:
-        """Keys that were placed by another partitioner than murmur2, and where they belong. Known keys are right."""
-        unknown = self.engine.unknown_keys(partition, columns.keys)
-        places = {key: partition_of(key, self._settings.partitions) for key in unknown}
-        return {key: place for key, place in places.items() if place != partition}
+        return columns.take(np.delete(np.arange(len(columns)), rows)), rejects
 
     def _decide(self, shard: Shard, wall: int) -> list[Output]:
         outputs: list[Output] = []
@@ -145,8 +150,7 @@ class Pipeline:
         """Fold in what was already applied once: nothing becomes due or dirty by it."""
         if not records:
             return
-        keys, values = zip(*records, strict=True)
-        columns = self._decoders[topic.name](keys, values, wall).columns
+        columns = self._decoders[topic.name](*_columns(records), wall).columns
         columns, _ = self._without_foreign(partition, columns)  # refused then, refused again
         self.engine.apply(partition, columns, due=False)
 
@@ -159,19 +163,19 @@ def _set_run_mode(shard: Shard, value: bytes | None, offset: int) -> Reject | No
     return None
 
 
-def _rows(values: Collection[bytes]) -> NDArray[np.void]:
+def _rows(values: Iterable[bytes]) -> NDArray[np.void]:
     """State rows out of changelog records.
 
     Raises:
         FormatError: If one has not the size of a row.
     """
-    if any(len(value) != ROW.itemsize for value in values):
+    raw = list(values)
+    if any(len(value) != ROW.itemsize for value in raw):
         raise FormatError(f"a row of the changelog has not {ROW.itemsize} bytes: another format, or damaged")
-    return np.frombuffer(b"".join(values), ROW) if values else np.zeros(0, ROW)
+    return np.frombuffer(b"".join(raw), ROW)
 
 
-def _at(offsets: list[int] | range, index: np.ndarray[Any, np.dtype[np.int64]]) -> list[int]:
-    """Offsets of the records at ``index``."""
-    if len(index) == len(offsets):
-        return list(offsets)
-    return [offsets[i] for i in index.tolist()]
+def _columns(records: Records) -> tuple[BinaryArray, BinaryArray]:
+    """Keys and values of records that were read one by one."""
+    keys, values = zip(*records, strict=True)
+    return BinaryArray.of(keys), BinaryArray.of(values)

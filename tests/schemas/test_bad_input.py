@@ -103,7 +103,7 @@ def test_a_bad_record_is_refused_with_its_reason_and_its_neighbours_go_on(reason
     assert decoded.rejects[0].detail
     assert len(decoded.rejects[0].detail) <= 200
     assert decoded.columns.index.tolist() == [0, 2]
-    assert len(decoded.event_ids) in {0, 2}
+    assert decoded.event_ids is None or len(decoded.event_ids) == 2
 
 
 def test_every_reason_of_the_codec_is_in_the_table():
@@ -180,5 +180,5 @@ def test_whatever_the_bytes_every_record_is_a_row_or_a_reject_once_and_as_it_wou
     for i, index in enumerate(decoded.columns.index.tolist()):
         alone = decode(topic, records[index]).columns
         assert row(alone) == row(decoded.columns, i)
-        assert alone.keys == decoded.columns.keys[i : i + 1]
+        assert list(alone.keys) == [decoded.columns.keys[i]]
         assert np.array_equal(alone.time, decoded.columns.time[i : i + 1])

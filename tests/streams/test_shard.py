@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.binary import BinaryArray
 from schemas.topics import HOT_SOURCES
-from streams.shard import DuplicateWindow, Shard, new_windows
+from streams.duplicate_window import DuplicateWindow
+from streams.shard import Shard, new_windows
 
 NAMES = [topic.name for topic in HOT_SOURCES]
 
@@ -21,7 +23,7 @@ def times(*ms):
 
 
 def admitted(window, ids, offsets):
-    rows = window.admit(ids, offsets)
+    rows = window.admit(BinaryArray.of(name.encode() for name in ids), np.array(offsets))
     return list(range(len(ids))) if rows is None else rows.tolist()
 
 
@@ -49,9 +51,9 @@ def test_a_window_read_back_from_the_log_continues_like_the_one_that_was_lost(nu
     ids = [f"e{n}" for n in numbers]
     restart = min(restart, len(ids))
     kept, back = DuplicateWindow(size), DuplicateWindow(size)
-    kept.admit(ids[:restart], range(restart))
+    admitted(kept, ids[:restart], range(restart))
     start = max(0, restart - size)
-    back.admit(ids[start:restart], range(start, restart))
+    admitted(back, ids[start:restart], range(start, restart))
     rest = range(restart, len(ids))
     assert admitted(kept, ids[restart:], rest) == admitted(back, ids[restart:], rest)
 
