@@ -15,7 +15,7 @@ The claim cut and the assignment of the data plane follow in `streams.transactio
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ import structlog
 
 from schemas.topics import CHANGELOG, HOT_SOURCES, OFFER_POLICIES, PRICING_CONTROL, Topic
 from streams.changelog import SHARD_KEY, ShardRecord, decode_shard_record, latest
+from streams.collector import collector_paused
 from streams.errors import GroupReset, OffsetGap
 from streams.fencing import Fencer
 from streams.log_reader import Cancelled, Offsets, read_ranges
@@ -79,7 +80,10 @@ class Takeover:
             ShardLost: If a changelog cannot be read.
             confluent_kafka.KafkaException: If the broker fails us; may be tried again.
         """
-        wanted = sorted(partitions)
+        with collector_paused():
+            return self._read(sorted(partitions), cancelled)
+
+    def _read(self, wanted: list[int], cancelled: Callable[[], bool]) -> dict[int, ShardLog]:
         started = time.monotonic()
         self._offsets = Offsets(self._config)
         fencer = Fencer(
@@ -136,15 +140,15 @@ class Takeover:
         tps = self._tps(CHANGELOG, partitions)
         high = self._offsets.end(tps, committed=False)
         low = self._offsets.start(tps)
-        records: dict[int, Records] = {p: [] for p in partitions}
+        newest: dict[int, dict[bytes | None, bytes | None]] = {p: {} for p in partitions}
         for tp, messages in read_ranges(
             self._config,
             {tp: (low[tp], high[tp]) for tp in tps},
             cancelled=cancelled,
             on_stall=lambda stuck: fencer.end_open_transactions(tp.partition for tp in stuck),
         ):
-            records[tp.partition] += _pairs(messages)
-        return {p: latest(found) for p, found in records.items()}
+            newest[tp.partition].update(_pairs(messages))  # a page at a time: all messages together would not fit
+        return {p: latest(found.items()) for p, found in newest.items()}
 
     # 4
     def _positions(
@@ -215,6 +219,6 @@ class Takeover:
                 records += _pairs(messages)
 
 
-def _pairs(messages: list[ck.Message]) -> Records:
+def _pairs(messages: list[ck.Message]) -> Iterator[tuple[bytes | None, bytes | None]]:
     """Keys and values as bytes."""
-    return list(zip(map(ck.Message.key, messages), map(ck.Message.value, messages), strict=True))
+    return zip(map(ck.Message.key, messages), map(ck.Message.value, messages), strict=True)

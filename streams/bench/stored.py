@@ -10,6 +10,7 @@ import confluent_kafka as ck
 from pricing_core.engine import PricingEngine
 from pricing_core.model_file import load_model
 from pricing_core.state import Rows
+from schemas.binary import BinaryArray
 from schemas.codec import decoder_for
 from schemas.topics import CHANGELOG, HOT_SOURCES, OFFER_POLICIES, Topic
 from streams.bench import load
@@ -53,7 +54,7 @@ def sample_rows() -> Rows:
     for topic, key, value in chain(load.policies(SAMPLE), load.events(0, SAMPLE_EVENTS, SAMPLE)):
         by_topic.setdefault(topic, []).append((key, value))
     for topic, records in by_topic.items():
-        keys, values = zip(*records, strict=True)
+        keys, values = map(BinaryArray.of, zip(*records, strict=True))
         engine.apply(0, decoder_for(topic)(keys, values, wall_ms()).columns)
     while len(engine.decide(0, load.FIRST_EVENT_MS + SAMPLE_EVENTS * load.MS_PER_EVENT, "ACTIVE")):
         pass
