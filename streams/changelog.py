@@ -44,8 +44,6 @@ class ShardRecord(msgspec.Struct, frozen=True):
     """Number of the last decision."""
     written_at: int
     """Wall clock; ms."""
-    refused: dict[str, list[tuple[int, int]]] = {}
-    """Offsets that were refused within the duplicate window, by source topic: first one, and how many from there on."""
     topic_ids: dict[str, str] = {}
     """What the broker calls the sources and the changelog: a topic that is created anew gets another id.
 
@@ -91,12 +89,5 @@ def latest(records: Iterable[tuple[bytes | None, bytes | None]]) -> dict[bytes, 
 
     Compaction leaves older values in the log for a while, so a reader must do this in any case.
     """
-    rows: dict[bytes, bytes] = {}
-    for key, value in records:
-        if key is None:
-            continue
-        if value is None:
-            rows.pop(key, None)
-        else:
-            rows[key] = value
-    return rows
+    newest = dict(records)
+    return {key: value for key, value in newest.items() if key is not None and value is not None}
