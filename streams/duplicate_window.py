@@ -109,12 +109,12 @@ def _admit(
         place = _place(first, second, age, now, one, two)
         fresh[i] = True
         if age[now, place] != EMPTY:
-            fresh[i] = age[now, place] == FORGOTTEN
+            fresh[i] = _is_past(turn[SINCE + now], age[now, place], offset, size)
         else:
             turn[ENTERED] += 1
             if turn[SINCE + before] >= 0:
                 old = age[before, _place(first, second, age, before, one, two)]
-                fresh[i] = old < FIRST_AGE or offset - (turn[SINCE + before] + np.int64(old) - FIRST_AGE) > size
+                fresh[i] = _is_past(turn[SINCE + before], old, offset, size)
         first[now, place], second[now, place] = one, two
         age[now, place] = np.uint32(max(offset - turn[SINCE + now], 0) + FIRST_AGE)  # asked again, it may be older
         count += fresh[i]
