@@ -113,7 +113,7 @@ class Pipeline:
         if window is None or ids is None:
             columns, refused = self._fold(shard, topic, decoded.columns)
             return columns.time, refused
-        times, rejects = [], []
+        times, rejects = [decoded.columns.time[:0]], []
         offsets = batch.offsets[decoded.columns.index]
         for stretch in window.stretches(offsets):
             rows = stretch
