@@ -67,8 +67,8 @@ def summary(letters: Iterable[Letter]) -> dict[str, dict[str, int]]:
     """How many by topic and reason, for JSON."""
     counts: dict[str, dict[str, int]] = {}
     for letter in letters:
-        of_topic = counts.setdefault(letter.source.topic, {})
-        of_topic[letter.content.reason] = of_topic.get(letter.content.reason, 0) + 1
+        of_topic, reason = counts.setdefault(letter.source.topic, {}), str(letter.content.reason)
+        of_topic[reason] = of_topic.get(reason, 0) + 1
     return counts
 
 
