@@ -7,10 +7,8 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import NoReturn
 
 import structlog
@@ -80,7 +78,6 @@ def create_app(settings: Settings) -> HybridApp:
         topic_allow_declare=False,
         topic_disable_leader=True,
         store="memory://",
-        datadir=Path(tempfile.gettempdir()) / f"repricer-{settings.transactional_id}",  # Faust insists on a folder
         web_enabled=False,
         autodiscover=False,
         origin=None,

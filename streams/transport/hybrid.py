@@ -56,6 +56,9 @@ class HybridApp(faust.App):  # type: ignore[misc]  # Faust's classes are untyped
     data_plane: DataPlane
     owner: ShardOwner
 
+    def _create_directories(self) -> None:
+        """Make none: nothing of ours is kept in files, so a disk that is full or read-only is no reason to stop."""
+
 
 class HybridConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The control plane's thread: it alone may ask the coordinator who we are."""

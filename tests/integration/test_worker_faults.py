@@ -8,7 +8,7 @@ from streams.errors import CutFailed, TopicMismatch
 from streams.settings import PREFIX
 from streams.topic_admin import TopicAdmin
 from tests.integration.shop import Publisher, new_settings, order
-from tests.integration.worker_process import running_worker, wait_until_read
+from tests.integration.worker_process import ROOT, running_worker, wait_until_read
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -54,3 +54,4 @@ def test_a_folder_that_cannot_be_written_costs_the_cache_and_nothing_else(settin
         worker.wait_until_ready()
         Publisher(settings).tell(order("a"))
         wait_until_read(worker, settings, ORDERS, 30)
+    assert not list(ROOT.glob("*-data")), "Faust would make folders where it runs"
