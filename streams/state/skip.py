@@ -13,6 +13,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from pricing_core.state import ROW
+from schemas.binary import BinaryArray
 from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams.changelog import ShardRecord, decode_shard_record, encode_shard_record
 from streams.errors import BrokerUnreachable, CutFailed
@@ -77,7 +78,7 @@ def _moved(
     for p, record in records.items():
         applied = {name: max(offset, low[name, p]) for name, offset in record.applied.items()}
         moved = replace(record, applied=applied, transactional_id=transactional_id(settings))
-        shards.append(ShardRows(p, encode_shard_record(moved), [], np.zeros(0, ROW)))
+        shards.append(ShardRows(p, encode_shard_record(moved), BinaryArray.of([]), np.zeros(0, ROW)))
         for topic in HOT_SOURCES:
             offsets[Partition(topic.full_name(settings.topic_prefix), p)] = applied[topic.name]
     return shards, [], offsets

@@ -117,6 +117,21 @@ def test_a_group_that_somebody_reset_is_refused(settings, claim):
         read(settings)
 
 
+def test_what_the_next_owner_commits_while_we_read_is_no_reset(settings, claim):
+    """A worker that was frozen for longer than its session reads shards that are at work elsewhere."""
+    owner, positions = writer(settings, instance="next"), [8, 9]
+    owner.commit(cut(settings, claim, applied=7, instance="next"))
+
+    class OvertakenTakeover(Takeover):
+        def _read_changelog(self, *asked):
+            if positions:
+                owner.commit(cut(settings, claim, applied=positions.pop(0), instance="next"))
+            return super()._read_changelog(*asked)
+
+    shard = OvertakenTakeover(settings, windowed=WINDOWED).read([0], lambda: False)[0]
+    assert shard.applied[ORDERS.name] == 9
+
+
 def test_records_that_expired_before_they_were_read_are_an_error_until_a_person_skips_them(settings):
     topic = ORDERS.full_name(settings.topic_prefix)
     with membership(settings) as claim:
