@@ -64,9 +64,11 @@ class EventLoop(asyncio.AbstractEventLoop):
             self._start(executor)
         return future
 
-    @property
-    def threads_busy(self) -> bool:
-        return any(self._jobs.values())
+    async def threads_done(self) -> None:
+        """What shutting an executor down would wait for, without standing still."""
+        for jobs in list(self._jobs.values()):
+            if jobs:
+                await asyncio.wait([future for _, future in jobs])
 
     def _run(self, handle: asyncio.Handle) -> None:
         if handle.cancelled():
@@ -101,7 +103,9 @@ class EventLoop(asyncio.AbstractEventLoop):
         """The process is dead: its coroutines never go on. Closed here, or they would complain when collected."""
         for task in self._tasks:
             task._log_destroy_pending = False
-            with contextlib.suppress(RuntimeError, ValueError, Gone):  # running just now, or awaiting while it is closed
+            with contextlib.suppress(
+                RuntimeError, ValueError, Gone
+            ):  # running just now, or awaiting while it is closed
                 task.get_coro().close()
         self._tasks.clear()
         self._jobs.clear()

@@ -22,7 +22,7 @@ SESSION_S = 6.0
 REBALANCE_S = 12.0
 
 
-class Refused(Exception):  # noqa: N818  # as the broker's protocol says it
+class Refused(Exception):  # as the broker's protocol says it
     """The broker answers a request with an error code."""
 
     def __init__(self, code: int) -> None:
@@ -63,6 +63,9 @@ class Group:
             raise Refused(Code.UNKNOWN_MEMBER_ID)
         if generation != self.generation:
             raise Refused(Code.ILLEGAL_GENERATION)
+
+    def is_member(self, generation: int, member: str) -> bool:
+        return generation == self.generation and member in self.members
 
     def join(self, member: str, answer: Answer) -> None:
         if member and member not in self.members:
