@@ -17,7 +17,14 @@ from streams.errors import ShardLost
 SHARD_KEY = b"\0shard"
 """No offer key begins with NUL."""
 
-FORMAT = 1
+FORMAT = 2
+"""Of the shard record. 2: with the identities of the topics."""
+READABLE = frozenset({1, FORMAT})
+"""A former format is read; the next cut writes today's."""
+
+
+REBUILD = "stop all workers and run `repricer state rebuild`: it makes the state again from the source topics"
+"""The cure where a shard cannot be read."""
 
 
 class ShardRecord(msgspec.Struct, frozen=True):
@@ -37,6 +44,11 @@ class ShardRecord(msgspec.Struct, frozen=True):
     """Number of the last decision."""
     written_at: int
     """Wall clock; ms."""
+    topic_ids: dict[str, str] = {}
+    """What the broker calls the sources and the changelog: a topic that is created anew gets another id.
+
+    Without those of a broker that gives none (the embedded one).
+    """
 
 
 class LastCut(NamedTuple):
@@ -61,9 +73,12 @@ def decode_shard_record(raw: bytes, partition: int) -> ShardRecord:
     try:
         record = _decoder.decode(raw)
     except msgspec.MsgspecError as error:
-        raise ShardLost(f"the shard record of partition {partition} is damaged: {error}") from error
-    if record.format != FORMAT:
-        raise ShardLost(f"the shard record of partition {partition} has format {record.format}, this is {FORMAT}")
+        raise ShardLost(f"the shard record of partition {partition} is damaged ({error}); {REBUILD}") from error
+    if record.format not in READABLE:
+        raise ShardLost(
+            f"the shard record of partition {partition} has format {record.format}, this program reads "
+            f"{sorted(READABLE)}; {REBUILD}"
+        )
     return record
 
 

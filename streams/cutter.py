@@ -162,4 +162,5 @@ class Cutter:
             now=shard.now,
             sequence=self._engine.sequence(partition),
             written_at=wall_ms(),
+            topic_ids=shard.topic_ids,
         )

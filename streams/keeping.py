@@ -3,6 +3,7 @@
 A generation proves nothing: a worker that was frozen comes back with shards that others have moved meanwhile. The
 log does, in the order of a takeover (`streams.takeover`), but with the changelog's end only:
 
+0. the topics are those that the last cut named;
 1. the group's committed offsets, stable, are those of the shard's last cut: whoever else had added offsets to a
    transaction has ended;
 2. the changelog's high watermark;
@@ -23,7 +24,7 @@ import confluent_kafka as ck
 import structlog
 
 from schemas.topics import CHANGELOG, HOT_SOURCES, PRICING_CONTROL
-from streams.changelog import SHARD_KEY, LastCut, decode_shard_record
+from streams.changelog import SHARD_KEY, LastCut, ShardRecord, decode_shard_record
 from streams.log_reader import NO_OFFSET, Cancelled, Offsets, read_ranges
 from streams.settings import Settings
 from streams.transport.data_plane import Partition
@@ -59,9 +60,12 @@ class Keeper:
             cancelled: Asked between fetches.
         """
         until = time.monotonic() + DEADLINE_S
+        offsets = Offsets(self._config)
         try:
-            unchanged = self._with_same_offsets(last_cuts)
-            tail = self._read_tail(unchanged, lambda: cancelled() or time.monotonic() > until)
+            ids = identities(offsets, self._prefix)
+            same = {p: last for p, last in last_cuts.items() if _record(last, p).topic_ids == ids}  # 0
+            unchanged = self._with_same_offsets(same)
+            tail = self._read_tail(offsets, unchanged, lambda: cancelled() or time.monotonic() > until)
         except (ck.KafkaException, Cancelled) as error:
             log.info("not_confirmed", partitions=sorted(last_cuts), error=str(error))
             return {}
@@ -69,6 +73,8 @@ class Keeper:
 
     # 1
     def _with_same_offsets(self, last_cuts: Mapping[int, LastCut]) -> dict[int, LastCut]:
+        if not last_cuts:
+            return {}
         asked = [ck.TopicPartition(t.full_name(self._prefix), p) for t in HOT_SOURCES for p in last_cuts]
         consumer = ck.Consumer(self._config)
         try:
@@ -80,15 +86,14 @@ class Keeper:
 
     def _has_committed(self, partition: int, last: LastCut, committed: Mapping[Partition, int]) -> bool:
         """Whether the group stands where the cut left it. A group without offsets has nothing to say."""
-        applied = decode_shard_record(last.record, partition).applied
+        applied = _record(last, partition).applied
         return all(
             committed.get(Partition(topic.full_name(self._prefix), partition)) in {NO_OFFSET, applied[topic.name]}
             for topic in HOT_SOURCES
         )
 
     # 2, 3
-    def _read_tail(self, last_cuts: Mapping[int, LastCut], cancelled: Callable[[], bool]) -> _Tail:
-        offsets = Offsets(self._config)
+    def _read_tail(self, offsets: Offsets, last_cuts: Mapping[int, LastCut], cancelled: Callable[[], bool]) -> _Tail:
         logs = [Partition(CHANGELOG.full_name(self._prefix), p) for p in last_cuts]
         modes = [Partition(PRICING_CONTROL.full_name(self._prefix), p) for p in last_cuts]
         high, low = offsets.end(logs, committed=False), offsets.start(logs + modes)
@@ -104,3 +109,13 @@ class Keeper:
                     if message.key() == SHARD_KEY:
                         tail.last_record[tp.partition] = message.value() or b""
         return tail
+
+
+def _record(last: LastCut, partition: int) -> ShardRecord:
+    return decode_shard_record(last.record, partition)
+
+
+def identities(offsets: Offsets, prefix: str) -> dict[str, str]:
+    """What the broker calls the sources and the changelog, by their short names; empty where it gives no ids."""
+    names = {topic.full_name(prefix): topic.name for topic in (*HOT_SOURCES, CHANGELOG)}
+    return {names[name]: found for name, found in offsets.topic_ids(list(names)).items()}

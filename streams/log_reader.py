@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from streams import embedded_broker
 from streams.transport.data_plane import Partition
 
 LATEST: OffsetSpec = OffsetSpec.latest()
 EARLIEST: OffsetSpec = OffsetSpec.earliest()
 REQUEST_TIMEOUT_S = 10.0
+GRACE_S = 2.0
+"""librdkafka ends a request itself; should it not, we do."""
 NO_OFFSET = -1001
 """The group has committed none."""
 STALL_S = 0.25
@@ -34,7 +38,7 @@ class Offsets:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._admin = AdminClient({key: config[key] for key in config if key not in CONSUMER_ONLY})
-        self._knows_brokers = False
+        self._cluster: str | None = None
 
     def end(self, tps: list[Partition], *, committed: bool) -> dict[Partition, int]:
         """Return the end of each partition: of what is committed, or the high watermark."""
@@ -45,15 +49,40 @@ class Offsets:
         """Return the first offset that each partition still has."""
         return self._ask(tps, EARLIEST, ck.IsolationLevel.READ_UNCOMMITTED)
 
+    def topic_ids(self, topics: list[str]) -> dict[str, str]:
+        """Return what the broker calls the topics; a topic that is created anew gets another id.
+
+        Empty on the embedded broker, which knows no such request.
+
+        Raises:
+            confluent_kafka.KafkaException: If one is not there, or the broker fails us.
+        """
+        if embedded_broker.is_embedded(self._greet(topics[0])):
+            return {}
+        futures = self._admin.describe_topics(ck.TopicCollection(topics), request_timeout=REQUEST_TIMEOUT_S)
+        return {name: str(_answer(future).topic_id) for name, future in futures.items()}
+
+    def _greet(self, topic: str) -> str:
+        """Ask who is there first, else one first question in three waited 3 s for nothing (librdkafka 2.16)."""
+        if self._cluster is None:
+            self._cluster = self._admin.list_topics(topic, timeout=REQUEST_TIMEOUT_S).cluster_id or ""
+        return self._cluster
+
     def _ask(self, tps: list[Partition], spec: OffsetSpec, level: ck.IsolationLevel) -> dict[Partition, int]:
         if not tps:
             return {}
-        if not self._knows_brokers:  # else one first question in three waited 3 s for nothing (librdkafka 2.16)
-            self._admin.list_topics(tps[0].topic, timeout=REQUEST_TIMEOUT_S)
-            self._knows_brokers = True
+        self._greet(tps[0].topic)
         asked = {ck.TopicPartition(*tp): spec for tp in tps}
         futures = self._admin.list_offsets(asked, isolation_level=level, request_timeout=REQUEST_TIMEOUT_S)
-        return {Partition(tp.topic, tp.partition): f.result(REQUEST_TIMEOUT_S).offset for tp, f in futures.items()}
+        return {Partition(tp.topic, tp.partition): _answer(f).offset for tp, f in futures.items()}
+
+
+def _answer(future: Future[Any]) -> Any:
+    """The answer, or librdkafka's error: one that is late is an error of the broker's, too, and may be tried again."""
+    try:
+        return future.result(REQUEST_TIMEOUT_S + GRACE_S)
+    except TimeoutError as error:
+        raise ck.KafkaException(ck.KafkaError(ck.KafkaError._TIMED_OUT)) from error  # noqa: SLF001  # librdkafka's code
 
 
 def read_ranges(

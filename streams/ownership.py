@@ -39,6 +39,9 @@ from streams.transport.record_batch import RecordBatch
 log = structlog.get_logger(__name__)
 
 
+MAX_FAILURES = 5
+
+
 class Ownership:
     """The shards of this worker. Implements `streams.transport.hybrid.ShardOwner`."""
 
@@ -98,6 +101,8 @@ class Ownership:
             halt=halt,
         )
         self._cutting: asyncio.Task[None] | None = None
+        self._failures = 0
+        """Cuts that failed since one was committed."""
 
     # what others ask
     @property
@@ -144,7 +149,13 @@ class Ownership:
         self._owning.clear()
         self._holdings.stop_reading()  # a step after the last cut would be ahead of the log
         await self._joining.stop()
-        if await self._last_cut(claim):
+        try:
+            async with asyncio.timeout(self._settings.rebalance_timeout_s / 2):
+                in_order = await self._last_cut(claim)
+        except TimeoutError:  # whatever becomes of the cut: the next takeover waits for it, in the same thread
+            log.warning("last_cut_not_settled")
+            in_order = False
+        if in_order:
             self._holdings.park()
         else:
             self._drop()
@@ -213,6 +224,7 @@ class Ownership:
                 async with self._cutter.turn:
                     if self.claim is not None and self._cutter.touched:  # else given up while we waited
                         await self._cutter.cut(self.claim, self._cutter.touched)
+                        self._failures = 0
             except CutFailed as error:
                 await self._recover(error)
 
@@ -222,6 +234,9 @@ class Ownership:
         self._metrics.add(FAILED_CUTS)
         claim = self.claim
         self._drop()
+        self._failures += 1
+        if self._failures == MAX_FAILURES:  # the claim cuts between them did not fail: it is what we write
+            self._halt(CutFailed(f"{MAX_FAILURES} transactions in a row failed, rebuilt after each; {error}"))
         if claim is not None and self._is_member(claim):
             await self.on_assigned(claim)
 

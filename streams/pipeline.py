@@ -15,6 +15,7 @@ from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decode
 from schemas.columns import Columns
 from schemas.dead_letter import Reason
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
+from streams.changelog import REBUILD
 from streams.emit import Emitter
 from streams.errors import ShardLost
 from streams.metrics import DUPLICATES, EVENTS, Metrics
@@ -71,10 +72,13 @@ class Pipeline:
         sequence = 0 if record is None else record.sequence
         try:
             self.engine.restore(partition, list(log.rows), _rows(log.rows.values()), sequence=sequence)
-        except (FormatError, CapacityExceeded) as error:
-            raise ShardLost(f"partition {partition}: {error}") from error
+        except FormatError as error:
+            raise ShardLost(f"partition {partition}: {error}; {REBUILD}") from error
+        except CapacityExceeded as error:
+            raise ShardLost(f"partition {partition}: {error}; raise REPRICER_MAX_OFFERS") from error
         self._replay(partition, OFFER_POLICIES, log.policies, wall)
         shard = Shard(partition, dict(log.applied), log.ends, new_windows(self._settings.duplicate_window))
+        shard.topic_ids = log.topic_ids
         if record is not None:
             shard.seen, shard.now = dict(record.seen), record.now
         for name, (offsets, records) in log.recent.items():

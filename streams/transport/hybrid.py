@@ -15,6 +15,7 @@ import asyncio
 from typing import Any, Protocol
 
 import faust
+import structlog
 from faust.transport import drivers
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
@@ -26,6 +27,10 @@ from streams.transport.record_batch import RecordBatch
 
 IDLE_S = 0.001
 STANDBY_S = 0.005
+WAIT_EMPTY_S = 5.0
+"""Faust commits what its own consumer has read, without an end while the broker does not answer."""
+
+log = structlog.get_logger(__name__)
 
 
 class ShardOwner(Protocol):
@@ -50,6 +55,9 @@ class HybridApp(faust.App):  # type: ignore[misc]  # Faust's classes are untyped
     hot_topics: frozenset[str] = frozenset()
     data_plane: DataPlane
     owner: ShardOwner
+
+    def _create_directories(self) -> None:
+        """Make none: nothing of ours is kept in files, so a disk that is full or read-only is no reason to stop."""
 
 
 class HybridConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -100,7 +108,11 @@ class HybridConsumer(stock.Consumer):  # type: ignore[misc]
     async def wait_empty(self) -> None:
         """Called before partitions are given up, when the flow is stopped and the agents' queues are empty."""
         await self.app.owner.on_giving_up()
-        await super().wait_empty()
+        try:
+            async with asyncio.timeout(WAIT_EMPTY_S):
+                await super().wait_empty()
+        except TimeoutError:  # a dead broker: run modes are read again, and hot offsets are none of Faust's business
+            log.warning("offsets_not_committed", seconds=WAIT_EMPTY_S)
 
     async def _commit(self, offsets: Any) -> bool:
         """Commit what the control plane has read; a hot topic's offset here would overrule that of a cut."""

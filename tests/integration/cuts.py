@@ -1,6 +1,7 @@
 """Cuts and takeovers without a worker: a real membership of a group, the writer, and the reader of the log."""
 
 import contextlib
+import functools
 import struct
 import time
 import uuid
@@ -10,6 +11,8 @@ import numpy as np
 
 from schemas.topics import CHANGELOG, HOT_SOURCES, ORDERS, PRICE_CHANGES
 from streams.changelog import FORMAT, ShardRecord, encode_shard_record
+from streams.keeping import identities
+from streams.log_reader import Offsets
 from streams.settings import Settings
 from streams.shard import WINDOWED
 from streams.takeover import Takeover
@@ -64,9 +67,16 @@ def writer(settings, instance="a", at_point=lambda _: None):
     )
 
 
-def cut(settings, claim, *, applied=0, rows=(), outputs=(), instance="a", partition=0):
+@functools.cache
+def topic_ids(servers, prefix):
+    """What the broker calls the topics of a shop."""
+    return identities(Offsets({"bootstrap.servers": servers}), prefix)
+
+
+def cut(settings, claim, *, applied=0, rows=(), outputs=(), instance="a", partition=0, record_format=FORMAT):
     positions = {topic.name: 0 for topic in HOT_SOURCES} | {ORDERS.name: applied}
-    record = ShardRecord(FORMAT, f"{settings.group}-{instance}", 1, positions, {}, 0, 0, 0)
+    ids = {} if record_format == 1 else topic_ids(settings.bootstrap_servers, settings.topic_prefix)
+    record = ShardRecord(record_format, f"{settings.group}-{instance}", 1, positions, {}, 0, 0, 0, ids)
     keys = [key for key, _ in rows]
     values = np.array([(n,) for _, n in rows], ROW)
     prefix = settings.topic_prefix
@@ -94,3 +104,14 @@ def visible(settings, topic):
                 consumer.close()
                 return values
             values.append(message.value())
+
+
+def recreate(settings, topic):
+    """Delete a topic and create it anew, as `repricer topics apply` does."""
+    admin, name = TopicAdmin(settings), topic.full_name(settings.topic_prefix)
+    admin.client.delete_topics([name])[name].result(20)
+    deadline = time.monotonic() + 30
+    while name in admin.cluster().topics:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert TopicAdmin(settings).apply() == [name]

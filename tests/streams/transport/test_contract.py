@@ -36,6 +36,11 @@ def test_transport_builds_the_consumer_named_by_its_class_attribute():
     assert "self.Consumer(" in source(stock.base.Transport.create_consumer)
 
 
+def test_create_directories_is_all_that_faust_does_with_its_data_folder():
+    assert source(App).count("datadir") == source(App._create_directories).count("datadir") == 1
+    assert "self._create_directories()" in source(App.on_first_start)
+
+
 def test_new_consumer_thread_is_where_the_control_plane_thread_is_made():
     assert "self._thread = self._new_consumer_thread()" in source(base.ThreadDelegateConsumer.__init__)
 
