@@ -13,7 +13,7 @@ HARM_S = 20.0
 """Faults begin within this time."""
 
 REQUESTS = ("init_producer", "produce", "add_offsets", "commit_offsets", "end")
-READS = ("fetch_offsets", "list_offsets", "fetch", "heartbeat", "join", "sync")
+READS = ("fetch_offsets", "list_offsets", "describe_topics", "fetch", "heartbeat", "join", "sync")
 CUT_POINTS = (
     *("begun", "produced", "offsets_added", "committed") * 3,
     *(f"{name} {when}" for name in REQUESTS for when in ("sent", "arrived", "answered")),

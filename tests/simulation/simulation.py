@@ -61,6 +61,7 @@ def _settings(instance: str, servers: str, cut_rows: int) -> Settings:
         cut_rows=cut_rows,
         duplicate_window=8,
         session_timeout_s=6,
+        rebalance_timeout_s=12,
         heartbeat_interval_s=1,
         transactional_sources=frozenset({"inventory"}),
     )
