@@ -34,6 +34,7 @@ from streams.transaction import TransactionWriter
 from streams.transport.data_plane import DataPlane
 from streams.transport.hybrid import HybridApp
 from streams.transport.identity import Claim
+from streams.transport.librdkafka import Consumer
 
 log = structlog.get_logger(__name__)
 
@@ -106,12 +107,14 @@ class Worker:
                 acknowledgement=settings.acknowledgement_timeout_s * 1000,
             ),
         )
-        engine.warm_up()  # before the group is joined: nothing compiles on the hot path
+        pipeline = Pipeline(settings, engine, self._metrics)
+        pipeline.warm_up()  # before the group is joined: nothing compiles on the hot path
+        Consumer.warm_up()
         self._app = create_app(settings)
         self._plane = DataPlane(settings.consumer_config(), max_records=settings.batch_records)
         self.ownership = Ownership(
             settings,
-            pipeline=Pipeline(settings, engine, self._metrics),
+            pipeline=pipeline,
             takeover=Takeover(settings, windowed=WINDOWED),
             writer=TransactionWriter(
                 settings.producer_config(),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
+from streams.cli_bench import bench
 from streams.cli_check import check
 from streams.cli_trial import trial
 from streams.errors import RepricerError
@@ -33,6 +34,7 @@ app.add_typer(state, name="state")
 app.add_typer(control, name="control")
 app.add_typer(catalog, name="catalog")
 app.add_typer(check)
+app.add_typer(bench, name="bench")
 app.add_typer(trial)
 
 Database = Annotated[Path, typer.Option(help="SQLite file of the catalog; made if it is not there.")]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from schemas.binary import BinaryArray
 from schemas.topics import PRICING_CONTROL
 from streams.clock import wall_ms
 from streams.cutter import Cutter
@@ -23,7 +26,17 @@ class Controls:
 
     def hear(self, partition: int, offset: int, key: bytes | None, value: bytes | None) -> None:
         """Set the run mode of a shard, or as soon as the shard is here: a takeover may have read the log before."""
-        batch = RecordBatch(self._topic, partition, -1, offset, offset + 1, [offset], [key], [value], at_end=True)
+        batch = RecordBatch(
+            self._topic,
+            partition,
+            epoch=-1,
+            first_offset=offset,
+            next_offset=offset + 1,
+            offsets=np.array([offset]),
+            keys=BinaryArray.of([key]),
+            values=BinaryArray.of([value]),
+            at_end=True,
+        )
         self._waiting.setdefault(partition, []).append(batch)
         if self._holdings.being_read is not None:  # else shards are being given up, and their last cut is made
             self.apply(partition)

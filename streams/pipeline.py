@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,21 @@ from numpy.typing import NDArray
 
 from pricing_core.engine import CapacityExceeded, PricingEngine
 from pricing_core.offers import ACTIVE
+from pricing_core.slots import NO_SLOT
 from pricing_core.state import ROW, FormatError
+from schemas.binary import BinaryArray
 from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decoder_for
 from schemas.columns import Columns, Int64
 from schemas.dead_letter import Reason
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
 from streams.changelog import REBUILD
+from streams.duplicate_window import DuplicateWindow
 from streams.emit import Emitter
 from streams.errors import ShardLost
 from streams.metrics import DUPLICATES, EVENTS, Metrics
-from streams.partitioner import partition_of
+from streams.partitioner import partitions_of
 from streams.settings import Settings
-from streams.shard import Shard, drop_rows, new_windows, refused_in, turns
+from streams.shard import Shard, new_windows, refused_in
 from streams.takeover import Records, ShardLog
 from streams.transaction import Output
 from streams.transport.record_batch import RecordBatch
@@ -41,6 +44,15 @@ class Pipeline:
         self._decoders: dict[str, BatchDecoder[Any]] = {topic.name: self._decoder(topic) for topic in HOT_SOURCES}
         self._topics = {topic.full_name(settings.topic_prefix): topic.name for topic in HOT_SOURCES}
 
+    def warm_up(self) -> None:
+        """Compile everything, so that no step has to wait for it."""
+        self.engine.warm_up()
+        DuplicateWindow.warm_up()
+        nothing = BinaryArray.of([b""])
+        partitions_of(nothing, self._settings.partitions)
+        for decoder in self._decoders.values():
+            decoder(nothing, nothing, 0)
+
     def step(self, shard: Shard, batch: RecordBatch, wall: int) -> list[Output]:
         """Apply a batch and decide what it makes due. Everything that follows from it is in the result.
 
@@ -51,9 +63,9 @@ class Pipeline:
         """
         topic = self._topics[batch.topic]
         decoded = self._decoders[topic](batch.keys, batch.values, wall)  # decode
-        times, refused = self._apply(shard, topic, batch, decoded)  # apply
+        times, refused = self._apply(shard, topic, batch, decoded)  # admit, apply
         shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=times)
-        outputs = self._emit.dead_letters(batch, refused, wall)
+        outputs = self._emit.dead_letters(batch, [*decoded.rejects, *refused], wall)
         outputs += self._decide(shard, wall)  # due, ladder, decide, guard
         if topic == TICKS.name and shard.caught_up and shard.run_mode == ACTIVE:
             outputs += self._emit.resends(shard, wall)
@@ -69,7 +81,7 @@ class Pipeline:
         self.engine.open_shard(partition)
         sequence = 0 if record is None else record.sequence
         try:
-            self.engine.restore(partition, list(log.rows), _rows(log.rows.values()), sequence=sequence)
+            self.engine.restore(partition, BinaryArray.of(log.rows), _rows(log.rows.values()), sequence=sequence)
         except FormatError as error:
             raise ShardLost(f"partition {partition}: {error}; {REBUILD}") from error
         except CapacityExceeded as error:
@@ -105,32 +117,27 @@ class Pipeline:
         )
 
     def _apply(self, shard: Shard, topic: str, batch: RecordBatch, decoded: Decoded[Any]) -> tuple[Int64, list[Reject]]:
-        """Apply what is no duplicate and belongs here. Returns the event times of that, and all that was refused."""
-        if topic not in shard.windows:
+        """Apply what is no duplicate and belongs here. Returns the event times of that, and what was refused."""
+        window, ids = shard.windows.get(topic), decoded.event_ids
+        if window is None or ids is None:
             columns, refused = self._fold(shard, topic, decoded.columns)
-            return columns.time, [*decoded.rejects, *refused]
-        rejects, times = list(decoded.rejects), [np.zeros(0, np.int64)]
-        for turn in turns(decoded.event_ids):
-            columns, refused = self._fold(shard, topic, self._fresh(shard, topic, batch, decoded, turn))
-            shard.windows[topic].forget(_ids(decoded, refused))
-            rejects += refused
-            times.append(columns.time)
-        shard.refused[topic].add(sorted(batch.offsets[reject.index] for reject in rejects))
+            return columns.time, refused
+        times, rejects = [], []
+        offsets = batch.offsets[decoded.columns.index]
+        for stretch in window.stretches(offsets):
+            rows = stretch
+            while len(rows):
+                fresh = window.admit(ids.take(rows), offsets[rows])
+                kept = rows if fresh is None else rows[fresh]
+                columns, refused = self._fold(shard, topic, decoded.columns.take(kept))
+                again = _judged_by_refused(window, decoded, np.setdiff1d(rows, kept), refused)
+                self._metrics.add(DUPLICATES, len(rows) - len(kept) - len(again), topic)
+                times.append(columns.time)
+                rejects += refused
+                rows = again
+        gone = [reject.index for reject in (*decoded.rejects, *rejects)]
+        shard.refused[topic].add(sorted(batch.offsets[gone].tolist()))
         return np.concatenate(times), rejects
-
-    def _fresh(
-        self, shard: Shard, topic: str, batch: RecordBatch, decoded: Decoded[Any], turn: NDArray[np.intp]
-    ) -> Columns:
-        """Leave out duplicates. Refused records are none: the window has forgotten them."""
-        columns: Columns = decoded.columns
-        ids = decoded.event_ids
-        if len(turn) < len(columns):
-            columns, ids = columns.take(turn), [ids[row] for row in turn.tolist()]
-        fresh = shard.windows[topic].admit(ids, _at(batch.offsets, columns.index))
-        if fresh is None:
-            return columns
-        self._metrics.add(DUPLICATES, len(columns) - len(fresh), topic)
-        return columns.take(fresh)
 
     def _fold(self, shard: Shard, topic: str, columns: Columns) -> tuple[Columns, list[Reject]]:
         """Let the engine apply what belongs to this partition. Returns that, and what was refused."""
@@ -142,23 +149,17 @@ class Pipeline:
         return columns, [*foreign, *refused]
 
     def _without_foreign(self, partition: int, columns: Columns) -> tuple[Columns, list[Reject]]:
-        foreign = self._foreign(partition, columns)
-        if not foreign:
+        """Leave out keys that another partitioner than murmur2 has placed. Known keys are in their place."""
+        new = np.flatnonzero(self.engine.known(partition, columns.keys) == NO_SLOT)
+        places = partitions_of(columns.keys.take(new), self._settings.partitions)
+        rows, places = new[places != partition], places[places != partition]
+        if not len(rows):
             return columns, []
-        rows = [row for row, key in enumerate(columns.keys) if key in foreign]
         rejects = [
-            Reject(
-                int(columns.index[row]), Reason.WRONG_PARTITION, f"its place is partition {foreign[columns.keys[row]]}"
-            )
-            for row in rows
+            Reject(index, Reason.WRONG_PARTITION, f"its place is partition {place}")
+            for index, place in zip(columns.index[rows].tolist(), places.tolist(), strict=True)
         ]
-        return columns.take(drop_rows(len(columns), rows)), rejects
-
-    def _foreign(self, partition: int, columns: Columns) -> dict[bytes, int]:
-        """Keys that were placed by another partitioner than murmur2, and where they belong. Known keys are right."""
-        unknown = self.engine.unknown_keys(partition, columns.keys)
-        places = {key: partition_of(key, self._settings.partitions) for key in unknown}
-        return {key: place for key, place in places.items() if place != partition}
+        return columns.take(np.delete(np.arange(len(columns)), rows)), rejects
 
     def _decide(self, shard: Shard, wall: int) -> list[Output]:
         outputs: list[Output] = []
@@ -171,23 +172,19 @@ class Pipeline:
                 return outputs
 
     def _remember(self, shard: Shard, topic: str, offsets: list[int], records: Records, wall: int) -> None:
-        """Fill the duplicate window with what was applied. What was refused then may well be decoded now."""
+        """Fill the duplicate window with what was not refused then; now it may well be decoded."""
         kept = [row for row, offset in enumerate(offsets) if offset not in shard.refused[topic]]
         if not kept:
             return
-        keys, values = zip(*(records[row] for row in kept), strict=True)
-        decoded = self._decoders[topic](keys, values, wall)
-        places = [offsets[row] for row in kept]
-        for turn in turns(decoded.event_ids):
-            ids = [decoded.event_ids[row] for row in turn.tolist()]
-            shard.windows[topic].admit(ids, _at(places, decoded.columns.index[turn]))
+        decoded = self._decoders[topic](*_columns([records[row] for row in kept]), wall)
+        if decoded.event_ids is not None:
+            shard.windows[topic].admit(decoded.event_ids, np.array(offsets)[kept][decoded.columns.index])
 
     def _replay(self, partition: int, topic: Topic, records: Records, wall: int) -> None:
         """Fold in what was already applied once: nothing becomes due or dirty by it."""
         if not records:
             return
-        keys, values = zip(*records, strict=True)
-        columns = self._decoders[topic.name](keys, values, wall).columns
+        columns = self._decoders[topic.name](*_columns(records), wall).columns
         columns, _ = self._without_foreign(partition, columns)  # refused then, refused again
         self.engine.apply(partition, columns, due=False)
 
@@ -200,27 +197,30 @@ def _set_run_mode(shard: Shard, value: bytes | None, offset: int) -> Reject | No
     return None
 
 
-def _ids(decoded: Decoded[Any], rejects: list[Reject]) -> list[str]:
-    """Event ids of refused records."""
-    if not rejects:
-        return []
-    row_of = {index: row for row, index in enumerate(decoded.columns.index.tolist())}
-    return [decoded.event_ids[row_of[reject.index]] for reject in rejects]
+def _judged_by_refused(window: DuplicateWindow, decoded: Decoded[Any], dropped: Int64, rejects: list[Reject]) -> Int64:
+    """Let the window forget what was refused. Returns the rows that it took for duplicates of just that."""
+    if not rejects or decoded.event_ids is None:
+        return np.zeros(0, np.int64)
+    refused = np.searchsorted(decoded.columns.index, [reject.index for reject in rejects])
+    ids = decoded.event_ids.take(refused)
+    window.forget(ids)
+    names = set(ids)
+    return dropped[np.array([name in names for name in decoded.event_ids.take(dropped)], np.bool_)]
 
 
-def _rows(values: Collection[bytes]) -> NDArray[np.void]:
+def _rows(values: Iterable[bytes]) -> NDArray[np.void]:
     """State rows out of changelog records.
 
     Raises:
         FormatError: If one has not the size of a row.
     """
-    if any(len(value) != ROW.itemsize for value in values):
+    raw = list(values)
+    if any(len(value) != ROW.itemsize for value in raw):
         raise FormatError(f"a row of the changelog has not {ROW.itemsize} bytes: another format, or damaged")
-    return np.frombuffer(b"".join(values), ROW) if values else np.zeros(0, ROW)
+    return np.frombuffer(b"".join(raw), ROW)
 
 
-def _at(offsets: list[int] | range, index: np.ndarray[Any, np.dtype[np.int64]]) -> list[int]:
-    """Offsets of the records at ``index``."""
-    if len(index) == len(offsets):
-        return list(offsets)
-    return [offsets[i] for i in index.tolist()]
+def _columns(records: Records) -> tuple[BinaryArray, BinaryArray]:
+    """Keys and values of records that were read one by one."""
+    keys, values = zip(*records, strict=True)
+    return BinaryArray.of(keys), BinaryArray.of(values)

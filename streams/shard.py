@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
+from streams.duplicate_window import DuplicateWindow
 from streams.errors import OffsetGap
 from streams.refused_offsets import RefusedOffsets, Run
 from streams.transport.record_batch import RecordBatch
@@ -18,49 +18,6 @@ WINDOWED = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY)
 """Sources whose producers give event ids. Answers and policies resolve by version, ticks by time."""
 
 TIME_SOURCES = tuple(topic.name for topic in (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, TICKS))
-
-
-class DuplicateWindow:
-    """The event ids of the last ``size`` records of one source partition: a pure function of the log.
-
-    An id is a duplicate if a record at most ``size`` offsets before it had the same. Two generations of ids are
-    kept, each of up to ``size`` offsets, so that forgetting costs nothing. Refused records do not count
-    (`streams.refused_offsets`).
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._current: dict[str, int] = {}
-        self._previous: dict[str, int] = {}
-        self._since = -1
-
-    def admit(self, ids: Sequence[str], offsets: Sequence[int]) -> NDArray[np.intp] | None:
-        """Remember ``ids``, all distinct, and return the rows that are no duplicates; None if none is."""
-        if not ids or self._size == 0:
-            return None
-        self._turn(offsets[0])
-        if self._current.keys().isdisjoint(ids) and self._previous.keys().isdisjoint(ids):
-            self._current.update(zip(ids, offsets, strict=True))
-            return None
-        fresh = [row for row, (name, offset) in enumerate(zip(ids, offsets, strict=True)) if self._is_new(name, offset)]
-        return None if len(fresh) == len(ids) else np.asarray(fresh, np.intp)
-
-    def forget(self, ids: Iterable[str]) -> None:
-        """Take the ids of refused records out again."""
-        for name in ids:
-            self._current.pop(name, None)
-            self._previous.pop(name, None)
-
-    def _turn(self, offset: int) -> None:
-        if self._since < 0:
-            self._since = offset
-        elif offset - self._since >= self._size:
-            self._previous, self._current, self._since = self._current, {}, offset
-
-    def _is_new(self, name: str, offset: int) -> bool:
-        last = self._current.get(name, self._previous.get(name))
-        self._current[name] = offset
-        return last is None or offset - last > self._size
 
 
 @dataclass(slots=True)
@@ -156,28 +113,3 @@ def new_windows(size: int) -> dict[str, DuplicateWindow]:
 def refused_in(size: int, runs: Mapping[str, Iterable[Run]]) -> dict[str, RefusedOffsets]:
     """What a shard record says was refused in front of its duplicate windows, for each of them."""
     return {topic.name: RefusedOffsets(size, runs.get(topic.name, ())) for topic in WINDOWED}
-
-
-def turns(ids: Sequence[str]) -> list[NDArray[np.intp]]:
-    """Row numbers of a batch by how often their id came before in it: no id is twice in one turn.
-
-    Whether a repetition is a duplicate is known only when the first one was applied or refused.
-    """
-    if len(set(ids)) == len(ids):
-        return [np.arange(len(ids))]
-    seen: Counter[str] = Counter()
-    found: list[list[int]] = []
-    for row, name in enumerate(ids):
-        turn = seen[name]
-        if turn == len(found):
-            found.append([])
-        found[turn].append(row)
-        seen[name] += 1
-    return [np.asarray(rows, np.intp) for rows in found]
-
-
-def drop_rows(total: int, gone: Iterable[int]) -> NDArray[np.intp]:
-    """Row numbers 0..total-1 without ``gone``."""
-    keep = np.ones(total, np.bool_)
-    keep[list(gone)] = False
-    return np.flatnonzero(keep)

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from pricing_core.engine import PricingEngine
 from pricing_core.state import ROW, Rows
+from schemas.binary import BinaryArray
 from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams import topic_admin
 from streams.changelog import FORMAT, ShardRecord, encode_shard_record
@@ -132,9 +133,9 @@ class _Rebuild:
         unfinished = encode_shard_record(replace(record, format=UNFINISHED))
         for start in range(0, len(keys), ROWS_AT_ONCE):
             some = keys[start : start + ROWS_AT_ONCE]
-            part = ShardRows(p, unfinished, some, np.concatenate([rows[key] for key in some]))
+            part = ShardRows(p, unfinished, BinaryArray.of(some), np.concatenate([rows[key] for key in some]))
             self._writer.commit(Cut(self._claim, [part], [], offsets))
-        whole = ShardRows(p, encode_shard_record(record), [], np.zeros(0, ROW))
+        whole = ShardRows(p, encode_shard_record(record), BinaryArray.of([]), np.zeros(0, ROW))
         self._writer.commit(Cut(self._claim, [whole], tombstones, offsets))
 
 

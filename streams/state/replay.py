@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import confluent_kafka as ck
 import msgspec
+import numpy as np
 
 from pricing_core.engine import PricingEngine
 from pricing_core.state import Rows
+from schemas.binary import BinaryArray
 from schemas.dead_letter import DeadLettered, Reason
 from schemas.topics import CLICKS, COMPETITOR_PRICES, DEAD_LETTERS, INVENTORY, OFFER_POLICIES, ORDERS, PRICE_APPLIED
 from streams.clock import wall_ms
@@ -74,7 +76,7 @@ class Replay:
             keys, rows = self._engine.snapshot(partition)
         finally:
             self._engine.drop_shard(partition)
-        return Replayed(keys, rows, shard.seen, shard.now)
+        return Replayed(keys.present(), rows, shard.seen, shard.now)
 
     def _apply(self, shard: Shard, applied: dict[str, int], known: dict[Place, str]) -> set[Place]:
         refused: set[Place] = set()
@@ -117,9 +119,9 @@ class Replay:
 def _batch(tp: Partition, messages: list[ck.Message], known: dict[Place, str]) -> RecordBatch:
     """Without the records that were refused for what they are."""
     taken = [m for m in messages if known.get((tp.topic, _offset(m)), Reason.WRONG_PARTITION) in BY_STATE]
-    offsets = list(map(_offset, taken))
+    offsets = np.array(list(map(_offset, taken)), np.int64)
     first, following = _offset(messages[0]), _offset(messages[-1]) + 1
-    keys, values = [m.key() for m in taken], [m.value() for m in taken]
+    keys, values = BinaryArray.of(m.key() for m in taken), BinaryArray.of(m.value() for m in taken)
     return RecordBatch(*tp, -1, first, following, offsets, keys, values, at_end=False)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from faust.serializers.schemas import Schema
 
+from schemas.binary import BinaryArray, Int64
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordBatch:
@@ -23,9 +25,9 @@ class RecordBatch:
     epoch: int
     first_offset: int
     next_offset: int
-    offsets: list[int] | range
-    keys: list[bytes | None]
-    values: list[bytes | None]
+    offsets: Int64
+    keys: BinaryArray
+    values: BinaryArray
     at_end: bool
 
     def __len__(self) -> int:

@@ -77,7 +77,7 @@ def read_facts(log: Log, settings: Settings) -> Facts:
     state = state_frame(changelog)
     decisions, changes = read_decisions(log), read_changes(log)  # 3
     letters, unreadable = read_letters(log, settings.topic_prefix)
-    replays = read_replays(log)
+    replays = read_replays(log, settings.topic_prefix)
     refused: dict[str, dict[int, set[int]]] = {}
     for letter in letters:
         refused.setdefault(letter.topic, {}).setdefault(letter.partition, set()).add(letter.offset)

@@ -133,12 +133,13 @@ def read_letters(log: Log, prefix: str) -> tuple[list[Letter], list[str]]:
     return letters, unreadable
 
 
-def read_replays(log: Log) -> list[Replay]:
-    """Read the last word on every replay."""
+def read_replays(log: Log, prefix: str) -> list[Replay]:
+    """Read the last word on every replay; topics get their short names."""
     last = {}
     for _, value in _values(log, REPLAYS):
         if value is not None:
             replay = msgspec.json.decode(value, type=Replay)
+            replay.topic = replay.topic.removeprefix(f"{prefix}.")
             last[replay.topic, replay.partition, replay.offset] = replay
     return list(last.values())
 

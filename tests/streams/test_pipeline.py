@@ -1,5 +1,6 @@
 """What the pipeline does with a shard's log; the step itself is tested on brokers."""
 
+import numpy as np
 import orjson
 import pytest
 from msgspec.structs import replace
@@ -7,6 +8,7 @@ from msgspec.structs import replace
 from pricing_core.engine import PricingEngine
 from pricing_core.model_file import load_model
 from pricing_core.state import ROW
+from schemas.binary import BinaryArray
 from schemas.codec import encode
 from schemas.examples import NOW, ORDER, POLICY
 from schemas.timestamps import format_ms
@@ -67,9 +69,9 @@ class Partition0:
         """Step through the records as one batch. Returns the reasons of the dead letters."""
         first = len(self.records)
         self.records += [(offer_key(order.channel, order.sku), encode(order)) for order in orders]
-        keys, values = map(list, zip(*self.records[first:], strict=True))
+        keys, values = map(BinaryArray.of, zip(*self.records[first:], strict=True))
         end = len(self.records)
-        batch = RecordBatch("repricer.orders", 0, 0, first, end, range(first, end), keys, values, at_end=True)
+        batch = RecordBatch("repricer.orders", 0, 0, first, end, np.arange(first, end), keys, values, at_end=True)
         outputs = self.pipeline.step(self.shard, batch, wall)
         return [orjson.loads(out.value)["reason"] for out in outputs if out.topic == "repricer.dead-letters"]
 
