@@ -175,7 +175,7 @@ def _place(
 ) -> int:
     """Bucket of a key of a shard, or the empty one where it belongs."""
     mask = len(buckets) - 1
-    place = int(key_hash & np.uint64(mask))
+    place: Any = np.int64(key_hash & np.uint64(mask))
     while buckets[place] != NO_SLOT:
         slot = buckets[place]
         if hashes[slot] == key_hash and owner[slot] == shard and lengths[slot] == length:
@@ -249,7 +249,7 @@ def _enter_slots(buckets: Any, hashes: Any, slots: Any) -> None:
     """Enter distinct keys whose hashes are known into an empty table."""
     mask = len(buckets) - 1
     for slot in slots:
-        place = int(hashes[slot] & np.uint64(mask))
+        place: Any = np.int64(hashes[slot] & np.uint64(mask))
         while buckets[place] != NO_SLOT:
             place = (place + 1) & mask
         buckets[place] = slot

@@ -89,12 +89,5 @@ def latest(records: Iterable[tuple[bytes | None, bytes | None]]) -> dict[bytes, 
 
     Compaction leaves older values in the log for a while, so a reader must do this in any case.
     """
-    rows: dict[bytes, bytes] = {}
-    for key, value in records:
-        if key is None:
-            continue
-        if value is None:
-            rows.pop(key, None)
-        else:
-            rows[key] = value
-    return rows
+    newest = dict(records)
+    return {key: value for key, value in newest.items() if key is not None and value is not None}

@@ -77,7 +77,7 @@ class DuplicateWindow:
 def _place(first: Any, second: Any, age: Any, generation: int, one: Any, two: Any) -> int:
     """Bucket of an id in a generation, or the empty one where it belongs."""
     mask = first.shape[1] - 1
-    place = int(one & np.uint64(mask))
+    place: Any = np.int64(one & np.uint64(mask))
     while age[generation, place] != EMPTY and (first[generation, place] != one or second[generation, place] != two):
         place = (place + 1) & mask
     return place

@@ -18,6 +18,7 @@ from schemas.columns import Columns, Int64
 from schemas.dead_letter import Reason
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
 from streams.changelog import REBUILD
+from streams.collector import collector_paused
 from streams.duplicate_window import DuplicateWindow
 from streams.emit import Emitter
 from streams.errors import ShardLost
@@ -77,6 +78,10 @@ class Pipeline:
         Raises:
             ShardLost: If the changelog has rows of another format, damaged ones, or more than fit.
         """
+        with collector_paused():
+            return self._restore(log, wall)
+
+    def _restore(self, log: ShardLog, wall: int) -> Shard:
         partition, record = log.partition, log.record
         self.engine.open_shard(partition)
         sequence = 0 if record is None else record.sequence

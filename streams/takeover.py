@@ -16,7 +16,7 @@ The claim cut and the assignment of the data plane follow in `streams.transactio
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ import structlog
 
 from schemas.topics import CHANGELOG, HOT_SOURCES, OFFER_POLICIES, PRICING_CONTROL, Topic
 from streams.changelog import REBUILD, SHARD_KEY, LastCut, ShardRecord, decode_shard_record, latest
+from streams.collector import collector_paused
 from streams.errors import GroupReset, OffsetGap, ShardLost, TopicRecreated
 from streams.fencing import Fencer
 from streams.keeping import Controls, Keeper, identities
@@ -82,7 +83,10 @@ class Takeover:
             ShardLost: If a changelog cannot be read.
             confluent_kafka.KafkaException: If the broker fails us; may be tried again.
         """
-        wanted = sorted(partitions)
+        with collector_paused():
+            return self._read(sorted(partitions), cancelled)
+
+    def _read(self, wanted: list[int], cancelled: Callable[[], bool]) -> dict[int, ShardLog]:
         started = time.monotonic()
         self._offsets = Offsets(self._config)
         fencer = Fencer(
@@ -120,21 +124,20 @@ class Takeover:
     def _read_positions(
         self, partitions: list[int], fencer: Fencer, cancelled: Callable[[], bool]
     ) -> dict[int, ShardLog]:
-        """Read until nobody has committed in between.
+        """Once, unless somebody is at work.
 
-        Somebody does if our claim is void and we have not heard of it yet: a worker that wakes up after its session
-        reads shards whose next owner is at work. That is no reset; our claim cut would be fenced.
+        A worker that has lost its membership and does not know it yet reads shards whose new owner goes on cutting:
+        between offsets and changelog, too. Only offsets that stand still differ because of a reset.
         """
-        committed = self._stable_offsets(partitions, fencer, cancelled)
         while True:
+            committed = self._stable_offsets(partitions, fencer, cancelled)
             rows = self._read_changelog(partitions, fencer, cancelled)
             try:
                 return self._positions(partitions, rows, committed)
             except GroupReset:
-                before, committed = committed, self._stable_offsets(partitions, fencer, cancelled)
-                if committed == before:
+                if self._stable_offsets(partitions, fencer, cancelled) == committed:
                     raise
-                log.info("overtaken", partitions=partitions)
+                log.info("offsets_moved", partitions=partitions)
 
     # 1
     def _stable_offsets(
@@ -166,15 +169,15 @@ class Takeover:
         tps = self._tps(CHANGELOG, partitions)
         high = self._offsets.end(tps, committed=False)
         low = self._offsets.start(tps)
-        records: dict[int, Records] = {p: [] for p in partitions}
+        newest: dict[int, dict[bytes | None, bytes | None]] = {p: {} for p in partitions}
         for tp, messages in read_ranges(
             self._config,
             {tp: (low[tp], high[tp]) for tp in tps},
             cancelled=cancelled,
             on_stall=lambda stuck: fencer.end_open_transactions(tp.partition for tp in stuck),
         ):
-            records[tp.partition] += _pairs(messages)
-        return {p: latest(found) for p, found in records.items()}
+            newest[tp.partition].update(_pairs(messages))  # a page at a time: all messages together would not fit
+        return {p: latest(found.items()) for p, found in newest.items()}
 
     # 4
     def _positions(
@@ -264,6 +267,6 @@ def _require_same_topics(record: ShardRecord | None, ids: Mapping[str, str], par
         )
 
 
-def _pairs(messages: list[ck.Message]) -> Records:
+def _pairs(messages: list[ck.Message]) -> Iterator[tuple[bytes | None, bytes | None]]:
     """Keys and values as bytes."""
-    return list(zip(map(ck.Message.key, messages), map(ck.Message.value, messages), strict=True))
+    return zip(map(ck.Message.key, messages), map(ck.Message.value, messages), strict=True)

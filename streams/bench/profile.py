@@ -198,11 +198,10 @@ def _batches(records: Iterable[load.Record], stretch: int, size: int) -> Iterato
 
 def _nothing() -> Iterator[RecordBatch]:
     """Tell every shard that the sources of which the load has none hold nothing back: they are at their ends."""
+    none = BinaryArray.of([])
     for topic in set(HOT_SOURCES).difference(load.SHARES):
         for partition in range(PARTITIONS):
-            nothing = BinaryArray.of([])
-            at = np.empty(0, np.int64)
-            yield RecordBatch(topic.full_name("profile"), partition, 0, 0, 0, at, nothing, nothing, at_end=True)
+            yield RecordBatch(topic.full_name("profile"), partition, 0, 0, 0, np.arange(0), none, none, at_end=True)
 
 
 def _bare(batches: list[RecordBatch]) -> float:

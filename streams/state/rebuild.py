@@ -122,6 +122,7 @@ class _Rebuild:
             sequence=max(decided.sequence, 0 if before is None else before.sequence),
             written_at=wall_ms(),
             topic_ids=self._ids,
+            refused=replayed.refused,
         )
 
     def _write(self, old: OldShard, rows: dict[bytes, Rows], record: ShardRecord) -> None:

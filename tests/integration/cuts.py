@@ -9,7 +9,6 @@ import uuid
 import confluent_kafka as ck
 import numpy as np
 
-from schemas.binary import BinaryArray
 from schemas.topics import CHANGELOG, HOT_SOURCES, ORDERS, PRICE_CHANGES
 from streams.changelog import FORMAT, ShardRecord, encode_shard_record
 from streams.keeping import identities
@@ -78,7 +77,7 @@ def cut(settings, claim, *, applied=0, rows=(), outputs=(), instance="a", partit
     positions = {topic.name: 0 for topic in HOT_SOURCES} | {ORDERS.name: applied}
     ids = {} if record_format == 1 else topic_ids(settings.bootstrap_servers, settings.topic_prefix)
     record = ShardRecord(record_format, f"{settings.group}-{instance}", 1, positions, {}, 0, 0, 0, ids)
-    keys = BinaryArray.of(key for key, _ in rows)
+    keys = [key for key, _ in rows]
     values = np.array([(n,) for _, n in rows], ROW)
     prefix = settings.topic_prefix
     return Cut(

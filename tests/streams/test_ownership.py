@@ -69,6 +69,7 @@ async def halted_during(takeover):
     await ownership.control(0, 7, b"*", encode(HALT))
     takeover.may_return.set()
     await asyncio.wait_for(ownership._joining._task, 30)
+    assert not faults
     mode = ownership.shards[0].run_mode
     ownership.close()
     assert (ownership.ready, faults) == (True, [])
