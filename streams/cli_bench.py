@@ -120,3 +120,27 @@ def soak(
     from streams.settings import load_settings
 
     show(measure(load_settings(), Plan(events, offers, window)), as_json=as_json)
+
+
+@bench.command("all")
+def everything(
+    out: Annotated[Path | None, typer.Option(help="File for the whole result, as JSON.")] = None,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="All of it very small: for a look, the figures say nothing.")
+    ] = False,
+    rivals: Rivals = None,
+    broker_pid: BrokerPid = None,
+    as_json: Json = False,
+) -> None:
+    """Run every benchmark, an hour or so; a table of figures beside their goals, or everything as JSON."""
+    import orjson
+
+    from streams.bench.everything import FULL, TINY, measure, summary
+    from streams.bench.report import show
+    from streams.settings import load_settings
+
+    result = measure(load_settings(), TINY if tiny else FULL, broker_pid=broker_pid, rivals_python=rivals)
+    if out is not None:
+        out.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
+    about = {name: result[name] for name in ("machine", "versions")}
+    show(result if as_json else {"figures": summary(result), **about}, as_json=as_json)

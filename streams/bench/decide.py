@@ -88,7 +88,7 @@ def _use(device: Device) -> str:
     jax.config.update("jax_platforms", "cpu" if device == "cpu" else "cuda")  # type: ignore[no-untyped-call]  # JAX gives none
     try:
         return str(jax.devices()[0].device_kind)
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # JAX asserts that there is one
         raise ConfigurationError(f"no {device} that JAX can use ({error}); try --device cpu") from None
 
 
