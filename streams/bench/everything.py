@@ -42,7 +42,7 @@ FULL = Sizes(
     500_000,
     3,
 )
-TINY = Sizes((1_000, 2_000), 20_000, 40_000, (200,), 4, (32, 256), 200_000, 20_000, 1)
+TINY = Sizes((1_000, 2_000), 200_000, 200_000, (200,), 4, (32, 256), 200_000, 20_000, 1)
 """For a look at what the result is like: its figures say nothing."""
 
 
