@@ -10,11 +10,14 @@ from typing import Any
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from streams import embedded_broker
 from streams.transport.data_plane import Partition
 
 LATEST: OffsetSpec = OffsetSpec.latest()
 EARLIEST: OffsetSpec = OffsetSpec.earliest()
 REQUEST_TIMEOUT_S = 10.0
+NO_OFFSET = -1001
+"""The group has committed none."""
 STALL_S = 0.25
 """Nothing arrived for so long: time to ask why."""
 CONSUMER_ONLY = frozenset({"group.id", "isolation.level", "enable.auto.commit", "auto.offset.reset"})
@@ -33,7 +36,7 @@ class Offsets:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._admin = AdminClient({key: config[key] for key in config if key not in CONSUMER_ONLY})
-        self._knows_brokers = False
+        self._cluster: str | None = None
 
     def end(self, tps: list[Partition], *, committed: bool) -> dict[Partition, int]:
         """Return the end of each partition: of what is committed, or the high watermark."""
@@ -44,12 +47,29 @@ class Offsets:
         """Return the first offset that each partition still has."""
         return self._ask(tps, EARLIEST, ck.IsolationLevel.READ_UNCOMMITTED)
 
+    def topic_ids(self, topics: list[str]) -> dict[str, str]:
+        """Return what the broker calls the topics; a topic that is created anew gets another id.
+
+        Empty on the embedded broker, which knows no such request.
+
+        Raises:
+            confluent_kafka.KafkaException: If one is not there, or the broker fails us.
+        """
+        if embedded_broker.is_embedded(self._greet(topics[0])):
+            return {}
+        futures = self._admin.describe_topics(ck.TopicCollection(topics), request_timeout=REQUEST_TIMEOUT_S)
+        return {name: str(future.result(REQUEST_TIMEOUT_S).topic_id) for name, future in futures.items()}
+
+    def _greet(self, topic: str) -> str:
+        """Ask who is there first, else one first question in three waited 3 s for nothing (librdkafka 2.16)."""
+        if self._cluster is None:
+            self._cluster = self._admin.list_topics(topic, timeout=REQUEST_TIMEOUT_S).cluster_id or ""
+        return self._cluster
+
     def _ask(self, tps: list[Partition], spec: OffsetSpec, level: ck.IsolationLevel) -> dict[Partition, int]:
         if not tps:
             return {}
-        if not self._knows_brokers:  # else one first question in three waited 3 s for nothing (librdkafka 2.16)
-            self._admin.list_topics(tps[0].topic, timeout=REQUEST_TIMEOUT_S)
-            self._knows_brokers = True
+        self._greet(tps[0].topic)
         asked = {ck.TopicPartition(*tp): spec for tp in tps}
         futures = self._admin.list_offsets(asked, isolation_level=level, request_timeout=REQUEST_TIMEOUT_S)
         return {Partition(tp.topic, tp.partition): f.result(REQUEST_TIMEOUT_S).offset for tp, f in futures.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
 from streams.duplicate_window import DuplicateWindow
 from streams.errors import OffsetGap
+from streams.refused_offsets import RefusedOffsets, Run
 from streams.transport.record_batch import RecordBatch
 
 WINDOWED = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY)
@@ -28,6 +30,8 @@ class Shard:
     ends: dict[str, int]
     """Ends of the sources when the shard was taken over."""
     windows: dict[str, DuplicateWindow]
+    refused: dict[str, RefusedOffsets] = field(default_factory=dict)
+    """By source topic, for those that have a window."""
     seen: dict[str, int] = field(default_factory=dict)
     """Highest event time, by source topic; ms."""
     now: int = 0
@@ -37,6 +41,8 @@ class Shard:
     """Of the record that set the run mode: the log's order counts, not the clocks of those who wrote it."""
     caught_up: bool = False
     at_end: set[str] = field(default_factory=set)
+    topic_ids: dict[str, str] = field(default_factory=dict)
+    """What the broker called the topics when the shard was taken over."""
 
     def advance(self, topic: str, next_offset: int, *, at_end: bool, times: NDArray[np.int64] | None) -> None:
         """Move a source's position, and event time with it."""
@@ -73,6 +79,11 @@ class Shard:
             )
         return holes
 
+    def refused_lately(self) -> dict[str, list[Run]]:
+        """Offsets that were refused within the duplicate windows, by source topic."""
+        found = {topic: refused.in_front_of(self.applied[topic]) for topic, refused in self.refused.items()}
+        return {topic: runs for topic, runs in found.items() if runs}
+
     def _watermark(self) -> int:
         """Return the smallest event time over the sources that still have something to say.
 
@@ -97,3 +108,8 @@ HOT_NAMES = tuple(topic.name for topic in HOT_SOURCES)
 def new_windows(size: int) -> dict[str, DuplicateWindow]:
     """One empty duplicate window for every source whose records have event ids."""
     return {topic.name: DuplicateWindow(size) for topic in WINDOWED}
+
+
+def refused_in(size: int, runs: Mapping[str, Iterable[Run]]) -> dict[str, RefusedOffsets]:
+    """What a shard record says was refused in front of its duplicate windows, for each of them."""
+    return {topic.name: RefusedOffsets(size, runs.get(topic.name, ())) for topic in WINDOWED}
