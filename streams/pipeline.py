@@ -65,6 +65,7 @@ class Pipeline:
         topic = self._topics[batch.topic]
         decoded = self._decoders[topic](batch.keys, batch.values, wall)  # decode
         times, refused = self._apply(shard, topic, batch, decoded)  # admit, apply
+        self._note_refused(shard, topic, batch, [*decoded.rejects, *refused])
         shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=times)
         outputs = self._emit.dead_letters(batch, [*decoded.rejects, *refused], wall)
         outputs += self._decide(shard, wall)  # due, ladder, decide, guard
@@ -124,7 +125,7 @@ class Pipeline:
     def _apply(self, shard: Shard, topic: str, batch: RecordBatch, decoded: Decoded[Any]) -> tuple[Int64, list[Reject]]:
         """Apply what is no duplicate and belongs here. Returns the event times of that, and what was refused."""
         window, ids = shard.windows.get(topic), decoded.event_ids
-        if window is None or ids is None:
+        if window is None or not len(ids):
             columns, refused = self._fold(shard, topic, decoded.columns)
             return columns.time, refused
         times, rejects = [], []
@@ -134,15 +135,20 @@ class Pipeline:
             while len(rows):
                 fresh = window.admit(ids.take(rows), offsets[rows])
                 kept = rows if fresh is None else rows[fresh]
-                columns, refused = self._fold(shard, topic, decoded.columns.take(kept))
+                whole = len(kept) == len(decoded.columns)
+                columns, refused = self._fold(shard, topic, decoded.columns if whole else decoded.columns.take(kept))
                 again = _judged_by_refused(window, decoded, np.setdiff1d(rows, kept), refused)
                 self._metrics.add(DUPLICATES, len(rows) - len(kept) - len(again), topic)
                 times.append(columns.time)
                 rejects += refused
                 rows = again
-        gone = [reject.index for reject in (*decoded.rejects, *rejects)]
-        shard.refused[topic].add(sorted(batch.offsets[gone].tolist()))
         return np.concatenate(times), rejects
+
+    @staticmethod
+    def _note_refused(shard: Shard, topic: str, batch: RecordBatch, rejects: list[Reject]) -> None:
+        if rejects and topic in shard.refused:
+            gone = [reject.index for reject in rejects]
+            shard.refused[topic].add(sorted(batch.offsets[gone].tolist()))
 
     def _fold(self, shard: Shard, topic: str, columns: Columns) -> tuple[Columns, list[Reject]]:
         """Let the engine apply what belongs to this partition. Returns that, and what was refused."""
@@ -182,7 +188,7 @@ class Pipeline:
         if not kept:
             return
         decoded = self._decoders[topic](*_columns([records[row] for row in kept]), wall)
-        if decoded.event_ids is not None:
+        if len(decoded.event_ids):
             shard.windows[topic].admit(decoded.event_ids, np.array(offsets)[kept][decoded.columns.index])
 
     def _replay(self, partition: int, topic: Topic, records: Records, wall: int) -> None:
@@ -204,7 +210,7 @@ def _set_run_mode(shard: Shard, value: bytes | None, offset: int) -> Reject | No
 
 def _judged_by_refused(window: DuplicateWindow, decoded: Decoded[Any], dropped: Int64, rejects: list[Reject]) -> Int64:
     """Let the window forget what was refused. Returns the rows that it took for duplicates of just that."""
-    if not rejects or decoded.event_ids is None:
+    if not rejects:
         return np.zeros(0, np.int64)
     refused = np.searchsorted(decoded.columns.index, [reject.index for reject in rejects])
     ids = decoded.event_ids.take(refused)
