@@ -26,6 +26,10 @@ demo: $(STAMP) ## run broker, market, worker and catalog for a minute (DEMO_SECO
 test: $(STAMP) ## run all tests; those on a real Kafka where Java 17 and Maven are, or KAFKA_BOOTSTRAP_SERVERS is set
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: faults
+faults: $(STAMP) ## run the long tests: faults under load, and as many seeds of the simulation as fit some minutes
+	@$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
+
 .PHONY: check
 check: $(STAMP) ## lint, format, types, import rules, generated documents
 	$(BIN)/ruff check .

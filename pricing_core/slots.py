@@ -160,7 +160,7 @@ def _salted(shard: int, data: Bytes, at: int, length: int) -> Any:
 
 
 @kernel
-def _place(  # noqa: PLR0917  # kernels take positional arguments only
+def _place(
     buckets: Any,
     hashes: Any,
     owner: Any,
@@ -175,7 +175,7 @@ def _place(  # noqa: PLR0917  # kernels take positional arguments only
 ) -> int:
     """Bucket of a key of a shard, or the empty one where it belongs."""
     mask = len(buckets) - 1
-    place = np.int64(key_hash & np.uint64(mask))
+    place: Any = np.int64(key_hash & np.uint64(mask))
     while buckets[place] != NO_SLOT:
         slot = buckets[place]
         if hashes[slot] == key_hash and owner[slot] == shard and lengths[slot] == length:
@@ -191,7 +191,7 @@ def _place(  # noqa: PLR0917  # kernels take positional arguments only
 
 
 @kernel
-def _look_up(  # noqa: PLR0917
+def _look_up(
     buckets: Any,
     hashes: Any,
     owner: Any,
@@ -212,7 +212,7 @@ def _look_up(  # noqa: PLR0917
 
 
 @kernel
-def _enter(  # noqa: PLR0917
+def _enter(
     buckets: Any,
     hashes: Any,
     owner: Any,
@@ -249,7 +249,7 @@ def _enter_slots(buckets: Any, hashes: Any, slots: Any) -> None:
     """Enter distinct keys whose hashes are known into an empty table."""
     mask = len(buckets) - 1
     for slot in slots:
-        place = np.int64(hashes[slot] & np.uint64(mask))
+        place: Any = np.int64(hashes[slot] & np.uint64(mask))
         while buckets[place] != NO_SLOT:
             place = (place + 1) & mask
         buckets[place] = slot

@@ -44,9 +44,13 @@ class BinaryArray:
         return None if length == NULL else self.data[start : start + length].tobytes()
 
     def __iter__(self) -> Iterator[bytes | None]:
-        raw = memoryview(self.data)
+        raw = memoryview(self.data)  # type: ignore[arg-type]  # NumPy's arrays are buffers
         for start, length in zip(self.start.tolist(), self.length.tolist(), strict=True):
             yield None if length == NULL else bytes(raw[start : start + length])
+
+    def present(self) -> list[bytes]:
+        """Copy to Python's byte strings; nulls are left out."""
+        return [value for value in self if value is not None]
 
     def take(self, rows: Int64) -> Self:
         """Keep the given rows, in the given order, in the same buffer."""

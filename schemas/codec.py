@@ -49,8 +49,8 @@ class Decoded(Generic[C]):
     """A record batch, decoded. Every record is in ``columns.index`` or in ``rejects``, once."""
 
     columns: C
-    event_ids: BinaryArray | None
-    """Aligned with the rows of ``columns``; None for types without one."""
+    event_ids: BinaryArray
+    """Aligned with the rows of ``columns``; empty for types without one."""
     rejects: list[Reject]
     """In the order of the batch."""
 
@@ -89,11 +89,11 @@ class BatchDecoder(Generic[C]):
                 faults[record] = Fault(Reason.FUTURE_TIMESTAMP, format_ms(int(time[record])))
         columns = self._source.to_columns(Columns(keys, np.arange(len(keys)), time), fields)
         self._check(columns, faults)
-        event_ids = fields.text("event_id") if self._source.has_event_id else None
+        event_ids = fields.text("event_id") if self._source.has_event_id else BinaryArray.of([])
         if faults:
             kept = np.delete(np.arange(len(keys)), list(faults))
             columns = columns.take(kept)
-            event_ids = None if event_ids is None else event_ids.take(kept)
+            event_ids = event_ids.take(kept) if len(event_ids) else event_ids
         rejects = [Reject(record, fault.reason, fault.detail[:DETAIL]) for record, fault in faults.items()]
         return Decoded(columns, event_ids, sorted(rejects, key=attrgetter("index")))
 

@@ -58,8 +58,6 @@ class Replayed(msgspec.Struct, frozen=True, gc=False):
     offset: int
     state: Literal["begun", "done"]
     to_partition: int
-    to_offset: Annotated[
-        int, Meta(description="begun: end of the partition before, done: where the record is now.")
-    ]
+    to_offset: Annotated[int, Meta(description="begun: end of the partition before, done: where the record is now.")]
     by: str
     at: Annotated[Timestamp, Meta(description="Wall clock of who replayed it.")]

@@ -10,8 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import inspect
 
-from schemas import scanner
-from schemas.binary import NULL, BinaryArray, Int64
+from schemas.binary import NULL, BinaryArray, Bytes, Int64
 from schemas.currencies import NUMERIC_CODES
 from schemas.scanner import CHOICE, CURRENCY, DIGITS, FLAG, INTEGER, NONE, TEXT, TIME, FieldTable
 from schemas.timestamps import parse_ms
@@ -19,6 +18,7 @@ from schemas.timestamps import parse_ms
 Choices = Mapping[str, Mapping[str, int]]
 """Field name → text → code."""
 
+DIGITS_PATTERN = "^[0-9]{1,4}"
 _UNBOUNDED = 2**62
 _LETTERS = 26
 
@@ -53,14 +53,14 @@ class Fields:
     """Fields of n records."""
 
     layout: Layout
-    data: scanner.Bytes
+    data: Bytes
     values: Int64
     """[n, F] integers: a number, a code, ms; of a text where it begins in ``data``; `NONE` for null."""
     lengths: Int64
     """[n, F] of texts; `NULL` for null."""
 
     @classmethod
-    def blank(cls, layout: Layout, data: scanner.Bytes, n: int) -> Fields:
+    def blank(cls, layout: Layout, data: Bytes, n: int) -> Fields:
         """Room for n records whose texts lie in ``data``."""
         shape = (n, len(layout.names))
         return cls(layout, data, np.zeros(shape, np.int64), np.zeros(shape, np.int64))
@@ -112,11 +112,12 @@ class Fields:
 
 
 def _kind(field: inspect.Field, time: str) -> int:
-    if field.name == time:
-        return TIME
-    if field.name == "currency":
-        return CURRENCY
-    match _bare(field.type):
+    by_name = {time: TIME, "currency": CURRENCY}
+    return by_name[field.name] if field.name in by_name else _kind_of_type(field.name, _bare(field.type))
+
+
+def _kind_of_type(name: str, kind: inspect.Type) -> int:
+    match kind:
         case inspect.IntType():
             return INTEGER
         case inspect.BoolType():
@@ -125,10 +126,10 @@ def _kind(field: inspect.Field, time: str) -> int:
             return CHOICE
         case inspect.StrType(pattern=None):
             return TEXT
-        case inspect.StrType(pattern=pattern) if pattern is not None and pattern.startswith("^[0-9]{1,4}"):
+        case inspect.StrType(pattern=pattern) if pattern is not None and pattern.startswith(DIGITS_PATTERN):
             return DIGITS
         case other:
-            raise TypeError(f"{field.name}: the scanner knows no {other}")
+            raise TypeError(f"{name}: the scanner knows no {other}")
 
 
 def _bare(kind: inspect.Type) -> inspect.Type:
@@ -150,18 +151,20 @@ def _range(kind: inspect.Type) -> tuple[int, int]:
         case inspect.StrType(pattern=None, min_length=least, max_length=most):
             return least or 0, _UNBOUNDED if most is None else most
         case inspect.StrType():
-            return 1, 4
+            return 1, 4  # as `DIGITS_PATTERN` says
         case _:
             return 0, 0
 
 
 def _default(field: inspect.Field, kind: int, choices: Choices) -> int:
-    value = NONE if field.default is None or field.required else field.default
-    return choices[field.name][value] if kind == CHOICE and not field.required else int(value)
+    if field.required or field.default is None:
+        return NONE
+    return choices[field.name][str(field.default)] if kind == CHOICE else int(field.default)
 
 
 def _table(fields: tuple[inspect.Field, ...], kinds: tuple[int, ...], choices: Choices) -> FieldTable:
-    words, rows, chosen = bytearray(), [], []
+    words, rows = bytearray(), []
+    chosen: list[tuple[int, int, int]] = []
     for field, kind in zip(fields, kinds, strict=True):
         name, first = (len(words), len(field.encode_name)), len(chosen)
         words += field.encode_name.encode("ascii")

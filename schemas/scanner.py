@@ -62,7 +62,7 @@ value or length, what it is where it is absent, and its rows of ``choices``."""
 
 
 @kernel
-def scan(  # noqa: PLR0917  # kernels take positional arguments only
+def scan(
     fields: Int64,
     choices: Int64,
     words: Bytes,
@@ -121,7 +121,7 @@ def scan(  # noqa: PLR0917  # kernels take positional arguments only
 
 
 @kernel
-def _object(  # noqa: PLR0917
+def _object(
     fields: Any,
     choices: Any,
     words: Any,
@@ -289,7 +289,7 @@ def _literal(data: Any, at: int, stop: int) -> int:
 
 
 @kernel
-def _value(  # noqa: PLR0917
+def _value(
     fields: Any,
     choices: Any,
     words: Any,
@@ -324,7 +324,7 @@ def _value(  # noqa: PLR0917
 
 
 @kernel
-def _text(  # noqa: PLR0917
+def _text(
     fields: Any,
     choices: Any,
     words: Any,
@@ -363,7 +363,7 @@ def _currency(currencies: Any, data: Any, at: int, length: int) -> int:
         return NONE
     place = 0
     for j in range(at, at + 3):
-        letter = np.int64(data[j]) - UPPER_A
+        letter = int(data[j]) - UPPER_A
         if not 0 <= letter < 26:
             return NONE
         place = place * 26 + letter
@@ -375,7 +375,7 @@ def _number(data: Any, at: int, digits: int) -> int:
     """Value of so many digits; negative if one is none."""
     value = 0
     for j in range(at, at + digits):
-        digit = np.int64(data[j]) - ZERO
+        digit = int(data[j]) - ZERO
         if not 0 <= digit <= 9:
             return -1
         value = value * 10 + digit
@@ -410,9 +410,7 @@ def _time(data: Any, at: int, length: int) -> tuple[int, bool]:
 
 
 @kernel
-def _key_fits(  # noqa: PLR0917
-    keys: Any, at: int, length: int, data: Any, values: Any, lengths: Any, channel: int, sku: int
-) -> bool:
+def _key_fits(keys: Any, at: int, length: int, data: Any, values: Any, lengths: Any, channel: int, sku: int) -> bool:
     """Whether the key is ``channel:sku`` in printable ASCII, the channel without a colon."""
     width = lengths[channel]
     if length != width + 1 + lengths[sku] or keys[at + width] != COLON:

@@ -7,9 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import NoReturn
 
 import structlog
@@ -41,6 +39,8 @@ from streams.transport.librdkafka import Consumer
 log = structlog.get_logger(__name__)
 
 WATCH_S = 0.1
+METADATA_AGE_MS = 10_000
+"""So soon the group notices that a topic has got more partitions: nobody reads those until then."""
 
 
 def halt(error: BaseException) -> NoReturn:
@@ -78,8 +78,8 @@ def create_app(settings: Settings) -> HybridApp:
         stream_buffer_maxsize=8,  # batches, not records: Faust's default of 4,096 would be no back-pressure
         topic_allow_declare=False,
         topic_disable_leader=True,
+        consumer_metadata_max_age_ms=METADATA_AGE_MS,
         store="memory://",
-        datadir=Path(tempfile.gettempdir()) / f"repricer-{settings.transactional_id}",  # Faust insists on a folder
         web_enabled=False,
         autodiscover=False,
         origin=None,

@@ -8,6 +8,7 @@ stands: the group's offsets, in the same transaction, serve fencing and lag tool
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,7 +17,14 @@ from streams.errors import ShardLost
 SHARD_KEY = b"\0shard"
 """No offer key begins with NUL."""
 
-FORMAT = 1
+FORMAT = 2
+"""Of the shard record. 2: with the identities of the topics."""
+READABLE = frozenset({1, FORMAT})
+"""A former format is read; the next cut writes today's."""
+
+
+REBUILD = "stop all workers and run `repricer state rebuild`: it makes the state again from the source topics"
+"""The cure where a shard cannot be read."""
 
 
 class ShardRecord(msgspec.Struct, frozen=True):
@@ -36,8 +44,22 @@ class ShardRecord(msgspec.Struct, frozen=True):
     """Number of the last decision."""
     written_at: int
     """Wall clock; ms."""
+    topic_ids: dict[str, str] = {}
+    """What the broker calls the sources and the changelog: a topic that is created anew gets another id.
+
+    Without those of a broker that gives none (the embedded one).
+    """
     refused: dict[str, list[tuple[int, int]]] = {}
     """Offsets that were refused within the duplicate window, by source topic: first one, and how many from there on."""
+
+
+class LastCut(NamedTuple):
+    """What the last committed cut of a shard has put at the end of its changelog."""
+
+    record: bytes
+    """The shard record, as written."""
+    rows: int
+    """Rows behind it."""
 
 
 _decoder = msgspec.json.Decoder(ShardRecord)
@@ -53,9 +75,12 @@ def decode_shard_record(raw: bytes, partition: int) -> ShardRecord:
     try:
         record = _decoder.decode(raw)
     except msgspec.MsgspecError as error:
-        raise ShardLost(f"the shard record of partition {partition} is damaged: {error}") from error
-    if record.format != FORMAT:
-        raise ShardLost(f"the shard record of partition {partition} has format {record.format}, this is {FORMAT}")
+        raise ShardLost(f"the shard record of partition {partition} is damaged ({error}); {REBUILD}") from error
+    if record.format not in READABLE:
+        raise ShardLost(
+            f"the shard record of partition {partition} has format {record.format}, this program reads "
+            f"{sorted(READABLE)}; {REBUILD}"
+        )
     return record
 
 
@@ -64,12 +89,5 @@ def latest(records: Iterable[tuple[bytes | None, bytes | None]]) -> dict[bytes, 
 
     Compaction leaves older values in the log for a while, so a reader must do this in any case.
     """
-    rows: dict[bytes, bytes] = {}
-    for key, value in records:
-        if key is None:
-            continue
-        if value is None:
-            rows.pop(key, None)
-        else:
-            rows[key] = value
-    return rows
+    newest = dict(records)
+    return {key: value for key, value in newest.items() if key is not None and value is not None}

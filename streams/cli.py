@@ -15,6 +15,7 @@ from streams.errors import RepricerError
 
 if TYPE_CHECKING:
     from streams.catalog.ledger import Counts
+    from streams.settings import Settings
 
 app = typer.Typer(
     name="repricer",
@@ -27,7 +28,9 @@ app = typer.Typer(
 topics = typer.Typer(help="The topics on the broker.", no_args_is_help=True)
 catalog = typer.Typer(help="The reference catalog: it applies price changes and answers.")
 control = typer.Typer(help="Stop and resume price changes, for all offers.", no_args_is_help=True)
+state = typer.Typer(help="The state in the changelog; all workers must be stopped.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
+app.add_typer(state, name="state")
 app.add_typer(control, name="control")
 app.add_typer(catalog, name="catalog")
 app.add_typer(check)
@@ -139,6 +142,33 @@ def _set_run_mode(mode: Literal["ACTIVE", "HALTED"], by: str | None, why: str) -
     settings = load_settings()
     partitions = publish_run_mode(settings, mode, by, why)
     typer.echo(f"{mode} published to {partitions} partitions of {settings.topic_prefix}.pricing-control")
+
+
+@state.command("align")
+def align_state() -> None:
+    """After somebody reset the group: set its offsets back to where the state stands."""
+    from streams.state.align import align
+
+    typer.echo(f"the group stands where the state of {align(_quiet_settings())} shards stands")
+
+
+@state.command("rebuild")
+def rebuild_state() -> None:
+    """Make the state again from the source topics; versions and decision numbers go on from where they were."""
+    from streams.state.rebuild import rebuild
+
+    for shard in rebuild(_quiet_settings()):
+        typer.echo(f"shard {shard.partition}: {shard.offers} offers, {shard.lost_rows} of them had no readable row")
+
+
+def _quiet_settings() -> Settings:
+    """For a command whose answer is on stdout: of the log, only what is wrong."""
+    from streams.log_setup import set_up_logging
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    set_up_logging(settings.model_copy(update={"log_level": "warning"}), component="state")
+    return settings
 
 
 @catalog.callback(invoke_without_command=True)

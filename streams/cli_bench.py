@@ -64,3 +64,18 @@ def latency(
     from streams.settings import load_settings
 
     show(measure(load_settings(), Plan(rate or [500, 5_000, 20_000], seconds, rounds)), as_json=as_json)
+
+
+@bench.command()
+def recovery(
+    offers: Annotated[list[int] | None, typer.Option(help="Rows to rebuild; several times for several.")] = None,
+    rounds: Rounds = 3,
+    rivals: Rivals = None,
+    as_json: Json = False,
+) -> None:
+    """Rebuild shards from the changelog, beside a table of stock Faust."""
+    from streams.bench.recovery import Plan, measure
+    from streams.bench.report import show
+    from streams.settings import load_settings
+
+    show(measure(load_settings(), Plan(offers or [100_000, 1_000_000], rounds, rivals)), as_json=as_json)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pricing_core.engine import PricingEngine
 from schemas.topics import HOT_SOURCES
-from streams.changelog import FORMAT, ShardRecord, encode_shard_record
+from streams.changelog import FORMAT, LastCut, ShardRecord, encode_shard_record
 from streams.clock import wall_ms
 from streams.metrics import CUT_ROWS, CUT_SECONDS, Metrics
 from streams.settings import Settings
@@ -50,6 +50,8 @@ class Cutter:
         self._metrics = metrics
         self._shards = shards
         self._is_idle = is_idle
+        self.last: dict[int, LastCut] = {}
+        """What the last committed cut of each shard has written."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cut")
         self._outputs: list[Output] = []
         self._touched: set[int] = set()
@@ -57,6 +59,8 @@ class Cutter:
         self._in_flight: asyncio.Future[None] | None = None
         self._settled = asyncio.Event()
         self._stirred = asyncio.Event()
+        self.turn = asyncio.Lock()
+        """Whoever cuts takes it first: in turn, or a busy cut loop would never let a claim cut in between."""
 
     @property
     def touched(self) -> frozenset[int]:
@@ -115,6 +119,7 @@ class Cutter:
             self._in_flight = None
             self._settled.set()
             self._stirred.set()
+        self.last |= {shard.partition: LastCut(shard.record, len(shard.keys)) for shard in cut.shards}
         self._metrics.observe(CUT_SECONDS, time.monotonic() - started)
         self._metrics.observe(CUT_ROWS, cut.row_count)
 
@@ -158,4 +163,5 @@ class Cutter:
             sequence=self._engine.sequence(partition),
             written_at=wall_ms(),
             refused=shard.refused_lately(),
+            topic_ids=shard.topic_ids,
         )

@@ -9,6 +9,7 @@
     ├── ModelRefused              6   the model file is damaged or was made for another version
     ├── InputRefused              7   a file that was given to a command cannot be read as what it should be
     ├── NotReady                  8   the worker was not ready before its deadline
+    ├── WorkersRunning           17   a command needs all workers to be stopped
     ├── PromiseBroken            20   `repricer verify` found the log to contradict what must always hold
     ├── ReplayRefused            21   a dead letter cannot be replayed, or not without being told to
     └── StreamFault               9   the worker stops rather than lose or double something
@@ -16,7 +17,9 @@
         │   └── GroupReset       11   somebody reset the consumer group
         ├── OffsetGap            12   records of a source are missing
         ├── CutFailed            13   a transaction failed and could not be settled
-        └── ShardLost            14   a shard cannot be rebuilt
+        ├── ShardLost            14   a shard cannot be rebuilt
+        ├── SourceUnreadable     15   a source topic cannot be read any more
+        └── TopicRecreated       16   a topic is not the one that the state came from
 
 Exit code 2 belongs to the command line (wrong usage), 0 to success.
 """
@@ -68,6 +71,12 @@ class NotReady(RepricerError):
     exit_code = 8
 
 
+class WorkersRunning(RepricerError):
+    """A command that rewrites what workers own needs all of them to be stopped."""
+
+    exit_code = 17
+
+
 class StreamFault(RepricerError):
     """The worker stops rather than lose or double something."""
 
@@ -108,6 +117,12 @@ class SourceUnreadable(StreamFault):
     """A source topic cannot be read any more: the broker refuses us, or librdkafka gave up."""
 
     exit_code = 15
+
+
+class TopicRecreated(StreamFault):
+    """A topic was deleted and created anew: the state and its offsets belong to the one that is gone."""
+
+    exit_code = 16
 
 
 class PromiseBroken(RepricerError):

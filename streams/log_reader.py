@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from streams import embedded_broker
 from streams.transport.data_plane import Partition
 
 LATEST: OffsetSpec = OffsetSpec.latest()
 EARLIEST: OffsetSpec = OffsetSpec.earliest()
 REQUEST_TIMEOUT_S = 10.0
+NO_OFFSET = -1001
+"""The group has committed none."""
 STALL_S = 0.25
 """Nothing arrived for so long: time to ask why."""
 CONSUMER_ONLY = frozenset({"group.id", "isolation.level", "enable.auto.commit", "auto.offset.reset"})
@@ -32,7 +36,7 @@ class Offsets:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._admin = AdminClient({key: config[key] for key in config if key not in CONSUMER_ONLY})
-        self._knows_brokers = False
+        self._cluster: str | None = None
 
     def end(self, tps: list[Partition], *, committed: bool) -> dict[Partition, int]:
         """Return the end of each partition: of what is committed, or the high watermark."""
@@ -43,12 +47,29 @@ class Offsets:
         """Return the first offset that each partition still has."""
         return self._ask(tps, EARLIEST, ck.IsolationLevel.READ_UNCOMMITTED)
 
+    def topic_ids(self, topics: list[str]) -> dict[str, str]:
+        """Return what the broker calls the topics; a topic that is created anew gets another id.
+
+        Empty on the embedded broker, which knows no such request.
+
+        Raises:
+            confluent_kafka.KafkaException: If one is not there, or the broker fails us.
+        """
+        if embedded_broker.is_embedded(self._greet(topics[0])):
+            return {}
+        futures = self._admin.describe_topics(ck.TopicCollection(topics), request_timeout=REQUEST_TIMEOUT_S)
+        return {name: str(future.result(REQUEST_TIMEOUT_S).topic_id) for name, future in futures.items()}
+
+    def _greet(self, topic: str) -> str:
+        """Ask who is there first, else one first question in three waited 3 s for nothing (librdkafka 2.16)."""
+        if self._cluster is None:
+            self._cluster = self._admin.list_topics(topic, timeout=REQUEST_TIMEOUT_S).cluster_id or ""
+        return self._cluster
+
     def _ask(self, tps: list[Partition], spec: OffsetSpec, level: ck.IsolationLevel) -> dict[Partition, int]:
         if not tps:
             return {}
-        if not self._knows_brokers:  # else one first question in three waited 3 s for nothing (librdkafka 2.16)
-            self._admin.list_topics(tps[0].topic, timeout=REQUEST_TIMEOUT_S)
-            self._knows_brokers = True
+        self._greet(tps[0].topic)
         asked = {ck.TopicPartition(*tp): spec for tp in tps}
         futures = self._admin.list_offsets(asked, isolation_level=level, request_timeout=REQUEST_TIMEOUT_S)
         return {Partition(tp.topic, tp.partition): f.result(REQUEST_TIMEOUT_S).offset for tp, f in futures.items()}
@@ -119,19 +140,33 @@ def _group(messages: list[ck.Message], todo: dict[Partition, int]) -> Iterator[t
     """Group by partition, drop what lies at or behind the stop, and strike finished partitions off ``todo``."""
     runs: dict[Partition, list[ck.Message]] = {}
     reached: dict[Partition, int] = {}
-    for message in messages:
-        tp = Partition(str(message.topic()), int(message.partition() or 0))
-        offset = int(message.offset() or 0)
-        error = message.error()
-        if error is None:
-            reached[tp] = offset + 1
-            if offset < todo.get(tp, -1):
-                runs.setdefault(tp, []).append(message)
-        elif error.code() == ck.KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's public code
-            reached[tp] = offset
-        else:
-            raise ck.KafkaException(error)
+    for tp, run in _runs([message for message in messages if message.error() is None]):
+        reached[tp] = int(run[-1].offset() or 0) + 1
+        stop = todo.get(tp, -1)
+        if reached[tp] > stop:
+            run = [message for message in run if int(message.offset() or 0) < stop]  # noqa: PLW2901  # the same run, cut
+        if run:
+            runs.setdefault(tp, []).extend(run)
+    reached |= map(_end, [message for message in messages if message.error() is not None])
     yield from runs.items()
     for tp, offset in reached.items():
         if offset >= todo.get(tp, offset + 1):
             del todo[tp]
+
+
+def _runs(messages: list[ck.Message]) -> Iterator[tuple[Partition, list[ck.Message]]]:
+    """Stretches of one partition. They are long: what is asked of each message is little."""
+    places = [(message.topic(), message.partition()) for message in messages]
+    edges = [i for i in range(1, len(places)) if places[i] != places[i - 1]]
+    for start, stop in pairwise([0, *edges, len(places)]):
+        if start < stop:
+            topic, partition = places[start]
+            yield Partition(str(topic), int(partition or 0)), messages[start:stop]
+
+
+def _end(message: ck.Message) -> tuple[Partition, int]:
+    """Partition and offset of an end of partition; any other event is an error."""
+    error = message.error()
+    if error is None or error.code() != ck.KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's public code
+        raise ck.KafkaException(error)
+    return Partition(str(message.topic()), int(message.partition() or 0)), int(message.offset() or 0)

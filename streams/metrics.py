@@ -62,6 +62,8 @@ STALE_BATCHES = Metric(
 OFFSET_HOLES = Metric(
     "repricer_offset_holes_total", "counter", "offsets", "Offsets without a record: compacted, or markers.", ("topic",)
 )
+KEPT_SHARDS = Metric("repricer_kept_shards_total", "counter", "shards", "Shards kept in memory over a rebalance.")
+REBUILT_SHARDS = Metric("repricer_rebuilt_shards_total", "counter", "shards", "Shards rebuilt from the log.")
 OWNED_SHARDS = Metric("repricer_owned_shards", "gauge", "shards", "Shards assigned to this worker.")
 READY_SHARDS = Metric("repricer_ready_shards", "gauge", "shards", "Shards rebuilt and live.")
 STATE_OFFERS = Metric("repricer_state_offers", "gauge", "offers", "Offers in the state of this worker.")
@@ -88,6 +90,8 @@ METRICS: Final = (
     REBUILD_SECONDS,
     STALE_BATCHES,
     OFFSET_HOLES,
+    KEPT_SHARDS,
+    REBUILT_SHARDS,
     OWNED_SHARDS,
     READY_SHARDS,
     STATE_OFFERS,

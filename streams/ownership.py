@@ -8,45 +8,38 @@ that nothing can come between the state and the positions.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
-import confluent_kafka as ck
-import numpy as np
 import structlog
 
-from schemas.binary import BinaryArray
-from schemas.topics import HOT_SOURCES, PRICING_CONTROL
+from schemas.topics import HOT_SOURCES
 from streams.carefully import carefully
 from streams.clock import wall_ms
+from streams.controls import Controls
 from streams.cutter import Cutter
 from streams.errors import CutFailed
-from streams.log_reader import Cancelled
+from streams.holdings import Holdings
+from streams.joining import Joining
 from streams.metrics import (
     FAILED_CUTS,
     OFFSET_HOLES,
     OWNED_SHARDS,
-    READY_SHARDS,
-    REBUILD_SECONDS,
     STALE_BATCHES,
     Metrics,
 )
 from streams.pipeline import Pipeline
 from streams.settings import Settings
-from streams.shard import Shard
 from streams.takeover import Takeover
 from streams.transaction import TransactionWriter
-from streams.transport.data_plane import DataPlane, Partition
+from streams.transport.data_plane import DataPlane
 from streams.transport.identity import Claim
 from streams.transport.record_batch import RecordBatch
 
 log = structlog.get_logger(__name__)
 
-RETRY_S = 0.2
-GIVE_UP_S = 12.0
-"""A takeover that was told to stop is waited for this long; it stops by itself, and its result is not used."""
+
+MAX_FAILURES = 5
 
 
 class Ownership:
@@ -78,40 +71,49 @@ class Ownership:
         """
         self._settings = settings
         self._pipeline = pipeline
-        self._takeover = takeover
         self._plane = data_plane
         self._metrics = metrics
         self._is_member = is_member
         self._halt = halt
         self._sources = {topic.full_name(settings.topic_prefix): topic for topic in HOT_SOURCES}
-        self.shards: dict[int, Shard] = {}
+        self._holdings = Holdings(settings, engine=pipeline.engine, data_plane=data_plane, metrics=metrics)
+        self.shards = self._holdings.shards
         self.claim: Claim | None = None
-        self._epoch = -1
-        self._queued = 0
-        self._controls: dict[int, list[RecordBatch]] = {}
+        self._owning = asyncio.Event()
+        """Set while there is a claim."""
         self._cutter = Cutter(
             settings,
             engine=pipeline.engine,
             writer=writer,
             metrics=metrics,
             shards=self.shards,
-            is_idle=lambda: self._plane.quiet and self._queued == 0,
+            is_idle=lambda: not self._plane.full and self.queued == 0,
         )
-        self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="takeover")
-        self._cancelled = threading.Event()
-        self._taking_over: asyncio.Task[None] | None = None
+        self._controls = Controls(settings, pipeline=pipeline, cutter=self._cutter, holdings=self._holdings)
+        self._joining = Joining(
+            takeover=takeover,
+            pipeline=pipeline,
+            cutter=self._cutter,
+            holdings=self._holdings,
+            controls=self._controls,
+            metrics=metrics,
+            is_member=is_member,
+            halt=halt,
+        )
         self._cutting: asyncio.Task[None] | None = None
+        self._failures = 0
+        """Cuts that failed since one was committed."""
 
     # what others ask
     @property
     def ready(self) -> bool:
         """Whether every assigned shard is here and being read."""
-        return self.claim is not None and self.claim.partitions == self.shards.keys() and self._epoch >= 0
+        return self.claim is not None and self.claim.partitions == self._holdings.being_read
 
     @property
     def queued(self) -> int:
         """Batches on their way to their agents."""
-        return self._queued
+        return self._holdings.queued
 
     @property
     def pending_changes(self) -> int:
@@ -125,38 +127,52 @@ class Ownership:
 
     # the transport's side
     async def on_assigned(self, claim: Claim) -> None:
-        """Begin to take the claim's shards over."""
-        await self._stop_takeover()
-        self._drop()
-        self.claim, self._cancelled = claim, threading.Event()
+        """Begin to take the claim's shards over. Those that were given up in order a moment ago may be kept."""
+        await self._joining.stop()
+        if self.claim is not None:  # not given up in order
+            self._drop()
+        self._holdings.keep_parked(claim.partitions)
+        self.claim = claim
+        self._owning.set()
         self._metrics.set(OWNED_SHARDS, len(claim.partitions))
         if self._cutting is None:
             self._cutting = asyncio.create_task(carefully(self._cut_loop(), self._halt))
-        self._taking_over = asyncio.create_task(carefully(self._take_over(claim), self._halt))
+        self._joining.begin(claim)
         log.info("assigned", generation=claim.generation, partitions=sorted(claim.partitions))
 
     async def on_giving_up(self) -> None:
         """Finish the cut, then let go of every shard."""
         claim, started = self.claim, time.monotonic()
-        await self._stop_takeover()
         if claim is None:
             return
-        await self._cutter.settle()
-        await self._stop_takeover()  # a failed cut has begun one
-        await self._cutter.settle()  # no await from here to the cut: nobody comes between
-        if self._cutter.touched and self._is_member(claim):
+        self.claim = None  # from here on nobody begins a cut or a takeover for it, but for the last cut below
+        self._owning.clear()
+        self._holdings.stop_reading()  # a step after the last cut would be ahead of the log
+        await self._joining.stop()
+        if await self._last_cut(claim):
+            self._holdings.park()
+        else:
+            self._drop()
+        log.info("gave_up", generation=claim.generation, seconds=round(time.monotonic() - started, 3))
+
+    async def _last_cut(self, claim: Claim) -> bool:
+        """Commit what is pending, behind the cut in flight. Returns whether memory is what the log says now."""
+        async with self._cutter.turn:
+            if not self._cutter.touched:
+                return True
+            if not self._is_member(claim):
+                return False
             try:
                 await self._cutter.cut(claim, self._cutter.touched)
             except CutFailed as error:
                 log.warning("last_cut_failed", error=str(error))
-        self.claim = None
-        self._drop()
-        log.info("gave_up", generation=claim.generation, seconds=round(time.monotonic() - started, 3))
+                return False
+            return True
 
     def on_delivered(self, batch: RecordBatch) -> None:
         """Count a batch that is on its way to its agent."""
-        if batch.epoch == self._epoch:
-            self._queued += 1
+        if batch.epoch == self._holdings.epoch:
+            self._holdings.queued += 1
 
     def on_failure(self, error: BaseException) -> None:
         """Stop the process: the data plane cannot go on."""
@@ -166,7 +182,7 @@ class Ownership:
         """Stop the threads. The last cut was made by `on_giving_up`."""
         if self._cutting is not None:
             self._cutting.cancel()
-        self._read_thread.shutdown(wait=True)
+        self._joining.close()
         self._cutter.close()
         self._plane.close()
 
@@ -178,11 +194,11 @@ class Ownership:
             OffsetGap: If records between the last step and this one are missing.
         """
         await self._cutter.room()
-        shard = self.shards.get(batch.partition)
-        if batch.epoch != self._epoch or shard is None:
+        if not self._holdings.is_current(batch):
             self._metrics.add(STALE_BATCHES)
             return
-        self._queued -= 1
+        self._holdings.queued -= 1
+        shard = self.shards[batch.partition]
         source = self._sources[batch.topic]
         may_have_holes = source.cleanup == "compact" or source.name in self._settings.transactional_sources
         holes = shard.require_next(source.name, batch, may_have_holes=may_have_holes)
@@ -191,36 +207,18 @@ class Ownership:
 
     async def control(self, partition: int, offset: int, key: bytes | None, value: bytes | None) -> None:
         """Set the run mode of a shard. A record that says nothing becomes a dead letter."""
-        topic = PRICING_CONTROL.full_name(self._settings.topic_prefix)
-        batch = RecordBatch(
-            topic,
-            partition,
-            self._epoch,
-            first_offset=offset,
-            next_offset=offset + 1,
-            offsets=np.array([offset]),
-            keys=BinaryArray.of([key]),
-            values=BinaryArray.of([value]),
-            at_end=True,
-        )
-        self._controls.setdefault(partition, []).append(batch)
-        self._apply_controls(partition)
-
-    def _apply_controls(self, partition: int) -> None:
-        """Of a shard that is here. For others they wait: the takeover may have read the log before they were in it."""
-        shard = self.shards.get(partition)
-        if shard is not None:
-            for batch in self._controls.pop(partition, []):
-                self._cutter.add(partition, self._pipeline.control(shard, batch, wall_ms()))
+        self._controls.hear(partition, offset, key, value)
 
     # cutting
     async def _cut_loop(self) -> None:
         while True:
+            await self._owning.wait()
             await self._cutter.due()
-            if self.claim is None or not self._cutter.touched:
-                continue  # given up while we waited
             try:
-                await self._cutter.cut(self.claim, self._cutter.touched)
+                async with self._cutter.turn:
+                    if self.claim is not None and self._cutter.touched:  # else given up while we waited
+                        await self._cutter.cut(self.claim, self._cutter.touched)
+                        self._failures = 0
             except CutFailed as error:
                 await self._recover(error)
 
@@ -230,71 +228,13 @@ class Ownership:
         self._metrics.add(FAILED_CUTS)
         claim = self.claim
         self._drop()
+        self._failures += 1
+        if self._failures == MAX_FAILURES:  # the claim cuts between them did not fail: it is what we write
+            self._halt(CutFailed(f"{MAX_FAILURES} transactions in a row failed, rebuilt after each; {error}"))
         if claim is not None and self._is_member(claim):
             await self.on_assigned(claim)
 
-    # taking over
-    async def _take_over(self, claim: Claim) -> None:
-        """Read the shards, claim them, read on: again until it works, or the claim is void."""
-        started, cancelled = time.monotonic(), self._cancelled.is_set
-        while self.claim is claim and not cancelled():
-            try:
-                await self._read_and_claim(claim, cancelled)
-            except Cancelled:
-                return
-            except (CutFailed, ck.KafkaException) as error:
-                log.warning("takeover_failed", error=str(error), generation=claim.generation)
-                if self.claim is not claim:
-                    return
-                self._drop()
-                if not self._is_member(claim):
-                    return
-                await asyncio.sleep(RETRY_S)
-            else:
-                break
-        if self.claim is not claim or cancelled():
-            return  # whoever made the claim void has dropped the shards; those that are here now are another's
-        self._epoch = self._plane.assign(self._positions())
-        self._queued = 0
-        self._metrics.observe(REBUILD_SECONDS, time.monotonic() - started)
-        self._metrics.set(READY_SHARDS, len(self.shards))
-        log.info("ready", shards=sorted(self.shards), seconds=round(time.monotonic() - started, 3))
-
-    async def _read_and_claim(self, claim: Claim, cancelled: Callable[[], bool]) -> None:
-        """The claim cut puts our transactional id into every shard's log before the first work on it."""
-        await self._cutter.open()
-        loop, read = asyncio.get_running_loop(), self._takeover.read
-        logs = await loop.run_in_executor(self._read_thread, read, claim.partitions, cancelled)
-        await self._cutter.settle()
-        if self.claim is not claim:
-            raise Cancelled
-        for partition, shard_log in logs.items():
-            self.shards[partition] = self._pipeline.restore(shard_log, wall_ms())
-            self._apply_controls(partition)
-        if claim.partitions:
-            await self._cutter.cut(claim, claim.partitions)
-
-    def _positions(self) -> dict[Partition, int]:
-        prefix = self._settings.topic_prefix
-        return {
-            Partition(topic.full_name(prefix), p): shard.applied[topic.name]
-            for topic in HOT_SOURCES
-            for p, shard in self.shards.items()
-        }
-
-    async def _stop_takeover(self) -> None:
-        task, self._taking_over = self._taking_over, None
-        if task is not None and not task.done():
-            self._cancelled.set()
-            await asyncio.wait([task], timeout=GIVE_UP_S)
-
     def _drop(self) -> None:
         """Forget every shard: what is not in the log did not happen."""
-        self._plane.assign({})
-        self._epoch = -1
-        self._queued = 0
         self._cutter.forget()
-        for partition in self._pipeline.engine.shards:
-            self._pipeline.engine.drop_shard(partition)
-        self.shards.clear()
-        self._metrics.set(READY_SHARDS, 0)
+        self._holdings.drop()

@@ -17,6 +17,8 @@ from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decode
 from schemas.columns import Columns, Int64
 from schemas.dead_letter import Reason
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
+from streams.changelog import REBUILD
+from streams.collector import collector_paused
 from streams.duplicate_window import DuplicateWindow
 from streams.emit import Emitter
 from streams.errors import ShardLost
@@ -65,6 +67,7 @@ class Pipeline:
         topic = self._topics[batch.topic]
         decoded = self._decoders[topic](batch.keys, batch.values, wall)  # decode
         times, refused = self._apply(shard, topic, batch, decoded)  # admit, apply
+        self._note_refused(shard, topic, batch, [*decoded.rejects, *refused])
         shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=times)
         outputs = self._emit.dead_letters(batch, [*decoded.rejects, *refused], wall)
         outputs += self._decide(shard, wall)  # due, ladder, decide, guard
@@ -78,24 +81,36 @@ class Pipeline:
         Raises:
             ShardLost: If the changelog has rows of another format, damaged ones, or more than fit.
         """
+        with collector_paused():
+            return self._restore(log, wall)
+
+    def _restore(self, log: ShardLog, wall: int) -> Shard:
         partition, record = log.partition, log.record
         self.engine.open_shard(partition)
         sequence = 0 if record is None else record.sequence
         try:
             self.engine.restore(partition, BinaryArray.of(log.rows), _rows(log.rows.values()), sequence=sequence)
-        except (FormatError, CapacityExceeded) as error:
-            raise ShardLost(f"partition {partition}: {error}") from error
+        except FormatError as error:
+            raise ShardLost(f"partition {partition}: {error}; {REBUILD}") from error
+        except CapacityExceeded as error:
+            raise ShardLost(f"partition {partition}: {error}; raise REPRICER_MAX_OFFERS") from error
         self._replay(partition, OFFER_POLICIES, log.policies, wall)
         size = self._settings.duplicate_window
         refused = refused_in(size, {} if record is None else record.refused)
         shard = Shard(partition, dict(log.applied), log.ends, new_windows(size), refused)
+        shard.topic_ids = log.topic_ids
         if record is not None:
             shard.seen, shard.now = dict(record.seen), record.now
         for name, (offsets, records) in log.recent.items():
             self._remember(shard, name, offsets, records, wall)
-        for offset, value in log.controls:
-            _set_run_mode(shard, value, offset)
+        self.hear(shard, log.controls)
         return shard
+
+    @staticmethod
+    def hear(shard: Shard, controls: Iterable[tuple[int, bytes | None]]) -> None:
+        """Take over the run mode that the log holds: offsets and values of ``pricing-control``."""
+        for offset, value in controls:
+            _set_run_mode(shard, value, offset)
 
     def control(self, shard: Shard, batch: RecordBatch, wall: int) -> list[Output]:
         """Set the run mode of a shard. A record that cannot be understood becomes a dead letter; the mode stays."""
@@ -112,10 +127,10 @@ class Pipeline:
     def _apply(self, shard: Shard, topic: str, batch: RecordBatch, decoded: Decoded[Any]) -> tuple[Int64, list[Reject]]:
         """Apply what is no duplicate and belongs here. Returns the event times of that, and what was refused."""
         window, ids = shard.windows.get(topic), decoded.event_ids
-        if window is None or ids is None:
+        if window is None or not len(ids):
             columns, refused = self._fold(shard, topic, decoded.columns)
             return columns.time, refused
-        times, rejects = [decoded.columns.time[:0]], []
+        times, rejects = [], []
         offsets = batch.offsets[decoded.columns.index]
         for stretch in window.stretches(offsets):
             rows = stretch
@@ -128,8 +143,13 @@ class Pipeline:
                 times.append(columns.time)
                 rejects += refused
                 rows = again
-        shard.refused[topic].add(sorted(int(batch.offsets[r.index]) for r in (*decoded.rejects, *rejects)))
         return np.concatenate(times), rejects
+
+    @staticmethod
+    def _note_refused(shard: Shard, topic: str, batch: RecordBatch, rejects: list[Reject]) -> None:
+        if rejects and topic in shard.refused:
+            gone = [reject.index for reject in rejects]
+            shard.refused[topic].add(sorted(batch.offsets[gone].tolist()))
 
     def _fold(self, shard: Shard, topic: str, columns: Columns) -> tuple[Columns, list[Reject]]:
         """Let the engine apply what belongs to this partition. Returns that, and what was refused."""
@@ -169,7 +189,7 @@ class Pipeline:
         if not kept:
             return
         decoded = self._decoders[topic](*_columns([records[row] for row in kept]), wall)
-        if decoded.event_ids is not None:
+        if len(decoded.event_ids):
             shard.windows[topic].admit(decoded.event_ids, np.array(offsets)[kept][decoded.columns.index])
 
     def _replay(self, partition: int, topic: Topic, records: Records, wall: int) -> None:
@@ -196,7 +216,6 @@ def _at(columns: T, rows: Int64) -> T:
 
 def _judged_by(rejects: list[Reject], window: DuplicateWindow, decoded: Decoded[Any], dropped: Int64) -> Int64:
     """Let the window forget what was refused. Returns the dropped rows that it took for duplicates of just that."""
-    assert decoded.event_ids is not None
     refused = np.searchsorted(decoded.columns.index, [reject.index for reject in rejects])
     ids = decoded.event_ids.take(refused)
     window.forget(ids)

@@ -41,6 +41,8 @@ class Shard:
     """Of the record that set the run mode: the log's order counts, not the clocks of those who wrote it."""
     caught_up: bool = False
     at_end: set[str] = field(default_factory=set)
+    topic_ids: dict[str, str] = field(default_factory=dict)
+    """What the broker called the topics when the shard was taken over."""
 
     def advance(self, topic: str, next_offset: int, *, at_end: bool, times: NDArray[np.int64] | None) -> None:
         """Move a source's position, and event time with it."""

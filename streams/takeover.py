@@ -6,7 +6,8 @@ The order is the protocol (a worker frozen between adding offsets to a transacti
 1. the group's committed offsets, when no transaction on them is pending any more;
 2. the changelog's high watermark;
 3. the changelog up to it, committed records only; an open transaction of a dead owner is ended meanwhile;
-4. the shard record in it against the committed offsets: a difference means that somebody reset the group;
+4. the shard record in it against the committed offsets: a difference means that somebody reset the group; and
+   against the identities of the topics: another one means that a topic was created anew;
 5. what the rows do not hold: policies, run mode, and the event ids of the duplicate window.
 
 The claim cut and the assignment of the data plane follow in `streams.transaction`.
@@ -15,7 +16,7 @@ The claim cut and the assignment of the data plane follow in `streams.transactio
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,17 +24,18 @@ import confluent_kafka as ck
 import structlog
 
 from schemas.topics import CHANGELOG, HOT_SOURCES, OFFER_POLICIES, PRICING_CONTROL, Topic
-from streams.changelog import SHARD_KEY, ShardRecord, decode_shard_record, latest
-from streams.errors import GroupReset, OffsetGap
+from streams.changelog import REBUILD, SHARD_KEY, LastCut, ShardRecord, decode_shard_record, latest
+from streams.collector import collector_paused
+from streams.errors import GroupReset, OffsetGap, ShardLost, TopicRecreated
 from streams.fencing import Fencer
-from streams.log_reader import Cancelled, Offsets, read_ranges
+from streams.keeping import Controls, Keeper, identities
+from streams.log_reader import NO_OFFSET, Cancelled, Offsets, read_ranges
 from streams.settings import Settings
 from streams.transport.data_plane import Partition
 
 log = structlog.get_logger(__name__)
 
 STABLE_TIMEOUT_S = 0.5
-NO_OFFSET = -1001
 
 Records = list[tuple[bytes | None, bytes | None]]
 
@@ -48,10 +50,11 @@ class ShardLog:
     ends: dict[str, int]
     """Where every source topic ended when the shard was taken over: behind it, the shard has caught up."""
     record: ShardRecord | None = None
+    topic_ids: dict[str, str] = field(default_factory=dict)
+    """What the broker calls the sources and the changelog, by their short names."""
     rows: dict[bytes, bytes] = field(default_factory=dict)
     policies: Records = field(default_factory=list)
-    controls: list[tuple[int, bytes | None]] = field(default_factory=list)
-    """Offsets and values."""
+    controls: Controls = field(default_factory=list)
     recent: dict[str, tuple[list[int], Records]] = field(default_factory=dict)
     """Offsets and records of the duplicate window before ``applied``, by source topic."""
 
@@ -76,10 +79,14 @@ class Takeover:
             Cancelled: If ``cancelled`` says so; the result is no longer wanted.
             GroupReset: If the group's offsets differ from a shard record.
             OffsetGap: If a source no longer has the records that come next.
+            TopicRecreated: If a topic is not the one that the state came from.
             ShardLost: If a changelog cannot be read.
             confluent_kafka.KafkaException: If the broker fails us; may be tried again.
         """
-        wanted = sorted(partitions)
+        with collector_paused():
+            return self._read(sorted(partitions), cancelled)
+
+    def _read(self, wanted: list[int], cancelled: Callable[[], bool]) -> dict[int, ShardLog]:
         started = time.monotonic()
         self._offsets = Offsets(self._config)
         fencer = Fencer(
@@ -88,9 +95,7 @@ class Takeover:
             changelog=self._name(CHANGELOG),
             transactional_id=self._settings.transactional_id,
         )
-        committed = self._stable_offsets(wanted, fencer, cancelled)
-        rows = self._read_changelog(wanted, fencer, cancelled)
-        shards = self._positions(wanted, rows, committed)
+        shards = self._read_positions(wanted, fencer, cancelled)
         self._read_rest(shards, cancelled)
         log.info(
             "shards_read",
@@ -100,11 +105,39 @@ class Takeover:
         )
         return shards
 
+    def confirm(self, last_cuts: Mapping[int, LastCut], cancelled: Callable[[], bool]) -> dict[int, Controls]:
+        """Return the shards in memory that the log confirms, each with the run modes that it holds.
+
+        Args:
+            last_cuts: What the last committed cut of every shard in memory has written.
+            cancelled: Whether the result is no longer wanted.
+        """
+        return Keeper(self._settings, self._config).confirm(last_cuts, cancelled)
+
     def _name(self, topic: Topic) -> str:
         return topic.full_name(self._settings.topic_prefix)
 
     def _tps(self, topic: Topic, partitions: Iterable[int]) -> list[Partition]:
         return [Partition(self._name(topic), p) for p in partitions]
+
+    # 1 to 4
+    def _read_positions(
+        self, partitions: list[int], fencer: Fencer, cancelled: Callable[[], bool]
+    ) -> dict[int, ShardLog]:
+        """Once, unless somebody is at work.
+
+        A worker that has lost its membership and does not know it yet reads shards whose new owner goes on cutting:
+        between offsets and changelog, too. Only offsets that stand still differ because of a reset.
+        """
+        while True:
+            committed = self._stable_offsets(partitions, fencer, cancelled)
+            rows = self._read_changelog(partitions, fencer, cancelled)
+            try:
+                return self._positions(partitions, rows, committed)
+            except GroupReset:
+                if self._stable_offsets(partitions, fencer, cancelled) == committed:
+                    raise
+                log.info("offsets_moved", partitions=partitions)
 
     # 1
     def _stable_offsets(
@@ -136,15 +169,15 @@ class Takeover:
         tps = self._tps(CHANGELOG, partitions)
         high = self._offsets.end(tps, committed=False)
         low = self._offsets.start(tps)
-        records: dict[int, Records] = {p: [] for p in partitions}
+        newest: dict[int, dict[bytes | None, bytes | None]] = {p: {} for p in partitions}
         for tp, messages in read_ranges(
             self._config,
             {tp: (low[tp], high[tp]) for tp in tps},
             cancelled=cancelled,
             on_stall=lambda stuck: fencer.end_open_transactions(tp.partition for tp in stuck),
         ):
-            records[tp.partition] += _pairs(messages)
-        return {p: latest(found) for p, found in records.items()}
+            newest[tp.partition].update(_pairs(messages))  # a page at a time: all messages together would not fit
+        return {p: latest(found.items()) for p, found in newest.items()}
 
     # 4
     def _positions(
@@ -153,11 +186,13 @@ class Takeover:
         sources = [tp for topic in HOT_SOURCES for tp in self._tps(topic, partitions)]
         low = self._offsets.start(sources)
         ends = self._offsets.end(sources, committed=True)
+        ids = identities(self._offsets, self._settings.topic_prefix)
         shards: dict[int, ShardLog] = {}
         for p in partitions:
             raw = rows[p].pop(SHARD_KEY, None)
             record = None if raw is None else decode_shard_record(raw, p)
-            shard = ShardLog(p, applied={}, ends={}, record=record, rows=rows[p])
+            shard = ShardLog(p, applied={}, ends={}, record=record, topic_ids=ids, rows=rows[p])
+            _require_same_topics(record, ids, p)
             for topic in HOT_SOURCES:
                 tp = Partition(self._name(topic), p)
                 shard.applied[topic.name] = self._start(topic, tp, record, committed[tp], (low[tp], ends[tp]))
@@ -169,11 +204,16 @@ class Takeover:
     def _start(topic: Topic, tp: Partition, record: ShardRecord | None, committed: int, kept: tuple[int, int]) -> int:
         """Where to go on. The shard record decides; offsets that differ from it were set by somebody else."""
         applied = None if record is None else record.applied.get(topic.name)
+        if record is None and committed > 0:
+            raise ShardLost(
+                f"{tp.topic}[{tp.partition}]: the group has read up to {committed}, and the changelog has no shard "
+                f"record: it was emptied, or deleted and created anew. If that was meant, {REBUILD}"
+            )
         if committed not in {NO_OFFSET, applied or 0}:
             raise GroupReset(
                 f"{tp.topic}[{tp.partition}]: the group's offset is {committed}, the shard record says {applied}. "
-                "Somebody reset the group. To go on where the state stands, delete the group's offsets "
-                "(kafka-consumer-groups.sh --delete-offsets) while no worker runs; the shard record decides then."
+                "Somebody reset the group. Stop all workers; to go on where the state stands, run "
+                "`repricer state align`; to read the sources from their beginning again, `repricer state rebuild`"
             )
         low, end = kept
         if applied is None:
@@ -181,7 +221,7 @@ class Takeover:
         if applied > end:
             raise OffsetGap(
                 f"{tp.topic}[{tp.partition}]: the shard has applied records up to {applied}, the topic ends at {end}. "
-                "It was cut or created anew; the state does not belong to it."
+                f"It was cut or created anew; the state does not belong to it. If it is meant, {REBUILD}"
             )
         if applied < low and topic.cleanup == "delete":
             raise OffsetGap(
@@ -215,6 +255,18 @@ class Takeover:
                 records += _pairs(messages)
 
 
-def _pairs(messages: list[ck.Message]) -> Records:
+def _require_same_topics(record: ShardRecord | None, ids: Mapping[str, str], partition: int) -> None:
+    """Refuse topics that were deleted and created anew: offsets that happen to fit prove nothing."""
+    known = {} if record is None else record.topic_ids
+    others = sorted(name for name, found in ids.items() if known.get(name, found) != found)
+    if others:
+        raise TopicRecreated(
+            f"{', '.join(others)}: deleted and created anew since the state of partition {partition} was written; "
+            f"its offsets belong to the topic that is gone. If this is the wrong cluster or prefix, correct the "
+            f"settings. If the new topic is meant, {REBUILD}"
+        )
+
+
+def _pairs(messages: list[ck.Message]) -> Iterator[tuple[bytes | None, bytes | None]]:
     """Keys and values as bytes."""
-    return list(zip(map(ck.Message.key, messages), map(ck.Message.value, messages), strict=True))
+    return zip(map(ck.Message.key, messages), map(ck.Message.value, messages), strict=True)

@@ -27,6 +27,15 @@ log = structlog.get_logger(__name__)
 INIT_TIMEOUT_S = 30.0
 SEND_OFFSETS_TIMEOUT_S = 10.0
 COMMIT_TIMEOUT_S = 10.0
+LARGEST_RECORD = 100_000_000
+"""The topics' own limits decide, and the broker names the topic; a batch of several records ends at 1 MB."""
+CURES = {
+    ck.KafkaError.MSG_SIZE_TOO_LARGE: "raise the topic's max.message.bytes",
+    ck.KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic with `repricer topics apply`",
+    ck.KafkaError._UNKNOWN_TOPIC: "create the topic with `repricer topics apply`",  # noqa: SLF001  # librdkafka's code
+    ck.KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to write to the topic",
+}
+"""What a person can do about a record that cannot be delivered."""
 
 Headers = list[tuple[str, str | bytes | None]]
 """CloudEvents attributes of a record."""
@@ -98,10 +107,14 @@ class TransactionWriter:
             "retry.backoff.max.ms": 20,
             "batch.num.messages": 10_000,
             "queue.buffering.max.messages": 1_000_000,
+            "message.max.bytes": LARGEST_RECORD,
+            "delivery.report.only.error": True,
+            "on_delivery": self._note_undelivered,
         }
         self._changelog = changelog
         self._at_point = at_point
         self._producer: ck.Producer | None = None
+        self._undelivered = ""
 
     def open(self) -> None:
         """Make the producer, if there is none: this settles what became of our last transaction.
@@ -130,12 +143,13 @@ class TransactionWriter:
             CutFailed: If nothing of the cut is visible, or whether it is will be settled by the next `open`. Memory
                 is ahead of the log then: the shards must be rebuilt.
         """
+        self._undelivered = ""
         try:
             self.open()
             self._write(cut)
         except (ck.KafkaException, BufferError) as error:
             self._discard()
-            raise CutFailed(f"generation {cut.claim.generation}: {error}") from error
+            raise CutFailed(f"generation {cut.claim.generation}: {error}{self._undelivered}") from error
 
     def close(self) -> None:
         """Drop the producer."""
@@ -172,6 +186,12 @@ class TransactionWriter:
             except ck.KafkaException as error:
                 if not error.args[0].retriable() or time.monotonic() > deadline:
                     raise
+
+    def _note_undelivered(self, error: ck.KafkaError | None, record: ck.Message) -> None:
+        """Called for failures only; those that follow from the first one say nothing new."""
+        if error is not None and not self._undelivered:
+            cure = CURES.get(error.code())
+            self._undelivered = f"; undelivered to {record.topic()}: {error.str()}" + (f" ({cure})" if cure else "")
 
     def _discard(self) -> None:
         """Drop the producer; the next one with the same transactional id aborts what this one left open.

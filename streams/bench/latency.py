@@ -12,9 +12,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -42,7 +43,7 @@ LEAD_S = 2.0
 ANSWER_S = 5.0
 """An order without a change after this had none."""
 
-Turn = Callable[[paced.Task], dict[str, float]]
+Turn = Callable[[Settings, paced.Task], dict[str, float]]
 """Latency of the measured orders that were answered; ms."""
 
 
@@ -105,13 +106,8 @@ def measure(settings: Settings, plan: Plan) -> dict[str, Any]:
     own = bench_settings(settings, "latency", decide_during_catch_up=False)
     _create_echo_topic(own)
     stream = Stream(event=2 * load.CHUNK)
-    _prime(own, plan.orders * len(plan.rates) * plan.rounds)
-    contestants: dict[str, Turn] = {
-        "": lambda task: _worker_turn(own, task),
-        "echo_": lambda task: _echo_turn(own, "plain", task),
-        "txn_echo_": lambda task: _echo_turn(own, "transactional", task),
-    }
-    rates = {str(rate): _at_rate(rate, plan, stream, contestants) for rate in plan.rates}
+    _prime(own, plan.orders * len(plan.rates) * plan.rounds * len(CONTESTANTS))
+    rates = {str(rate): _at_rate(own, rate, plan, stream) for rate in plan.rates}
     return {
         "rates": rates,
         "rounds": plan.rounds,
@@ -161,12 +157,12 @@ def _answers(changes: ck.Consumer) -> Iterator[load.Record]:
                 yield PRICE_APPLIED, key, orjson.dumps(answer)
 
 
-def _at_rate(rate: int, plan: Plan, stream: Stream, contestants: dict[str, Turn]) -> dict[str, Any]:
-    found = {name: Found() for name in contestants}
+def _at_rate(settings: Settings, rate: int, plan: Plan, stream: Stream) -> dict[str, Any]:
+    found = {name: Found() for name in CONTESTANTS}
     for _ in range(plan.rounds):
-        for name, turn in contestants.items():
+        for name, turn in CONTESTANTS.items():
             task = stream.take(rate, plan)
-            answered = turn(task)
+            answered = turn(settings, task)
             lead = int(LEAD_S * PER_S)
             measured = [load.measured_key(number).decode() for number in task.measured[lead:]]
             found[name].rounds.append([answered[key] for key in measured if key in answered])
@@ -184,14 +180,15 @@ def _at_rate(rate: int, plan: Plan, stream: Stream, contestants: dict[str, Turn]
 
 
 def _worker_turn(settings: Settings, task: paced.Task) -> dict[str, float]:
-    with WorkerUnderTest(settings) as worker, closing(_reader(settings, PRICE_CHANGES.name)) as reader:
+    with WorkerUnderTest(settings) as worker:
         worker.wait_until_ready()
         with closing(Progress(settings, load.SHARES)) as progress:
             progress.watch(worker.require_running)  # what the echoes' turns have published meanwhile
-        return _publish_and_read(settings, task, reader)
+        with closing(_reader(settings, PRICE_CHANGES.name)) as reader:
+            return _publish_and_read(settings, task, reader)
 
 
-def _echo_turn(settings: Settings, how: str, task: paced.Task) -> dict[str, float]:
+def _echo_turn(settings: Settings, task: paced.Task, how: str) -> dict[str, float]:
     command = [sys.executable, "-m", "streams.bench.echo", how]
     with (
         closing(_reader(settings, ECHO)) as reader,
@@ -199,6 +196,14 @@ def _echo_turn(settings: Settings, how: str, task: paced.Task) -> dict[str, floa
     ):
         _expect_ready(echo)
         return _publish_and_read(settings, task, reader)
+
+
+CONTESTANTS: Mapping[str, Turn] = {
+    "": _worker_turn,
+    "echo_": partial(_echo_turn, how="plain"),
+    "txn_echo_": partial(_echo_turn, how="transactional"),
+}
+"""By the prefix of their figures."""
 
 
 def _publish_and_read(settings: Settings, task: paced.Task, reader: ck.Consumer) -> dict[str, float]:

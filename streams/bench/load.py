@@ -45,10 +45,10 @@ def publish(settings: Settings, records: Iterable[Record]) -> int:
     producer = ck.Producer({**settings.producer_config(), "linger.ms": 50, "queue.buffering.max.messages": 1_000_000})
     names = {topic: topic.full_name(settings.topic_prefix) for topic in HOT_SOURCES}
     count = 0
-    for topic, key, value in records:
+    for topic, offer, value in records:
         while True:
             try:
-                producer.produce(names[topic], value, key)
+                producer.produce(names[topic], value, offer)
                 break
             except BufferError:
                 producer.poll(0.1)
@@ -58,10 +58,15 @@ def publish(settings: Settings, records: Iterable[Record]) -> int:
     return count
 
 
+def key(number: int) -> bytes:
+    """Return the key of an offer."""
+    return b"web:sku-%07d" % number
+
+
 def policies(offers: int) -> Iterator[Record]:
     """Yield one policy for each offer."""
     for number in range(offers):
-        yield OFFER_POLICIES, b"web:sku-%07d" % number, _policy(number)
+        yield OFFER_POLICIES, key(number), _policy(number)
 
 
 def events(first: int, count: int, offers: int) -> Iterator[Record]:
@@ -76,7 +81,7 @@ def events(first: int, count: int, offers: int) -> Iterator[Record]:
         draws = draw.integers(0, 1_000, CHUNK).tolist()
         for i in range(min(CHUNK, first + count - start)):
             topic = topics[kinds[i]]
-            yield topic, b"web:sku-%07d" % skus[i], _event(topic, start + i, skus[i], draws[i], times[i])
+            yield topic, key(skus[i]), _event(topic, start + i, skus[i], draws[i], times[i])
 
 
 def measured_key(number: int) -> bytes:

@@ -15,9 +15,11 @@ from itertools import islice
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from pricing_core.engine import Intervals, PricingEngine
 from pricing_core.model_file import load_model
+from schemas.binary import BinaryArray
 from schemas.topics import CHANGELOG, HOT_SOURCES, OFFER_POLICIES, Topic
 from streams.bench import load
 from streams.bench.bare import TYPES
@@ -111,10 +113,10 @@ class _Worker:
         self._engine = PricingEngine(
             load_model(), capacity=max(self.offers, 1024), intervals=Intervals(decision=interval, review=review)
         )
-        self._engine.warm_up()
         self._pipeline = Pipeline(
             settings.model_copy(update={"decide_during_catch_up": True}), self._engine, self._metrics
         )
+        self._pipeline.warm_up()
         start = {topic.name: 0 for topic in HOT_SOURCES}
         self.shards = {
             p: self._pipeline.restore(ShardLog(p, applied=dict(start), ends=dict(start)), wall_ms())
@@ -187,26 +189,28 @@ def _batches(records: Iterable[load.Record], stretch: int, size: int) -> Iterato
                     epoch=0,
                     first_offset=first,
                     next_offset=following,
-                    offsets=range(first, following),
-                    keys=list(keys),
-                    values=list(values),
+                    offsets=np.arange(first, following),
+                    keys=BinaryArray.of(keys),
+                    values=BinaryArray.of(values),
                     at_end=topic is OFFER_POLICIES,
                 )
 
 
 def _nothing() -> Iterator[RecordBatch]:
     """Tell every shard that the sources of which the load has none hold nothing back: they are at their ends."""
+    none = BinaryArray.of([])
     for topic in set(HOT_SOURCES).difference(load.SHARES):
         for partition in range(PARTITIONS):
-            yield RecordBatch(topic.full_name("profile"), partition, 0, 0, 0, range(0), [], [], at_end=True)
+            yield RecordBatch(topic.full_name("profile"), partition, 0, 0, 0, np.arange(0), none, none, at_end=True)
 
 
 def _bare(batches: list[RecordBatch]) -> float:
     """Seconds for decoding the same values into structs, nothing else."""
     decoders = {topic.full_name("profile"): msgspec.json.Decoder(kind).decode for topic, kind in TYPES.items()}
+    values = [(batch.topic, list(batch.values)) for batch in batches]
     began = time.perf_counter()
-    for batch in batches:
-        decode = decoders[batch.topic]
-        for value in batch.values:
+    for topic, given in values:
+        decode = decoders[topic]
+        for value in given:
             decode(value or b"")
     return time.perf_counter() - began

@@ -51,7 +51,7 @@ class Rival:
             )
         if done.returncode:
             raise NotReady(f"{self.name} failed with exit code {done.returncode}: {done.stderr[-500:]}")
-        return float(json.loads(done.stdout.splitlines()[-1])["events_per_s"])
+        return float(json.loads(done.stdout.splitlines()[-1])["per_s"])
 
 
 RIVALS = (
@@ -59,6 +59,8 @@ RIVALS = (
     Rival("quix", "quix.py", 0.2),
     Rival("bytewax", "bytewax_map.py", 0.4),
 )
+STOCK_FAUST_RECOVERY = Rival("stock_faust", "stock_faust_recovery.py", 0.1)
+"""Rebuilds rows of a table instead of counting events."""
 
 
 def _quiet() -> dict[str, str]:

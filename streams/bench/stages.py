@@ -28,8 +28,8 @@ class Seam:
 
 SEAMS = (
     Seam("decode", "schemas.codec", "BatchDecoder.__call__"),
-    Seam("duplicate window", "streams.shard", "DuplicateWindow.admit"),
-    Seam("key look-up", "pricing_core.slots", "SlotTable.unknown"),
+    Seam("duplicate window", "streams.duplicate_window", "DuplicateWindow.admit"),
+    Seam("key look-up", "pricing_core.slots", "SlotTable.known"),
     Seam("key look-up", "pricing_core.slots", "SlotTable.find"),
     Seam("fold", "pricing_core.engine", "PricingEngine.apply"),
     Seam("decayed sums", "pricing_core.rolling_sums", "RollingSums.fold"),

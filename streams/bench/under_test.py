@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -99,11 +99,18 @@ class WorkerUnderTest:
     def counted(self, metric: Metric) -> Mapping[str, float]:
         """Values of a counter by its last label, added up over the others. Costs the worker some ms."""
         found: dict[str, float] = {}
-        families = text_string_to_metric_families(self._page("/metrics") or "")
-        for sample in (sample for family in families for sample in family.samples if sample.name == metric.name):
-            label = sample.labels[metric.labels[-1]]
-            found[label] = found.get(label, 0.0) + sample.value
+        for labels, value in self._samples(metric.name):
+            label = labels[metric.labels[-1]]
+            found[label] = found.get(label, 0.0) + value
         return found
+
+    def sum_of(self, metric: Metric) -> float:
+        """Sum of what a histogram has observed."""
+        return sum(value for _, value in self._samples(f"{metric.name}_sum"))
+
+    def _samples(self, name: str) -> Iterator[tuple[Mapping[str, str], float]]:
+        for family in text_string_to_metric_families(self._page("/metrics") or ""):
+            yield from ((sample.labels, sample.value) for sample in family.samples if sample.name == name)
 
     def _page(self, path: str) -> str | None:
         """Text of a page; None while nobody listens, or while the answer is no."""

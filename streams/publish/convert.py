@@ -150,12 +150,11 @@ class Converter:
         rejects = [Reject(position[reject.index], reject.reason, reject.detail) for reject in decoded.rejects]
         kept = decoded.columns.index.tolist()
         names = good["record_id"].to_list()
-        event_ids = decoded.event_ids
         return Records(
             position=[position[i] for i in kept],
             keys=[keys[i] for i in kept],
             values=[values[i] for i in kept],
-            event_ids=[name.decode() for name in event_ids] if event_ids is not None else [names[i] for i in kept],
+            event_ids=[name.decode() for name in decoded.event_ids.present()] or [names[i] for i in kept],
             times=decoded.columns.time.tolist(),
             rejects=sorted([*faults.values(), *rejects], key=lambda reject: reject.index),
         )

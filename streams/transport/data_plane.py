@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import confluent_kafka as ck
 import numpy as np
@@ -13,6 +13,7 @@ import structlog
 from schemas.binary import Int64
 from streams.errors import OffsetGap, SourceUnreadable
 from streams.transport.librdkafka import Consumer, RawMessages
+from streams.transport.partition import Partition as Partition  # noqa: PLC0414
 from streams.transport.record_batch import RecordBatch
 
 log = structlog.get_logger(__name__)
@@ -26,13 +27,6 @@ _HOPELESS = frozenset(
         ck.KafkaError.GROUP_AUTHORIZATION_FAILED,
     }
 )
-
-
-class Partition(NamedTuple):
-    """A topic partition."""
-
-    topic: str
-    partition: int
 
 
 @dataclass(slots=True)

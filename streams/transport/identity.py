@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Self
+
+MAGIC = b"CGMDv2:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,18 @@ class Claim:
         if self.generation < 0 or not self.member:
             raise ValueError(f"not a member of group {self.group!r}: generation {self.generation}, {self.member!r}")
 
+    @classmethod
+    def from_metadata(cls, raw: bytes, partitions: frozenset[int]) -> Self:
+        """Read what librdkafka's own consumer says about its membership."""
+        group, member, _ = raw[len(MAGIC) + 4 :].split(b"\0", 2)
+        (generation,) = struct.unpack_from("<i", raw, len(MAGIC))
+        return cls(group.decode(), generation, member.decode(), partitions)
+
     def group_metadata(self) -> bytes:
         """Return the bytes that librdkafka reads as consumer group metadata.
 
         The layout is that of ``rd_kafka_consumer_group_metadata_write``: magic, generation (int32, little-endian),
         group, NUL, member, NUL, and 1 for "no static instance id".
         """
-        head = b"CGMDv2:" + struct.pack("<i", self.generation)
+        head = MAGIC + struct.pack("<i", self.generation)
         return head + self.group.encode() + b"\0" + self.member.encode() + b"\0\x01"

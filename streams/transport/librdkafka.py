@@ -12,6 +12,7 @@ import ctypes
 import logging
 from collections.abc import Mapping
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_ssize_t, c_void_p
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from confluent_kafka import cimpl
 
 from schemas.binary import BinaryArray, Int64
 from streams.errors import ConfigurationError, SourceUnreadable
+from streams.transport.partition import Partition
 from streams.transport.raw_messages import measure, unpack
 
 NO_ERROR = 0
@@ -60,7 +62,7 @@ def _load() -> Any:
 
 
 _lib = _load()
-_DESTROY = ctypes.cast(_lib.rd_kafka_message_destroy, c_void_p).value
+_DESTROY = ctypes.cast(_lib.rd_kafka_message_destroy, c_void_p).value or 0
 
 
 class RawMessages:
@@ -110,10 +112,7 @@ class Consumer:
             ConfigurationError: The configuration is refused.
         """
         logger = config.get("logger") or logging.getLogger("librdkafka")
-        # kept as long as the consumer: C calls it
-        self._log = _log_callback(
-            lambda _, level, facility, text: logger.log(_LEVELS[level], "%s: %s", *_said(facility, text))
-        )
+        self._log = _log_callback(partial(_log, logger))  # kept as long as the consumer: C calls it
         conf = _lib.rd_kafka_conf_new()
         _lib.rd_kafka_conf_set_log_cb(conf, self._log)
         text = ctypes.create_string_buffer(ERROR_TEXT)
@@ -132,7 +131,7 @@ class Consumer:
         """Compile everything."""
         RawMessages(np.empty(0, np.int64))
 
-    def assign(self, positions: Mapping[tuple[str, int], int]) -> None:
+    def assign(self, positions: Mapping[Partition, int]) -> None:
         """Read on from ``positions`` and nothing else.
 
         Raises:
@@ -170,12 +169,12 @@ class Consumer:
             self._handle = None
 
 
-_LEVELS = (logging.CRITICAL, logging.CRITICAL, logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG)  # fmt: skip
+_LEVELS = (*3 * (logging.CRITICAL,), logging.ERROR, logging.WARNING, *2 * (logging.INFO,), logging.DEBUG)
 """Of Python's logging, by syslog's number."""
 
 
-def _said(facility: bytes, text: bytes) -> tuple[str, str]:
-    return facility.decode("utf-8", "replace"), text.decode("utf-8", "replace")
+def _log(logger: logging.Logger, _: object, level: int, facility: bytes, text: bytes) -> None:
+    logger.log(_LEVELS[level], "%s: %s", facility.decode("utf-8", "replace"), text.decode("utf-8", "replace"))
 
 
 def _plain(value: object) -> bytes:

@@ -93,7 +93,7 @@ def _load(bits: int) -> Any:
 
     @intrinsic
     def load(_: Any, address: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001  # Numba's form
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             pointer = builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer())
             return builder.sext(builder.load(pointer), ir.IntType(64)) if bits < 64 else builder.load(pointer)
 
@@ -122,7 +122,7 @@ def _copy(_: Any, data: Any, at: Any, source: Any, length: Any) -> Any:
 def _call(_: Any, function: Any, argument: Any) -> Any:
     """Call a C function that takes a pointer and returns nothing."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001  # Numba's form
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
         called = builder.inttoptr(arguments[0], kind.as_pointer())
         builder.call(called, [builder.inttoptr(arguments[1], ir.IntType(8).as_pointer())])

@@ -18,7 +18,7 @@ from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams.verify.log import Log
 
 SHARD_KEY = b"\0shard"
-ROW_FORMAT, ROW_BYTES = 1, 616
+RECORD_FORMAT, ROW_FORMAT, ROW_BYTES = 1, 1, 616
 ROW = np.dtype(
     {
         "names": ["format", "totals", "price", "price_version", "on_hand", "stock_at", "decided_version"],
@@ -48,6 +48,7 @@ SOURCES = tuple(topic.name for topic in HOT_SOURCES)
 
 
 class _ShardRecord(msgspec.Struct):
+    format: int
     applied: dict[str, int]
     now: int
     sequence: int
@@ -63,10 +64,17 @@ class Changelog:
     """Partition and offset of every shard record that compaction has left."""
     rows: dict[int, dict[bytes, bytes | None]] = field(default_factory=dict)
     """The last value of every offer's key, by partition."""
-    damaged: list[str] = field(default_factory=list)
-    """Records that are not what they should be."""
+    unreadable_cuts: dict[int, str] = field(default_factory=dict)
+    """By partition, where the last shard record is none."""
+    damaged_rows: list[str] = field(default_factory=list)
+    """Rows that are none; known when they have been looked at (`state_frame`)."""
     ends: dict[int, int] = field(default_factory=dict)
     records: int = 0
+
+    @property
+    def damaged(self) -> list[str]:
+        """What is not what it should be, and is the last word."""
+        return [*self.unreadable_cuts.values(), *self.damaged_rows]
 
     def applied(self, partition: int) -> dict[str, int]:
         """Next offset of every source; 0 before the first cut."""
@@ -100,18 +108,23 @@ def read_changelog(log: Log, since: dict[int, int] | None = None) -> Changelog:
 
 
 def _take_record(found: Changelog, partition: int, offset: int, value: bytes | None) -> None:
+    """The last one counts. One that cannot be read is no damage once another stands behind it: it was repaired."""
     try:
         record = msgspec.json.decode(value or b"", type=_ShardRecord)
     except msgspec.DecodeError as error:
-        found.damaged.append(f"changelog/{partition}/{offset}: no shard record: {error}")
+        found.unreadable_cuts[partition] = f"changelog/{partition}/{offset}: no shard record: {error}"
         return
+    if record.format != RECORD_FORMAT:
+        found.unreadable_cuts[partition] = f"changelog/{partition}/{offset}: a shard record of format {record.format}"
+        return
+    found.unreadable_cuts.pop(partition, None)
     found.cuts[partition] = record
     found.history.append((partition, offset, record))
 
 
 def state_frame(changelog: Changelog) -> pl.DataFrame:
     """Rows of the state as columns: partition, key, the totals and `VALUES`. Damaged rows are noted and left out."""
-    frames = [_frame(partition, rows, changelog.damaged) for partition, rows in changelog.rows.items()]
+    frames = [_frame(partition, rows, changelog.damaged_rows) for partition, rows in changelog.rows.items()]
     return pl.concat([_frame(0, {}, []), *frames])
 
 

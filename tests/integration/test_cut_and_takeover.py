@@ -1,106 +1,37 @@
 """The delivery protocol on a real Kafka: what a cut makes visible, who may commit, and what a takeover finds."""
 
-import struct
 import time
-import uuid
 
 import confluent_kafka as ck
 import numpy as np
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from schemas.topics import CHANGELOG, HOT_SOURCES, ORDERS, PRICE_CHANGES
-from streams.changelog import FORMAT, ShardRecord, encode_shard_record
+from schemas.topics import CHANGELOG, ORDERS, PRICE_CHANGES
 from streams.errors import CutFailed, GroupReset, OffsetGap
 from streams.log_reader import Cancelled, Offsets
-from streams.settings import Settings
 from streams.shard import WINDOWED
 from streams.takeover import Takeover
-from streams.topic_admin import TopicAdmin
-from streams.transaction import Cut, Output, ShardRows, TransactionWriter
 from streams.transport.data_plane import Partition
 from streams.transport.identity import Claim
+from tests.integration.cuts import ROW, cut, membership, read, shop, visible, writer
 
 pytestmark = pytest.mark.kafka
-
-ROW = np.dtype([("n", "<i8")])
 
 
 @pytest.fixture
 def settings(kafka):
-    name = f"t{uuid.uuid4().hex[:8]}"
-    ours = Settings(bootstrap_servers=kafka, topic_prefix=name, group=name, instance="a", partitions=2)
-    TopicAdmin(ours).apply()
-    publish(ours, 10)
-    return ours
-
-
-def publish(settings, records):
-    producer = ck.Producer(settings.producer_config())
-    for _ in range(records):
-        producer.produce(ORDERS.full_name(settings.topic_prefix), b"{}", b"k", 0)
-    assert producer.flush(10) == 0
+    return shop(kafka, 10)
 
 
 @pytest.fixture
 def claim(settings):
-    """A real membership of the group, taken from a consumer that stays in it."""
-    consumer = ck.Consumer({**settings.consumer_config(), "session.timeout.ms": 6000})
-    consumer.subscribe([ORDERS.full_name(settings.topic_prefix)])
-    deadline = time.monotonic() + 20
-    while not consumer.assignment() and time.monotonic() < deadline:
-        consumer.poll(0.1)
-    metadata = consumer.consumer_group_metadata()
-    (generation,) = struct.unpack("<i", metadata[7:11])
-    member = metadata[11:].split(b"\0")[1].decode()
-    yield Claim(settings.group, generation, member, frozenset({0, 1}))
-    consumer.close()
-
-
-def writer(settings, instance="a", at_point=lambda _: None):
-    return TransactionWriter(
-        settings.producer_config(),
-        transactional_id=f"{settings.group}-{instance}",
-        changelog=CHANGELOG.full_name(settings.topic_prefix),
-        transaction_timeout_s=60,
-        at_point=at_point,
-    )
-
-
-def cut(settings, claim, *, applied=0, rows=(), outputs=0, instance="a", partition=0):
-    positions = {topic.name: 0 for topic in HOT_SOURCES} | {ORDERS.name: applied}
-    record = ShardRecord(FORMAT, f"{settings.group}-{instance}", 1, positions, {}, 0, 0, 0)
-    keys = [key for key, _ in rows]
-    values = np.array([(n,) for _, n in rows], ROW)
-    prefix = settings.topic_prefix
-    return Cut(
-        claim,
-        [ShardRows(partition, encode_shard_record(record), keys, values)],
-        [Output(PRICE_CHANGES.full_name(prefix), partition, b"k", b"v%d" % i, []) for i in range(outputs)],
-        {Partition(topic.full_name(prefix), partition): positions[topic.name] for topic in HOT_SOURCES},
-    )
-
-
-def read(settings, partitions=(0,), instance="a"):
-    reader = settings.model_copy(update={"instance": instance})
-    return Takeover(reader, windowed=WINDOWED).read(partitions, lambda: False)
-
-
-def visible(settings, topic):
-    tp = Partition(topic.full_name(settings.topic_prefix), 0)
-    consumer = ck.Consumer({**settings.consumer_config(), "group.id": "look", "enable.partition.eof": True})
-    consumer.assign([ck.TopicPartition(*tp, 0)])
-    values = []
-    while True:
-        for message in consumer.consume(100, 5):
-            if message.error():
-                consumer.close()
-                return values
-            values.append(message.value())
+    with membership(settings) as ours:
+        yield ours
 
 
 def test_a_cut_makes_rows_outputs_and_offsets_visible_together(settings, claim):
-    writer(settings).commit(cut(settings, claim, applied=7, rows=[(b"web:a", 5)], outputs=2))
+    writer(settings).commit(cut(settings, claim, applied=7, rows=[(b"web:a", 5)], outputs=["v0", "v1"]))
     shard = read(settings)[0]
     assert shard.rows == {b"web:a": np.array([(5,)], ROW).tobytes()}
     assert shard.applied[ORDERS.name] == 7
@@ -114,7 +45,7 @@ def test_a_cut_makes_rows_outputs_and_offsets_visible_together(settings, claim):
 def test_an_old_generation_cannot_commit_and_leaves_nothing(settings, claim):
     old = Claim(claim.group, claim.generation - 1, claim.member, claim.partitions)
     with pytest.raises(CutFailed):
-        writer(settings).commit(cut(settings, old, applied=7, rows=[(b"web:a", 5)], outputs=2))
+        writer(settings).commit(cut(settings, old, applied=7, rows=[(b"web:a", 5)], outputs=["v0", "v1"]))
     assert visible(settings, PRICE_CHANGES) == []
     assert read(settings)[0].record is None
 
@@ -122,23 +53,8 @@ def test_an_old_generation_cannot_commit_and_leaves_nothing(settings, claim):
 def test_an_unknown_member_cannot_commit(settings, claim):
     stranger = Claim(claim.group, claim.generation, "somebody-else", claim.partitions)
     with pytest.raises(CutFailed):
-        writer(settings).commit(cut(settings, stranger, applied=7, outputs=1))
+        writer(settings).commit(cut(settings, stranger, applied=7, outputs=["v0"]))
     assert visible(settings, PRICE_CHANGES) == []
-
-
-def test_control_without_our_check_the_broker_accepts_the_identity_of_a_lost_member(settings, claim):
-    """The hole that `Claim` closes: generation -1 and no member is what aiokafka resets to."""
-    lost = b"CGMDv2:" + struct.pack("<i", -1) + claim.group.encode() + b"\0\0\x01"
-    producer = ck.Producer({**settings.producer_config(), "transactional.id": "lost", "retry.backoff.ms": 2})
-    producer.init_transactions(10)
-    producer.begin_transaction()
-    topic = ORDERS.full_name(settings.topic_prefix)
-    producer.send_offsets_to_transaction([ck.TopicPartition(topic, 0, 99)], lost, 10)
-    producer.commit_transaction(10)
-    consumer = ck.Consumer(settings.consumer_config())
-    (committed,) = consumer.committed([ck.TopicPartition(topic, 0)], timeout=10)
-    consumer.close()
-    assert committed.offset == 99
 
 
 def test_a_second_producer_with_our_transactional_id_fences_the_first_for_good(settings, claim):
@@ -146,7 +62,7 @@ def test_a_second_producer_with_our_transactional_id_fences_the_first_for_good(s
     first.open()
     second.open()
     with pytest.raises(CutFailed):
-        first.commit(cut(settings, claim, applied=3, outputs=1))
+        first.commit(cut(settings, claim, applied=3, outputs=["v0"]))
     second.commit(cut(settings, claim, applied=4))
     assert visible(settings, PRICE_CHANGES) == []
     assert read(settings)[0].applied[ORDERS.name] == 4
@@ -156,8 +72,8 @@ def test_a_failed_cut_can_be_followed_by_a_good_one(settings, claim):
     ours = writer(settings)
     stranger = Claim(claim.group, claim.generation, "somebody-else", claim.partitions)
     with pytest.raises(CutFailed):
-        ours.commit(cut(settings, stranger, applied=7, outputs=1))
-    ours.commit(cut(settings, claim, applied=8, outputs=1))
+        ours.commit(cut(settings, stranger, applied=7, outputs=["v0"]))
+    ours.commit(cut(settings, claim, applied=8, outputs=["v0"]))
     assert read(settings)[0].applied[ORDERS.name] == 8
 
 
@@ -177,7 +93,7 @@ def test_a_takeover_ends_a_dead_owners_transaction_at_once_and_sees_nothing_of_i
     alive = writer(settings, instance="before")
     alive.commit(cut(settings, claim, applied=2, rows=[(b"web:a", 2)], instance="before"))
     with pytest.raises(_DiedError):
-        dead.commit(cut(settings, claim, applied=5, rows=[(b"web:a", 5)], outputs=1))
+        dead.commit(cut(settings, claim, applied=5, rows=[(b"web:a", 5)], outputs=["v0"]))
     started = time.monotonic()
     shard = read(settings, instance="b")[0]
     assert shard.applied[ORDERS.name] == 2
@@ -198,6 +114,21 @@ def test_a_group_that_somebody_reset_is_refused(settings, claim):
     producer.commit_transaction(10)
     with pytest.raises(GroupReset, match="the group's offset is 3, the shard record says 7"):
         read(settings)
+
+
+def test_what_the_next_owner_commits_while_we_read_is_no_reset(settings, claim):
+    """A worker that was frozen for longer than its session reads shards that are at work elsewhere."""
+    owner, positions = writer(settings, instance="next"), [8, 9]
+    owner.commit(cut(settings, claim, applied=7, instance="next"))
+
+    class OvertakenTakeover(Takeover):
+        def _read_changelog(self, *asked):
+            if positions:
+                owner.commit(cut(settings, claim, applied=positions.pop(0), instance="next"))
+            return super()._read_changelog(*asked)
+
+    shard = OvertakenTakeover(settings, windowed=WINDOWED).read([0], lambda: False)[0]
+    assert shard.applied[ORDERS.name] == 9
 
 
 def test_records_that_expired_before_they_were_read_are_an_error(settings, claim):

@@ -76,7 +76,7 @@ def test_every_source_becomes_its_columns(topic, expected):
     assert decoded.columns.time.tolist() == [ex.NOW]
     assert list(decoded.columns.keys) == ([b""] if topic is TICKS else [ex.KEY])
     expected_ids = [ex.EXAMPLES[topic.type].event_id.encode()] if SOURCES[topic.name].has_event_id else []
-    assert list(decoded.event_ids or []) == expected_ids
+    assert list(decoded.event_ids) == expected_ids
 
 
 @pytest.mark.parametrize("topic", HOT_SOURCES, ids=lambda topic: topic.name)

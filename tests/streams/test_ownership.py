@@ -68,7 +68,8 @@ async def halted_during(takeover):
     assert await asyncio.to_thread(takeover.has_read.wait, 30)
     await ownership.control(0, 7, b"*", encode(HALT))
     takeover.may_return.set()
-    await asyncio.wait_for(ownership._taking_over, 30)
+    await asyncio.wait_for(ownership._joining._task, 30)
+    assert not faults
     mode = ownership.shards[0].run_mode
     ownership.close()
     assert (ownership.ready, faults) == (True, [])

@@ -126,6 +126,12 @@ def row_of_another_format(d):
     d.row().value = b"\x63" + d.row().value[1:]
 
 
+def shard_record_that_is_none(d):
+    d.log.append(
+        "changelog", 0, SHARD_KEY, d.chance.choice([b"{", b"{}", b'{"format":99,"applied":{},"now":0,"sequence":0}'])
+    )
+
+
 def missing_source_record(d):
     record, records = d.some("inventory")
     require(record is not records[-1])
@@ -295,6 +301,7 @@ DAMAGES = {
     wrong_price: "last_values",
     damaged_row: "readable",
     row_of_another_format: "readable",
+    shard_record_that_is_none: "readable",
     missing_source_record: "records",
     bad_record_without_a_dead_letter: "records",
     stray_without_a_dead_letter: "records",

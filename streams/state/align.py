@@ -1,0 +1,69 @@
+"""`repricer state align`: somebody has reset the group; set its offsets back to where the state stands.
+
+The shard record is the truth about a shard. To let the group's offsets decide instead would leave the state with
+events twice, or without some; who wants the sources to be read again wants `repricer state rebuild`.
+"""
+
+from __future__ import annotations
+
+import time
+
+import confluent_kafka as ck
+
+from schemas.topics import CHANGELOG, HOT_SOURCES
+from streams.changelog import SHARD_KEY, decode_shard_record
+from streams.errors import BrokerUnreachable
+from streams.log_reader import Cancelled, Offsets, read_ranges
+from streams.settings import Settings
+from streams.state.sole_membership import sole_membership
+from streams.transport.data_plane import Partition
+
+DEADLINE_S = 300.0
+COMMIT_TIMEOUT_S = 30.0
+
+
+def align(settings: Settings) -> int:
+    """Write the positions of every shard record into the group, in one transaction.
+
+    Returns:
+        Number of shards that have a state.
+
+    Raises:
+        WorkersRunning: If the group has members.
+        ShardLost: If a shard record cannot be read.
+        BrokerUnreachable: If the broker fails us; nothing has changed.
+    """
+    try:
+        with sole_membership(settings) as claim:
+            positions = _positions(settings)
+            producer = ck.Producer({**settings.producer_config(), "transactional.id": f"{settings.group}-state"})
+            producer.init_transactions(COMMIT_TIMEOUT_S)
+            producer.begin_transaction()
+            producer.send_offsets_to_transaction(positions, claim.group_metadata(), COMMIT_TIMEOUT_S)
+            producer.commit_transaction(COMMIT_TIMEOUT_S)
+            return len({position.partition for position in positions})
+    except (ck.KafkaException, Cancelled) as error:
+        raise BrokerUnreachable(f"the group's offsets were not set: {error}") from error
+
+
+def _positions(settings: Settings) -> list[ck.TopicPartition]:
+    records = _shard_records(settings)
+    return [
+        ck.TopicPartition(topic.full_name(settings.topic_prefix), p, decode_shard_record(raw, p).applied[topic.name])
+        for p, raw in records.items()
+        for topic in HOT_SOURCES
+    ]
+
+
+def _shard_records(settings: Settings) -> dict[int, bytes]:
+    offsets, config = Offsets(settings.consumer_config()), settings.consumer_config()
+    tps = [Partition(CHANGELOG.full_name(settings.topic_prefix), p) for p in range(settings.partitions)]
+    low, high = offsets.start(tps), offsets.end(tps, committed=True)
+    deadline = time.monotonic() + DEADLINE_S
+    found: dict[int, bytes] = {}
+    ranges = {tp: (low[tp], high[tp]) for tp in tps}
+    for tp, messages in read_ranges(config, ranges, cancelled=lambda: time.monotonic() > deadline):
+        for message in messages:
+            if message.key() == SHARD_KEY:
+                found[tp.partition] = message.value() or b""
+    return found

@@ -1,0 +1,150 @@
+"""Make a shard's rows again from its sources, by the worker's own step, without a decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import confluent_kafka as ck
+import msgspec
+
+from pricing_core.engine import PricingEngine
+from pricing_core.state import Rows
+from schemas.dead_letter import DeadLettered, Reason
+from schemas.topics import (
+    CLICKS,
+    COMPETITOR_PRICES,
+    DEAD_LETTERS,
+    INVENTORY,
+    OFFER_POLICIES,
+    ORDERS,
+    PRICE_APPLIED,
+    Topic,
+)
+from streams.clock import wall_ms
+from streams.errors import ShardLost
+from streams.log_reader import Offsets, read_ranges
+from streams.metrics import Metrics
+from streams.pipeline import Pipeline
+from streams.refused_offsets import RefusedOffsets, Run
+from streams.settings import Settings
+from streams.shard import WINDOWED, Shard, new_windows, refused_in
+from streams.state.old_shard import DEADLINE_S, deadline
+from streams.transport.data_plane import Partition
+from streams.transport.record_batch import RecordBatch
+
+REPLAYED = (OFFER_POLICIES, ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED)
+"""In this order. Ticks only tell the time, which the shard record keeps; their topic forgets them after a day."""
+
+BY_STATE = frozenset({Reason.WRONG_PARTITION, Reason.CURRENCY_MISMATCH, Reason.SHARD_FULL})
+"""Refusals that depend on more than the record: they must come out the same again. Others are left out."""
+
+NOT_YET = 2**62
+"""An end that is not reached: a shard that has not caught up decides nothing."""
+
+Place = tuple[str, int]
+"""Topic and offset, in one partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What the sources say about a shard."""
+
+    keys: list[bytes]
+    rows: Rows
+    seen: dict[str, int]
+    now: int
+    refused: dict[str, list[Run]]
+    """Offsets within the duplicate windows, by source topic."""
+
+
+class Replay:
+    """Replays one shard after another."""
+
+    def __init__(self, settings: Settings, engine: PricingEngine, offsets: Offsets) -> None:
+        self._settings = settings.model_copy(update={"decide_during_catch_up": False})
+        self._engine = engine
+        self._pipeline = Pipeline(self._settings, engine, Metrics())
+        self._offsets = offsets
+
+    def run(self, partition: int, applied: dict[str, int]) -> Replayed:
+        """Apply every source up to ``applied``.
+
+        Raises:
+            ShardLost: If other records are refused than were refused then.
+        """
+        known = self._dead_letters(partition)
+        size = self._settings.duplicate_window
+        start, ends = dict.fromkeys(applied, 0), dict.fromkeys(applied, NOT_YET)
+        shard = Shard(partition, start, ends, new_windows(size), refused_in(size, {}))
+        self._engine.open_shard(partition)
+        try:
+            again = self._apply(shard, applied, known)
+            self._compare(partition, again, {place for place, reason in known.items() if reason in BY_STATE}, applied)
+            keys, rows = self._engine.snapshot(partition)
+        finally:
+            self._engine.drop_shard(partition)
+        return Replayed(keys.present(), rows, shard.seen, shard.now, self._refused(applied, known))
+
+    def _apply(self, shard: Shard, applied: dict[str, int], known: dict[Place, str]) -> set[Place]:
+        refused: set[Place] = set()
+        for topic in REPLAYED:
+            tp = Partition(self._name(topic), shard.partition)
+            ranges = {tp: (self._offsets.start([tp])[tp], applied[topic.name])}
+            for _, messages in read_ranges(
+                self._settings.consumer_config(), ranges, cancelled=deadline(DEADLINE_S), committed=True
+            ):
+                batch = _batch(tp, messages, known)
+                for out in self._pipeline.step(shard, batch, wall_ms()) if len(batch) else []:
+                    refused.add(_place(msgspec.json.decode(out.value or b"", type=DeadLettered)))
+        return refused
+
+    def _refused(self, applied: dict[str, int], known: dict[Place, str]) -> dict[str, list[Run]]:
+        """What the duplicate windows in front of ``applied`` must not know."""
+        found: dict[str, list[Run]] = {}
+        for topic in WINDOWED:
+            refused, name = RefusedOffsets(self._settings.duplicate_window), self._name(topic)
+            refused.add(sorted(offset for place, offset in known if place == name and offset < applied[topic.name]))
+            found[topic.name] = refused.in_front_of(applied[topic.name])
+        return {name: runs for name, runs in found.items() if runs}
+
+    def _name(self, topic: Topic) -> str:
+        return topic.full_name(self._settings.topic_prefix)
+
+    def _dead_letters(self, partition: int) -> dict[Place, str]:
+        tp = Partition(self._name(DEAD_LETTERS), partition)
+        ranges = {tp: (self._offsets.start([tp])[tp], self._offsets.end([tp], committed=True)[tp])}
+        found: dict[Place, str] = {}
+        for _, messages in read_ranges(self._settings.consumer_config(), ranges, cancelled=deadline(DEADLINE_S)):
+            for message in messages:
+                letter = msgspec.json.decode(message.value() or b"", type=DeadLettered)
+                found[_place(letter)] = letter.reason
+        return found
+
+    def _compare(self, partition: int, again: set[Place], known: set[Place], applied: dict[str, int]) -> None:
+        """Compaction may have removed a policy that was refused; nothing else may differ."""
+        prefix = self._settings.topic_prefix
+        ends = {topic.full_name(prefix): applied[topic.name] for topic in REPLAYED if topic.cleanup == "delete"}
+        missing = {(topic, offset) for topic, offset in known - again if offset < ends.get(topic, 0)}
+        for what, places in (("refused now and not then", again - known), ("refused then and not now", missing)):
+            if places:
+                topic, offset = min(places)
+                raise ShardLost(
+                    f"partition {partition} cannot be made again: {len(places)} records are {what}, the first is "
+                    f"{topic}[{partition}] at {offset}. Run with the settings that the workers had "
+                    "(REPRICER_MAX_OFFERS, REPRICER_DUPLICATE_WINDOW)."
+                )
+
+
+def _batch(tp: Partition, messages: list[ck.Message], known: dict[Place, str]) -> RecordBatch:
+    """Without the records that were refused for what they are."""
+    taken = [m for m in messages if known.get((tp.topic, _offset(m)), Reason.WRONG_PARTITION) in BY_STATE]
+    records = [(_offset(m), m.key(), m.value()) for m in taken]
+    return RecordBatch.of(tp, records, first_offset=_offset(messages[0]), next_offset=_offset(messages[-1]) + 1)
+
+
+def _place(letter: DeadLettered) -> Place:
+    return letter.topic, letter.offset
+
+
+def _offset(message: ck.Message) -> int:
+    return int(message.offset() or 0)

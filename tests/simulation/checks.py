@@ -1,0 +1,151 @@
+"""What must hold, computed again from the source logs alone, by plain dictionaries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from schemas.topics import CHANGELOG, HOT_SOURCES, PRICE_DECISIONS, PRICING_CONTROL
+from streams.changelog import SHARD_KEY, decode_shard_record
+from streams.settings import Settings
+from streams.shard import WINDOWED
+from tests.simulation.broker import Broker
+from tests.simulation.toy import EVERY, ROW, number_and_amount
+from tests.simulation.worker import Worker
+
+Totals = dict[bytes, tuple[int, int]]
+
+
+class Violation(AssertionError):  # says what was violated
+    """Something that must always hold does not."""
+
+
+def require(condition: object, what: str) -> None:
+    if not condition:
+        raise Violation(what)
+
+
+class Audit:
+    """Reads the broker's logs as an outsider."""
+
+    def __init__(self, broker: Broker, settings: Settings) -> None:
+        self._broker, self._settings = broker, settings
+        self._seen: dict[int, list[object]] = defaultdict(list)
+
+    def name(self, topic: str) -> str:
+        return f"{self._settings.topic_prefix}.{topic}"
+
+    def end(self, topic: str, partition: int) -> int:
+        return self._broker.logs[self.name(topic), partition].last_stable_offset
+
+    def expected(self, partition: int, applied: Mapping[str, int]) -> Totals:
+        """Count and total of every key, from the sources up to ``applied``."""
+        totals: Totals = {}
+        for topic in HOT_SOURCES:
+            for offset, key, amount in self._once(topic.name, partition):
+                if offset < applied[topic.name]:
+                    count, total = totals.get(key, (0, 0))
+                    totals[key] = count + 1, total + amount
+        return totals
+
+    def _once(self, topic: str, partition: int) -> Iterator[tuple[int, bytes, int]]:
+        """The events of a source without those that came again within the window."""
+        last: dict[str, int] = {}
+        for offset, record in self._broker.logs[self.name(topic), partition].committed():
+            number, amount = number_and_amount(record.value or b"")
+            before, last[number] = last.get(number), offset
+            windowed = any(source.name == topic for source in WINDOWED)
+            if not windowed or before is None or offset - before > self._settings.duplicate_window:
+                yield offset, record.key or b"", amount
+
+    def on_the_way(self) -> None:
+        """Whoever reads committed records never sees one taken back."""
+        for partition in range(self._settings.partitions):
+            now: list[object] = list(self._broker.logs[self.name(PRICE_DECISIONS.name), partition].committed())
+            before = self._seen[partition]
+            require(now[: len(before)] == before, f"partition {partition}: a committed output has vanished")
+            self._seen[partition] = now
+
+    def cuts(self, partition: int) -> dict[str, int]:
+        """Every cut, in the changelog's order: nothing goes back, and its rows are those of its positions.
+
+        Returns the positions after the last one.
+        """
+        rows: Totals = {}
+        applied = {topic.name: 0 for topic in HOT_SOURCES}
+        sequence = 0
+        for offset, record in self._broker.logs[self.name(CHANGELOG.name), partition].committed():
+            if record.key != SHARD_KEY:
+                rows[record.key or b""] = _row(record.value or b"")
+                continue
+            self._require_rows(partition, offset, rows, applied)
+            shard = decode_shard_record(record.value or b"", partition)
+            back = {name: (at, shard.applied[name]) for name, at in applied.items() if shard.applied[name] < at}
+            require(not back, f"changelog[{partition}]@{offset}: positions went back: {back}")
+            require(shard.sequence >= sequence, f"changelog[{partition}]@{offset}: the sequence went back")
+            applied, sequence = shard.applied, shard.sequence
+        self._require_rows(partition, -1, rows, applied)
+        return applied
+
+    def _require_rows(self, partition: int, offset: int, rows: Totals, applied: Mapping[str, int]) -> None:
+        expected = self.expected(partition, applied)
+        require(rows == expected, f"changelog[{partition}] before {offset}: rows are {rows}, must be {expected}")
+
+    def outputs(self, partition: int, totals: Totals) -> None:
+        """Every output once, numbered without a hole."""
+        found = [record for _, record in self._broker.logs[self.name(PRICE_DECISIONS.name), partition].committed()]
+        pairs = [tuple(map(int, (record.value or b"").split(b":"))) for record in found]
+        numbers = [number for _, number in pairs]
+        require(numbers == list(range(1, len(found) + 1)), f"outputs[{partition}]: the sequence is {numbers}")
+        made = [(record.key, count) for record, (count, _) in zip(found, pairs, strict=True)]
+        due = [(key, n) for key, (count, _) in totals.items() for n in range(EVERY, count + 1, EVERY)]
+        require(sorted(made) == sorted(due), f"outputs[{partition}]: made {sorted(made)}, due {sorted(due)}")
+
+    def at_rest(self, workers: list[Worker]) -> None:
+        """Everything, after all has been applied."""
+        for partition in range(self._settings.partitions):
+            applied = self.cuts(partition)
+            totals = self.expected(partition, applied)
+            self.outputs(partition, totals)
+            for name, at in applied.items():
+                offset = self._broker.offsets.get((self.name(name), partition))
+                require(
+                    offset == at, f"{name}[{partition}]: the group's offset is {offset}, the shard record says {at}"
+                )
+            (owner,) = [worker for worker in workers if partition in worker.ownership.shards]
+            memory = owner.pipeline.engine.states[partition].rows
+            require(memory == totals, f"shard {partition}: memory is {memory}, must be {totals}")
+            self._require_mode(partition, owner)
+
+    def _require_mode(self, partition: int, owner: Worker) -> None:
+        controls = self._broker.logs[self.name(PRICING_CONTROL.name), partition].committed()
+        last = (controls[-1][1].value or b"").decode() if controls else "ACTIVE"
+        mode = owner.ownership.shards[partition].run_mode
+        require(mode == last, f"shard {partition} is {mode}, was told {last}")
+
+    def behind(self, workers: list[Worker], controls: Mapping[int, int]) -> str:
+        """What is still to be done; empty if nothing is."""
+        if any(found.state != "empty" for found in self._broker.transactions.values()):
+            return "a transaction is open"
+        owned = [p for worker in workers for p in worker.ownership.shards]
+        if sorted(owned) != list(range(self._settings.partitions)):
+            return f"shards {owned} are owned"
+        lazy = [worker.process.name for worker in workers if not worker.ownership.ready]
+        if lazy:
+            return f"{lazy} are not ready"
+        for partition in range(self._settings.partitions):
+            for topic in HOT_SOURCES:
+                place = self.name(topic.name), partition
+                end = self.end(topic.name, partition)
+                if self._broker.offsets.get(place, 0) != end:
+                    return f"{topic.name}[{partition}] is at {self._broker.offsets.get(place)} of {end}"
+            if controls[partition] != self.end(PRICING_CONTROL.name, partition):
+                return f"{PRICING_CONTROL.name}[{partition}] is at {controls[partition]}"
+        return ""
+
+
+def _row(value: bytes) -> tuple[int, int]:
+    import numpy as np
+
+    count, total = np.frombuffer(value, ROW)[0]
+    return int(count), int(total)

@@ -1,0 +1,17 @@
+"""One seed on demand: ``pytest tests/simulation -k replay --seed 517``."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--seed", type=int, default=None, help="the seed of the simulation that `-k replay` runs")
+
+
+@pytest.fixture
+def seed(request):
+    given = request.config.getoption("--seed")
+    if given is None:
+        pytest.skip("no --seed given")
+    return given

@@ -1,0 +1,130 @@
+"""Every protection switched off, one at a time: the simulation must notice, or its silence would prove nothing."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from streams.controls import Controls
+from streams.holdings import Holdings
+from streams.keeping import Keeper
+from streams.ownership import Ownership
+from streams.takeover import Takeover
+from streams.transaction import TransactionWriter
+from streams.transport.identity import Claim
+from tests.simulation import worker
+from tests.simulation.checks import Violation
+from tests.simulation.clients import Consumer
+from tests.simulation.simulation import Simulation
+
+SEEDS = range(400)
+
+
+def offsets_need_not_be_stable(_simulation, patch):
+    patch.setattr(Consumer, "require_stable", False)
+
+
+def the_changelog_is_read_before_the_offsets_are_stable(_simulation, patch):
+    def read_positions(self, partitions, fencer, cancelled):
+        rows = self._read_changelog(partitions, fencer, cancelled)
+        return self._positions(partitions, rows, self._stable_offsets(partitions, fencer, cancelled))
+
+    patch.setattr(Takeover, "_read_positions", read_positions)
+
+
+def offsets_that_move_are_called_a_reset(_simulation, patch):
+    def read_positions(self, partitions, fencer, cancelled):
+        committed = self._stable_offsets(partitions, fencer, cancelled)
+        return self._positions(partitions, self._read_changelog(partitions, fencer, cancelled), committed)
+
+    patch.setattr(Takeover, "_read_positions", read_positions)
+
+
+def _metadata(group, generation, member):
+    return b"CGMDv2:" + struct.pack("<i", generation) + b"%b\0%b\0\x01" % (group.encode(), member.encode())
+
+
+def cuts_have_the_identity_of_nobody(_simulation, patch):
+    patch.setattr(Claim, "group_metadata", lambda self: _metadata(self.group, -1, ""))
+
+
+def cuts_have_the_identity_of_the_moment(simulation, patch):
+    def group_metadata(self):
+        (alive,) = [one for one in simulation.workers.values() if one.process is simulation.world.running]
+        return _metadata(self.group, alive.generation, alive.member)
+
+    patch.setattr(Claim, "group_metadata", group_metadata)
+
+
+def memory_is_kept_after_a_failed_cut(_simulation, patch):
+    async def recover(_self, _error):
+        pass
+
+    patch.setattr(Ownership, "_recover", recover)
+
+
+def the_producer_is_kept_after_a_failed_cut(_simulation, patch):
+    patch.setattr(TransactionWriter, "_discard", lambda _self: None)
+
+
+def batches_of_an_older_epoch_are_applied(_simulation, patch):
+    patch.setattr(Holdings, "is_current", lambda self, batch: batch.partition in self.shards)
+
+
+def shards_are_kept_without_a_look_at_the_log(_simulation, patch):
+    patch.setattr(Keeper, "confirm", lambda _self, last_cuts, _cancelled: {p: [] for p in last_cuts})
+
+
+def shards_are_kept_if_the_offsets_are_right(_simulation, patch):
+    def confirm(self, last_cuts, _cancelled):
+        return {p: [] for p in self._with_same_offsets(last_cuts)}
+
+    patch.setattr(Keeper, "confirm", confirm)
+
+
+def what_is_pending_survives_the_shards(_simulation, patch):
+    patch.setattr(Ownership, "_drop", lambda self: self._holdings.drop())
+
+
+def the_duplicate_window_is_not_read_back(_simulation, patch):
+    patch.setattr(worker, "WINDOWED", ())
+
+
+def a_run_mode_that_comes_during_a_takeover_is_dropped(_simulation, patch):
+    hear = Controls.hear
+
+    def hear_if_here(self, partition, *record):
+        if partition in self._holdings.shards:
+            hear(self, partition, *record)
+
+    patch.setattr(Controls, "hear", hear_if_here)
+
+
+@pytest.mark.parametrize(
+    "mutation",
+    [
+        offsets_need_not_be_stable,
+        the_changelog_is_read_before_the_offsets_are_stable,
+        offsets_that_move_are_called_a_reset,
+        cuts_have_the_identity_of_nobody,
+        cuts_have_the_identity_of_the_moment,
+        memory_is_kept_after_a_failed_cut,
+        the_producer_is_kept_after_a_failed_cut,
+        batches_of_an_older_epoch_are_applied,
+        shards_are_kept_without_a_look_at_the_log,
+        shards_are_kept_if_the_offsets_are_right,
+        what_is_pending_survives_the_shards,
+        the_duplicate_window_is_not_read_back,
+        a_run_mode_that_comes_during_a_takeover_is_dropped,
+    ],
+    ids=lambda mutation: mutation.__name__,
+)
+def test_it_is_noticed_if(mutation):
+    for seed in SEEDS:
+        try:
+            Simulation(seed).run(mutation)
+        except Violation as violation:
+            print(f"seed {seed}: {violation}")
+            return
+    pytest.fail(f"{len(SEEDS)} seeds have not noticed that {mutation.__name__.replace('_', ' ')}")

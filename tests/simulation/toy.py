@@ -1,0 +1,124 @@
+"""A pipeline so small that what it must have done can be computed in one line: it counts and adds up by key.
+
+Every second event of a key makes an output, numbered by the shard's sequence. Events that come again within the
+duplicate window count once. The interface is that of `streams.pipeline.Pipeline` and of its engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from schemas.topics import HOT_SOURCES, PRICE_DECISIONS
+from streams.settings import Settings
+from streams.shard import Shard, new_windows
+from streams.transaction import Output
+
+ROW = np.dtype([("count", "<i8"), ("total", "<i8")])
+EVERY = 2
+
+
+def event(number: int, amount: int) -> bytes:
+    return b"%d:%d" % (number, amount)
+
+
+def number_and_amount(value: bytes) -> tuple[str, int]:
+    number, amount = value.split(b":")
+    return number.decode(), int(amount)
+
+
+@dataclass(slots=True)
+class ToyShard:
+    """State of one shard."""
+
+    rows: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    """Count and total, by key."""
+    dirty: set[bytes] = field(default_factory=set)
+    sequence: int = 0
+
+
+class ToyEngine:
+    """Rows, and which of them no cut has yet."""
+
+    def __init__(self) -> None:
+        self.states: dict[int, ToyShard] = {}
+
+    @property
+    def shards(self) -> frozenset[int]:
+        return frozenset(self.states)
+
+    def drop_shard(self, shard: int) -> None:
+        self.states.pop(shard, None)
+
+    def sequence(self, shard: int) -> int:
+        return self.states[shard].sequence
+
+    def dirty_count(self, shard: int) -> int:
+        return len(self.states[shard].dirty)
+
+    def snapshot(self, shard: int) -> tuple[list[bytes], Any]:
+        state = self.states[shard]
+        keys, state.dirty = sorted(state.dirty), set()
+        return keys, np.array([state.rows[key] for key in keys], ROW)
+
+
+class ToyPipeline:
+    """Steps on real shards."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.engine = ToyEngine()
+        self._settings = settings
+        self._topics = {topic.full_name(settings.topic_prefix): topic.name for topic in HOT_SOURCES}
+        self._decisions = PRICE_DECISIONS.full_name(settings.topic_prefix)
+
+    def step(self, shard: Shard, batch: Any, _wall: int) -> list[Output]:
+        topic = self._topics[batch.topic]
+        outputs = [
+            output
+            for key, amount in self._admit(shard, topic, batch.keys, batch.values, list(batch.offsets))
+            for output in self._count(shard.partition, key, amount)
+        ]
+        shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=None)
+        return outputs
+
+    def restore(self, log: Any, _wall: int) -> Shard:
+        values = np.frombuffer(b"".join(log.rows.values()), ROW).tolist()
+        sequence = 0 if log.record is None else log.record.sequence
+        self.engine.states[log.partition] = ToyShard(dict(zip(log.rows, values, strict=True)), sequence=sequence)
+        shard = Shard(log.partition, dict(log.applied), log.ends, new_windows(self._settings.duplicate_window))
+        for topic, (offsets, records) in log.recent.items():
+            self._admit(shard, topic, [key for key, _ in records], [value for _, value in records], offsets)
+        self.hear(shard, log.controls)
+        return shard
+
+    @staticmethod
+    def hear(shard: Shard, controls: Any) -> None:
+        for offset, value in controls:
+            shard.set_run_mode(value.decode(), offset)
+
+    @staticmethod
+    def control(shard: Shard, batch: Any, _wall: int) -> list[Output]:
+        shard.set_run_mode(batch.values[0].decode(), batch.first_offset)
+        return []
+
+    @staticmethod
+    def _admit(
+        shard: Shard, topic: str, keys: list[Any], values: list[Any], offsets: list[int]
+    ) -> list[tuple[bytes, int]]:
+        events = [number_and_amount(value) for value in values]
+        admitted = [(key, amount) for key, (_, amount) in zip(keys, events, strict=True)]
+        window = shard.windows.get(topic)
+        fresh = window.admit([number for number, _ in events], offsets) if window is not None else None
+        return admitted if fresh is None else [admitted[row] for row in fresh]
+
+    def _count(self, partition: int, key: bytes, amount: int) -> list[Output]:
+        state = self.engine.states[partition]
+        count, total = state.rows.get(key, (0, 0))
+        state.rows[key] = count + 1, total + amount
+        state.dirty.add(key)
+        if (count + 1) % EVERY:
+            return []
+        state.sequence += 1
+        return [Output(self._decisions, partition, key, b"%d:%d" % (count + 1, state.sequence), [])]
