@@ -18,7 +18,9 @@ from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams.verify.log import Log
 
 SHARD_KEY = b"\0shard"
-RECORD_FORMAT, ROW_FORMAT, ROW_BYTES = 1, 1, 616
+RECORD_FORMATS = frozenset({1, 2})
+"""Of shard records; what is read here they all have."""
+ROW_FORMAT, ROW_BYTES = 1, 616
 ROW = np.dtype(
     {
         "names": ["format", "totals", "price", "price_version", "on_hand", "stock_at", "decided_version"],
@@ -114,7 +116,7 @@ def _take_record(found: Changelog, partition: int, offset: int, value: bytes | N
     except msgspec.DecodeError as error:
         found.unreadable_cuts[partition] = f"changelog/{partition}/{offset}: no shard record: {error}"
         return
-    if record.format != RECORD_FORMAT:
+    if record.format not in RECORD_FORMATS:
         found.unreadable_cuts[partition] = f"changelog/{partition}/{offset}: a shard record of format {record.format}"
         return
     found.unreadable_cuts.pop(partition, None)

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from pricing_core.state import FORMAT, TOTALS
 from pricing_core.state import ROW as WORKERS_ROW
+from streams.changelog import READABLE
 from streams.verify import verify_log
-from streams.verify.changelog import ROW, ROW_FORMAT, SALES, SHARD_KEY, SHOPPERS
+from streams.verify.changelog import RECORD_FORMATS, ROW, ROW_FORMAT, SALES, SHARD_KEY, SHOPPERS
 from tests.streams.verify.synthetic_worker import SETTINGS, SyntheticWorker
 
 
@@ -26,6 +27,7 @@ def test_every_check_had_something_to_check():
 
 
 def test_the_layout_of_a_row_is_that_of_the_worker():
+    assert RECORD_FORMATS == READABLE
     assert (ROW.itemsize, ROW_FORMAT, SALES + SHOPPERS) == (WORKERS_ROW.itemsize, FORMAT, TOTALS)
     assert {name: ROW.fields[name] for name in ROW.names} == {name: WORKERS_ROW.fields[name] for name in ROW.names}
 
