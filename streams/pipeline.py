@@ -130,7 +130,8 @@ class Pipeline:
         if window is None or not len(ids):
             columns, refused = self._fold(shard, topic, decoded.columns)
             return columns.time, refused
-        times, rejects = [], []
+        times: list[Int64] = [decoded.columns.time[:0]]  # a batch may hold nothing, or nothing good
+        rejects: list[Reject] = []
         offsets = batch.offsets[decoded.columns.index]
         for stretch in window.stretches(offsets):
             rows = stretch

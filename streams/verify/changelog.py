@@ -54,6 +54,7 @@ class _ShardRecord(msgspec.Struct):
     applied: dict[str, int]
     now: int
     sequence: int
+    topic_ids: dict[str, str] = {}
 
 
 @dataclass(slots=True)
@@ -62,8 +63,8 @@ class Changelog:
 
     cuts: dict[int, _ShardRecord] = field(default_factory=dict)
     """The last shard record of each partition."""
-    history: list[tuple[int, int, _ShardRecord]] = field(default_factory=list)
-    """Partition and offset of every shard record that compaction has left."""
+    history: list[tuple[int, int, _ShardRecord | None]] = field(default_factory=list)
+    """Partition and offset of every shard record that compaction has left; None for one that cannot be read."""
     rows: dict[int, dict[bytes, bytes | None]] = field(default_factory=dict)
     """The last value of every offer's key, by partition."""
     unreadable_cuts: dict[int, str] = field(default_factory=dict)
@@ -111,17 +112,20 @@ def read_changelog(log: Log, since: dict[int, int] | None = None) -> Changelog:
 
 def _take_record(found: Changelog, partition: int, offset: int, value: bytes | None) -> None:
     """The last one counts. One that cannot be read is no damage once another stands behind it: it was repaired."""
+    record: _ShardRecord | None = None
+    what = ""
     try:
         record = msgspec.json.decode(value or b"", type=_ShardRecord)
     except msgspec.DecodeError as error:
-        found.unreadable_cuts[partition] = f"changelog/{partition}/{offset}: no shard record: {error}"
-        return
-    if record.format not in RECORD_FORMATS:
-        found.unreadable_cuts[partition] = f"changelog/{partition}/{offset}: a shard record of format {record.format}"
-        return
-    found.unreadable_cuts.pop(partition, None)
-    found.cuts[partition] = record
+        what = f"no shard record: {error}"
+    if record is not None and record.format not in RECORD_FORMATS:
+        record, what = None, f"a shard record of format {record.format}"
     found.history.append((partition, offset, record))
+    if record is None:
+        found.unreadable_cuts[partition] = f"changelog/{partition}/{offset}: {what}"
+    else:
+        found.unreadable_cuts.pop(partition, None)
+        found.cuts[partition] = record
 
 
 def state_frame(changelog: Changelog) -> pl.DataFrame:

@@ -132,3 +132,12 @@ def test_a_resend_in_the_same_batch_as_the_refused_record_is_judged_by_itself():
     partition = Partition0()
     assert partition.read(ORDER, DOLLARS, DOLLARS, RIGHT, RIGHT) == ["currency_mismatch", "currency_mismatch"]
     assert partition.units == 2 * ORDER.quantity
+
+
+def test_a_batch_of_nothing_and_one_of_nothing_good_move_the_position_and_nothing_else():
+    partition = Partition0()
+    assert partition.read(TOMORROW) == ["future_timestamp"]
+    end = RecordBatch.of(("repricer.orders", 0), [], first_offset=1, next_offset=2)  # a transaction's marker
+    assert partition.pipeline.step(partition.shard, end, NOW) == []
+    assert partition.shard.applied["orders"] == 2
+    assert partition.pipeline.engine.totals(0) == {}
