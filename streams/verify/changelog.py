@@ -112,20 +112,24 @@ def read_changelog(log: Log, since: dict[int, int] | None = None) -> Changelog:
 
 def _take_record(found: Changelog, partition: int, offset: int, value: bytes | None) -> None:
     """The last one counts. One that cannot be read is no damage once another stands behind it: it was repaired."""
-    record: _ShardRecord | None = None
-    what = ""
-    try:
-        record = msgspec.json.decode(value or b"", type=_ShardRecord)
-    except msgspec.DecodeError as error:
-        what = f"no shard record: {error}"
-    if record is not None and record.format not in RECORD_FORMATS:
-        record, what = None, f"a shard record of format {record.format}"
+    record, fault = _decode_record(value)
     found.history.append((partition, offset, record))
     if record is None:
-        found.unreadable_cuts[partition] = f"changelog/{partition}/{offset}: {what}"
+        found.unreadable_cuts[partition] = f"changelog/{partition}/{offset}: {fault}"
     else:
         found.unreadable_cuts.pop(partition, None)
         found.cuts[partition] = record
+
+
+def _decode_record(value: bytes | None) -> tuple[_ShardRecord | None, str]:
+    """A shard record, or what is wrong with it."""
+    try:
+        record = msgspec.json.decode(value or b"", type=_ShardRecord)
+    except msgspec.DecodeError as error:
+        return None, f"no shard record: {error}"
+    if record.format not in RECORD_FORMATS:
+        return None, f"a shard record of format {record.format}"
+    return record, ""
 
 
 def state_frame(changelog: Changelog) -> pl.DataFrame:
