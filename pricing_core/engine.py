@@ -26,6 +26,7 @@ from pricing_core.rolling_sums import RollingSums
 from pricing_core.schedule import Intervals, Schedule
 from pricing_core.slots import NO_SLOT, Slots, SlotTable
 from pricing_core.state import TOTALS, DirtyRows, Rows, State, require_format
+from schemas.binary import BinaryArray
 from schemas.codec import Reject
 from schemas.columns import (
     AppliedColumns,
@@ -85,6 +86,7 @@ class PricingEngine:
 
     def warm_up(self) -> None:
         """Compile everything. Nothing compiles afterwards."""
+        SlotTable.warm_up()
         self._sums.warm_up()
         valuation.warm_up(self.model, self._sums)
 
@@ -118,9 +120,9 @@ class PricingEngine:
         """Return how many offers a shard knows."""
         return self._slots.count(shard)
 
-    def unknown_keys(self, shard: int, keys: list[bytes]) -> list[bytes]:
-        """Return the distinct keys of which nothing was heard yet."""
-        return self._slots.unknown(shard, keys)
+    def known(self, shard: int, keys: BinaryArray) -> Slots:
+        """Return the row of each key; `NO_SLOT` where nothing was heard of it yet."""
+        return self._slots.known(shard, keys)
 
     # Events
 
@@ -190,7 +192,7 @@ class PricingEngine:
         offers = offer_views.view(self._state, self._policies, slots, now, run_mode)
         sequence = record.sequence + 1 + np.arange(len(slots))
         chance = uniform(self._seed, shard, sequence)
-        decisions = decide(offers, self._slots.keys(slots), sequence, chance, self._ask)
+        decisions = decide(offers, self._slots.keys(slots).present(), sequence, chance, self._ask)
         self._write_down(shard, offers, decisions)
         return decisions
 
@@ -205,7 +207,9 @@ class PricingEngine:
         pending = pending[np.argsort(self._state.decided_sequence[pending])]
         sent, alarmed = acknowledgements.overdue(self._state, pending, now, self._intervals.acknowledgement)
         self._dirty.mark(shard, np.concatenate((sent, alarmed)))
-        return acknowledgements.resends(self._state, self._policies, sent, self._slots.keys(sent), len(alarmed))
+        return acknowledgements.resends(
+            self._state, self._policies, sent, self._slots.keys(sent).present(), len(alarmed)
+        )
 
     def _ask(self, offers: Offers, ladder: Ladder, chance: NDArray[np.float32]) -> valuation.Valuation:
         return valuation.value(self.model, self._sums, offers, ladder, chance)
@@ -233,14 +237,14 @@ class PricingEngine:
         """Return how many rows of a shard have changed since its last snapshot."""
         return self._dirty.count(shard)
 
-    def snapshot(self, shard: int) -> tuple[list[bytes], Rows]:
+    def snapshot(self, shard: int) -> tuple[BinaryArray, Rows]:
         """Copy the rows of a shard that have changed since its last snapshot, with their keys."""
         slots = self._dirty.take(shard)
         rows = self._state.take(slots)
         rows["due_at"], rows["sums"] = self._state.due_at[slots], self._sums.take(slots)
         return self._slots.keys(slots), rows
 
-    def restore(self, shard: int, keys: list[bytes], rows: Rows, *, sequence: int) -> None:
+    def restore(self, shard: int, keys: BinaryArray, rows: Rows, *, sequence: int) -> None:
         """Fill an empty shard from the rows of its snapshots: the last one of every key.
 
         Raises:
@@ -261,7 +265,7 @@ class PricingEngine:
         record.pending.update(slots[self._state.pending[slots] == 1].tolist())
         record.now = int(self._state.last_decided_at[slots].max())
 
-    def totals(self, shard: int) -> dict[bytes, dict[str, int]]:
+    def totals(self, shard: int) -> dict[bytes | None, dict[str, int]]:
         """Return the exact totals of every offer of a shard, by name. For verification: slow."""
         slots = self._slots.of(shard)
         rows = self._state.totals[slots].tolist()

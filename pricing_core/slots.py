@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from schemas.binary import BinaryArray, Bytes, Int64
+from schemas.compiled import kernel
+from schemas.hashing import hash_pair
 
 Slots = NDArray[np.int64]
 """Row numbers in the arena."""
@@ -19,7 +22,8 @@ _NONE = np.empty(0, np.int64)
 class SlotTable:
     """Hands out rows of an arena of ``capacity`` to offers of several shards, and takes them back shard by shard.
 
-    The arena never grows, so that nothing that was compiled for its size is compiled again.
+    The arena never grows, so that nothing that was compiled for its size is compiled again. Keys are looked up in a
+    hash table with open addressing: of a million offers, a dictionary of byte strings takes three times as long.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -32,14 +36,28 @@ class SlotTable:
         """No row from here on was ever used."""
         self._free = np.arange(capacity)[::-1].copy()  # a stack: the lowest rows come first
         self._free_count = capacity
-        self._keys: list[bytes] = [b""] * capacity
-        self._by_key: dict[int, dict[bytes, int]] = {}
-        self._found: tuple[int, Sequence[bytes], Slots] | None = None  # a batch is asked about twice: see `unknown`
+        self._counts: dict[int, int] = {}
+        self._buckets = np.full(1 << (2 * capacity).bit_length(), NO_SLOT, np.int32)
+        self._hashes = np.zeros(capacity, np.uint64)
+        self._start = np.zeros(capacity, np.int64)
+        self._length = np.zeros(capacity, np.int64)
+        self._text = np.empty(0, np.uint8)
+        self._text_end = 0
+        self._found: tuple[int, BinaryArray, Slots] | None = None  # a batch is asked about twice: see `known`
+
+    @staticmethod
+    def warm_up() -> None:
+        """Compile everything."""
+        table, keys = SlotTable(1), BinaryArray.of([b"key"])
+        table.open(0)
+        table.find(0, keys)
+        table.open(1)
+        table.drop(1)
 
     @property
     def shards(self) -> frozenset[int]:
         """Shards that are open."""
-        return frozenset(self._by_key)
+        return frozenset(self._counts)
 
     @property
     def free(self) -> int:
@@ -52,79 +70,197 @@ class SlotTable:
         Raises:
             ValueError: It is open already.
         """
-        if shard in self._by_key:
+        if shard in self._counts:
             raise ValueError(f"shard {shard} is open already")
-        self._by_key[shard] = {}
+        self._counts[shard] = 0
 
     def drop(self, shard: int) -> Slots:
-        """End a shard and return the rows that it had."""
+        """End a shard and return the rows that it had. Takes time: all keys that stay are entered anew."""
         slots = self.of(shard)
         self._found = None
-        del self._by_key[shard]
-        for slot in slots.tolist():
-            self._keys[slot] = b""
+        del self._counts[shard]
         self.owner[slots] = _NOBODY
         self._free[self._free_count : self._free_count + len(slots)] = np.sort(slots)[::-1]
         self._free_count += len(slots)
+        self._enter_anew()
         return slots
 
     def of(self, shard: int) -> Slots:
-        """Return all rows of a shard, in the order in which its offers came."""
-        by_key = self._by_key[shard]
-        return np.fromiter(by_key.values(), np.int64, len(by_key))
+        """Return all rows of a shard, in ascending order."""
+        slots: Slots = np.flatnonzero(self.owner[: self.used_below] == shard)
+        return slots
 
     def count(self, shard: int) -> int:
         """Return how many offers a shard has."""
-        return len(self._by_key[shard])
+        return self._counts[shard]
 
-    def unknown(self, shard: int, keys: Sequence[bytes]) -> list[bytes]:
-        """Return the distinct keys that own no row.
+    def known(self, shard: int, keys: BinaryArray) -> Slots:
+        """Return the row of each key, `NO_SLOT` where it owns none.
 
-        Where there are none, the rows are kept for `find`, which is asked about the same list next.
+        Where all own one, the rows are kept for `find`, which is asked about the same keys next.
         """
-        slots = self._known(shard, keys)
-        if slots is None:
-            return list(set(keys).difference(self._by_key[shard]))
-        self._found = shard, keys, slots
-        return []
+        slots = np.empty(len(keys), np.int64)
+        table = self._buckets, self._hashes, self.owner, self._text, self._start, self._length
+        _look_up(*table, shard, keys.data, keys.start, keys.length, slots)
+        self._found = (shard, keys, slots) if NO_SLOT not in slots else None
+        return slots
 
-    def find(self, shard: int, keys: Sequence[bytes]) -> tuple[Slots, Slots]:
+    def find(self, shard: int, keys: BinaryArray) -> tuple[Slots, Slots]:
         """Return the row of each key; new keys get one while there are any.
 
         Returns:
             Rows int64[n], `NO_SLOT` where the arena is full; rows that are new.
         """
         found, self._found = self._found, None
-        if found is not None and found[0] == shard and found[1] is keys:
-            return found[2], _NONE
-        slots = self._known(shard, keys)
-        if slots is not None:
-            return slots, _NONE
-        by_key = self._by_key[shard]
-        created = self._create(shard, dict.fromkeys(key for key in keys if key not in by_key))
-        return np.fromiter((by_key.get(key, NO_SLOT) for key in keys), np.int64, len(keys)), created
+        slots = found[2] if found is not None and found[0] == shard and found[1] is keys else self.known(shard, keys)
+        new = np.flatnonzero(slots == NO_SLOT)
+        return slots, self._create(shard, keys.take(new), new, slots) if len(new) else _NONE
 
-    def _known(self, shard: int, keys: Sequence[bytes]) -> Slots | None:
-        """Return the row of each key, if all have one."""
-        try:
-            return np.fromiter(map(self._by_key[shard].__getitem__, keys), np.int64, len(keys))
-        except KeyError:
-            return None
+    def keys(self, slots: Slots) -> BinaryArray:
+        """Return the keys of rows. They stay readable whatever happens to the table."""
+        return BinaryArray(self._text, self._start[slots], self._length[slots])
 
-    def keys(self, slots: Slots) -> list[bytes]:
-        """Return the keys of rows."""
-        return [self._keys[slot] for slot in slots.tolist()]
+    def _create(self, shard: int, keys: BinaryArray, rows: Int64, slots: Slots) -> Slots:
+        """Give rows to keys that have none, each key one; written to ``slots`` at ``rows``."""
+        self._make_room(int(keys.length.sum()))
+        given, before = np.empty(len(keys), np.int64), self._free_count
+        table = self._buckets, self._hashes, self.owner, self._text, self._start, self._length
+        free = self._free[max(before - len(keys), 0) : before][::-1].copy()
+        taken, self._text_end = _enter(*table, shard, keys.data, keys.start, keys.length, free, self._text_end, given)
+        slots[rows] = given
+        created: Slots = free[:taken].copy()
+        self._free_count -= taken
+        self._counts[shard] += taken
+        self.rank[created] = self._hashes[created] >> np.uint64(32)
+        if taken:
+            self.used_below = max(self.used_below, int(created.max()) + 1)
+        return created
 
-    def _create(self, shard: int, keys: Iterable[bytes]) -> Slots:
-        wanted = list(keys)[: self._free_count]
-        left = self._free_count - len(wanted)
-        slots = self._free[left : self._free_count][::-1].copy()
-        self._free_count = left
-        self.owner[slots] = shard
-        self._by_key[shard].update(zip(wanted, slots.tolist(), strict=True))
-        for slot, key in zip(slots.tolist(), wanted, strict=True):
-            self._keys[slot] = key
-        self.rank[slots] = [zlib.crc32(key) for key in wanted]
-        if len(slots):
-            self.used_below = max(self.used_below, int(slots.max()) + 1)
-        return slots
+    def _make_room(self, size: int) -> None:
+        if self._text_end + size > len(self._text):
+            text = np.empty(2 * (self._text_end + size), np.uint8)
+            text[: self._text_end] = self._text[: self._text_end]
+            self._text = text
+
+    def _enter_anew(self) -> None:
+        """Rebuild the table, and the texts, from the rows that somebody owns."""
+        slots = np.flatnonzero(self.owner[: self.used_below] != _NOBODY)
+        texts = self.keys(slots)
+        self._text = np.empty(int(texts.length.sum()), np.uint8)
+        self._buckets.fill(NO_SLOT)
+        self._text_end = _pack(texts.data, texts.start, texts.length, self._text)
+        self._start[slots] = np.cumsum(texts.length) - texts.length
+        _enter_slots(self._buckets, self._hashes, slots)
+
+
+@kernel
+def _salted(shard: int, data: Bytes, at: int, length: int) -> Any:
+    first, second = hash_pair(data, at, length)
+    return first ^ (second + np.uint64(shard) * np.uint64(0x9E3779B97F4A7C15))
+
+
+@kernel
+def _place(
+    buckets: Any,
+    hashes: Any,
+    owner: Any,
+    text: Any,
+    starts: Any,
+    lengths: Any,
+    shard: int,
+    key_hash: Any,
+    data: Any,
+    at: int,
+    length: int,
+) -> int:
+    """Bucket of a key of a shard, or the empty one where it belongs."""
+    mask = len(buckets) - 1
+    place: Any = np.int64(key_hash & np.uint64(mask))
+    while buckets[place] != NO_SLOT:
+        slot = buckets[place]
+        if hashes[slot] == key_hash and owner[slot] == shard and lengths[slot] == length:
+            same, begin = True, starts[slot]
+            for j in range(length):
+                if text[begin + j] != data[at + j]:
+                    same = False
+                    break
+            if same:
+                break
+        place = (place + 1) & mask
+    return place
+
+
+@kernel
+def _look_up(
+    buckets: Any,
+    hashes: Any,
+    owner: Any,
+    text: Any,
+    starts: Any,
+    lengths: Any,
+    shard: int,
+    data: Any,
+    start: Any,
+    length: Any,
+    slots: Any,
+) -> None:
+    """Write the row of each key to ``slots``."""
+    for i in range(len(start)):
+        key_hash = _salted(shard, data, start[i], length[i])
+        place = _place(buckets, hashes, owner, text, starts, lengths, shard, key_hash, data, start[i], length[i])
+        slots[i] = buckets[place]
+
+
+@kernel
+def _enter(
+    buckets: Any,
+    hashes: Any,
+    owner: Any,
+    text: Any,
+    starts: Any,
+    lengths: Any,
+    shard: int,
+    data: Any,
+    start: Any,
+    length: Any,
+    free: Any,
+    text_end: int,
+    slots: Any,
+) -> tuple[int, int]:
+    """Give the rows of ``free`` to keys, in order; returns how many were given, and where the texts end."""
+    taken = 0
+    for i in range(len(start)):
+        key_hash = _salted(shard, data, start[i], length[i])
+        place = _place(buckets, hashes, owner, text, starts, lengths, shard, key_hash, data, start[i], length[i])
+        if buckets[place] == NO_SLOT and taken < len(free):
+            slot = free[taken]
+            taken += 1
+            buckets[place], hashes[slot], owner[slot] = slot, key_hash, shard
+            starts[slot], lengths[slot] = text_end, length[i]
+            for j in range(length[i]):
+                text[text_end + j] = data[start[i] + j]
+            text_end += length[i]
+        slots[i] = buckets[place]
+    return taken, text_end
+
+
+@kernel
+def _enter_slots(buckets: Any, hashes: Any, slots: Any) -> None:
+    """Enter distinct keys whose hashes are known into an empty table."""
+    mask = len(buckets) - 1
+    for slot in slots:
+        place: Any = np.int64(hashes[slot] & np.uint64(mask))
+        while buckets[place] != NO_SLOT:
+            place = (place + 1) & mask
+        buckets[place] = slot
+
+
+@kernel
+def _pack(data: Any, start: Any, length: Any, packed: Any) -> int:
+    """Copy texts to where they lie one after the other; returns where they end."""
+    end = 0
+    for i in range(len(start)):
+        for j in range(length[i]):
+            packed[end + j] = data[start[i] + j]
+        end += length[i]
+    return end

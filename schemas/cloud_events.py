@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
-from schemas.dead_letter import DeadLettered
+from schemas.dead_letter import DeadLettered, Replayed
 from schemas.decisions import PriceChanged, PriceDecided
 from schemas.events import (
     ClickRecorded,
@@ -85,6 +85,7 @@ RUN_MODE_SET = EventType(RunModeSet, 1)
 PRICE_CHANGED = EventType(PriceChanged, 1)
 PRICE_DECIDED = EventType(PriceDecided, 1)
 DEAD_LETTERED = EventType(DeadLettered, 1)
+REPLAYED = EventType(Replayed, 1)
 
 EVENT_TYPES = {
     event_type.struct: event_type
@@ -100,6 +101,7 @@ EVENT_TYPES = {
         PRICE_CHANGED,
         PRICE_DECIDED,
         DEAD_LETTERED,
+        REPLAYED,
     )
 }
 """By struct."""

@@ -1,39 +1,37 @@
 """Bytes to columns and structs to bytes. Decoding never raises on content: a bad record becomes a `Reject`.
 
-Values are decoded one by one and not as one joined JSON array: joining saves 7 % of the decoder's time, and needs
-a proof that no record can complete, split or hide another. Everything after that is done for the whole batch.
+Two lanes. The scanner (`schemas.scanner`) takes what nearly all records are straight to integers; what it leaves,
+msgspec decodes one by one, and says what is wrong with it (`schemas.slow_lane`). Everything after that is done for
+the whole batch.
 
 Unknown fields are accepted and skipped. They are not counted: the decoder does not report them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Generic, cast
+from typing import Any, Generic
 
 import msgspec
 import numpy as np
 
-from schemas.columns import Bool, Columns, Int64
+from schemas import scanner
+from schemas.binary import BinaryArray, Int64
+from schemas.columns import Bool, Columns
 from schemas.dead_letter import Reason
 from schemas.events import RunModeSet
-from schemas.sources import SOURCES, C, Fault, Source
-from schemas.timestamps import parse_many, parse_ms
+from schemas.fields import Fields
+from schemas.slow_lane import DETAIL, Fault, SlowLane, decode_one
+from schemas.sources import SOURCES, C, Source
+from schemas.timestamps import format_ms, parse_ms
 from schemas.topics import Topic
-
-Values = Sequence[bytes | None]
 
 MAX_BYTES = 262_144
 FUTURE_TOLERANCE_MS = 3_600_000
-_DETAIL = 200
-"""Characters kept of a detail: it may quote the record."""
 
 encode = msgspec.json.Encoder().encode
 """Any struct of this package to its JSON value. (msgspec, not orjson: it knows structs and writes bytes as base64.)"""
-
-_decode_anything = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Decoded(Generic[C]):
     """A record batch, decoded. Every record is in ``columns.index`` or in ``rejects``, once."""
 
     columns: C
-    event_ids: list[str]
+    event_ids: BinaryArray
     """Aligned with the rows of ``columns``; empty for types without one."""
     rejects: list[Reject]
     """In the order of the batch."""
@@ -62,7 +60,7 @@ class BatchDecoder(Generic[C]):
 
     def __init__(
         self,
-        source: Source[Any, C],
+        source: Source[C],
         *,
         max_bytes: int = MAX_BYTES,
         future_tolerance_ms: int = FUTURE_TOLERANCE_MS,
@@ -70,9 +68,9 @@ class BatchDecoder(Generic[C]):
         self._source = source
         self._max_bytes = max_bytes
         self._future_tolerance_ms = future_tolerance_ms
-        self._decode = msgspec.json.Decoder(source.type).decode
+        self._slow_lane = SlowLane(source, max_bytes)
 
-    def __call__(self, keys: Values, values: Values, received_at: int) -> Decoded[C]:
+    def __call__(self, keys: BinaryArray, values: BinaryArray, received_at: int) -> Decoded[C]:
         """Decode a batch.
 
         Args:
@@ -80,55 +78,49 @@ class BatchDecoder(Generic[C]):
             values: Value of each record.
             received_at: Wall clock, ms: a record dated later than this plus the tolerance is refused.
         """
-        rows, index, rejects = self._parse(keys, values)
-        row_keys = list(keys) if len(rows) == len(keys) else [keys[i] for i in index.tolist()]
-        faults: dict[int, Fault] = {}  # by row; the first one counts
-        if self._source.keyed:
-            _check_keys(row_keys, rows, faults)
-        columns = self._to_columns(row_keys, index, rows, received_at, faults)
-        event_ids = [row.event_id for row in rows] if self._source.has_event_id else []
+        fields, done = self._scan(keys, values)
+        faults: dict[int, Fault] = {}  # by record; the first one counts
+        if not done.all():
+            fields = self._decode_rest(keys, values, np.flatnonzero(~done), fields, faults)
+        time = fields.integer(self._source.time)
+        horizon = received_at + self._future_tolerance_ms
+        for record in np.flatnonzero(time > horizon).tolist():
+            if record not in faults or faults[record].comes_late:
+                faults[record] = Fault(Reason.FUTURE_TIMESTAMP, format_ms(int(time[record])))
+        columns = self._source.to_columns(Columns(keys, np.arange(len(keys)), time), fields)
+        self._check(columns, faults)
+        event_ids = fields.text("event_id") if self._source.has_event_id else BinaryArray.of([])
         if faults:
-            rejects += [Reject(int(index[row]), fault.reason, fault.detail) for row, fault in faults.items()]
-            rejects.sort(key=attrgetter("index"))
-            kept = np.delete(np.arange(len(rows)), list(faults))
+            kept = np.delete(np.arange(len(keys)), list(faults))
             columns = columns.take(kept)
-            event_ids = [event_ids[row] for row in kept.tolist()] if event_ids else []
-        return Decoded(columns, event_ids, rejects)
+            event_ids = event_ids.take(kept) if len(event_ids) else event_ids
+        rejects = [Reject(record, fault.reason, fault.detail[:DETAIL]) for record, fault in faults.items()]
+        return Decoded(columns, event_ids, sorted(rejects, key=attrgetter("index")))
 
-    def _parse(self, keys: Values, values: Values) -> tuple[list[Any], Int64, list[Reject]]:
-        """Bytes to structs: all in one go, or, if that fails anywhere, with a look at each."""
-        decode, present = self._decode, cast("Sequence[bytes]", values)  # a None raises TypeError below
-        try:
-            if _all_utf8(present, self._max_bytes):
-                return [decode(value) for value in present], np.arange(len(values)), []
-        except (msgspec.DecodeError, RecursionError, TypeError):
-            pass  # the look at each says what it was
-        parsed = list(map(self._parse_one, keys, values))
-        rejects = [Reject(i, p.reason, p.detail) for i, p in enumerate(parsed) if isinstance(p, Fault)]
-        good = [i for i, p in enumerate(parsed) if not isinstance(p, Fault)]
-        return [parsed[i] for i in good], np.array(good, np.int64), rejects
+    def _scan(self, keys: BinaryArray, values: BinaryArray) -> tuple[Fields, Bool]:
+        layout = self._source.layout
+        fields, done = Fields.blank(layout, values.data, len(values)), np.zeros(len(values), np.bool_)
+        keys_, values_ = (keys.data, keys.start, keys.length), (values.data, values.start, values.length)
+        order = np.empty(scanner.MEMBERS, np.int64)
+        scanner.scan(*layout.table, *keys_, *values_, self._max_bytes, order, fields.values, fields.lengths, done)
+        return fields, done
 
-    def _parse_one(self, key: bytes | None, value: bytes | None) -> Any:
-        """A struct, or the fault."""
-        if value is None:
-            tombstone = self._source.tombstone
-            return Fault(Reason.SCHEMA_VIOLATION, "the value is null") if tombstone is None else tombstone(key)
-        return _decode_one(self._decode, value, self._max_bytes)
+    def _decode_rest(
+        self, keys: BinaryArray, values: BinaryArray, rest: Int64, fields: Fields, faults: dict[int, Fault]
+    ) -> Fields:
+        """Fill in what the scanner has left; what is refused stays a row of zeros, and a fault."""
+        rows, structs = rest.tolist(), []
+        for record in rows:
+            struct, fault = self._slow_lane(keys[record], values[record])
+            structs.append(struct)
+            if fault is not None:
+                faults[record] = fault
+        return fields.filled(rows, structs)
 
-    def _to_columns(
-        self, keys: list[Any], index: Int64, rows: list[Any], received_at: int, faults: dict[int, Fault]
-    ) -> C:
-        texts = self._source.times(rows)
-        time, valid = parse_many(texts)
-        columns = self._source.to_columns(Columns(keys, index, time), rows)
-        _mark(~valid, Reason.INVALID_TIMESTAMP, texts, faults)
-        _mark(time > received_at + self._future_tolerance_ms, Reason.FUTURE_TIMESTAMP, texts, faults)
+    def _check(self, columns: C, faults: dict[int, Fault]) -> None:
         for check in self._source.checks:
-            refused = check.refuses(columns)
-            if refused.any():
-                details = [check.detail(row) for row in rows]
-                _mark(refused, check.reason, details, faults)
-        return columns
+            for record in np.flatnonzero(check.refuses(columns)).tolist():
+                faults.setdefault(record, Fault(check.reason, check.detail(columns, record)))
 
 
 def decoder_for(
@@ -151,7 +143,7 @@ def decode_run_mode(value: bytes | None) -> RunModeSet | Reject:
     """Decode one record of ``pricing-control``; a `Reject` of index 0 if it is none."""
     if value is None:
         return Reject(0, Reason.SCHEMA_VIOLATION, "the value is null")
-    decoded: RunModeSet | Fault = _decode_one(_decode_run_mode, value, MAX_BYTES)
+    decoded: RunModeSet | Fault = decode_one(_decode_run_mode, value, MAX_BYTES)
     if isinstance(decoded, Fault):
         return Reject(0, decoded.reason, decoded.detail)
     try:
@@ -159,87 +151,3 @@ def decode_run_mode(value: bytes | None) -> RunModeSet | Reject:
     except ValueError as error:
         return Reject(0, Reason.INVALID_TIMESTAMP, str(error))
     return decoded
-
-
-def _all_utf8(values: Sequence[bytes], max_bytes: int) -> bool:
-    """Whether all values are UTF-8 of at most ``max_bytes``. The decoder alone would not look into skipped fields."""
-    joined = b"\n".join(values)  # a line break completes no unfinished sequence
-    if len(joined) > max_bytes and max(map(len, values)) > max_bytes:
-        return False
-    return joined.isascii() or _is_utf8(joined)
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _decode_one(decode: Any, value: bytes, max_bytes: int) -> Any:
-    """A struct, or the fault."""
-    if len(value) > max_bytes:
-        return Fault(Reason.TOO_LARGE, f"{len(value)} bytes")
-    if not _is_utf8(value):
-        return Fault(Reason.NOT_UTF8, "the value is not UTF-8")
-    try:
-        return decode(value)
-    except msgspec.ValidationError as error:
-        return _malformed(value) or Fault(Reason.SCHEMA_VIOLATION, str(error)[:_DETAIL])
-    except (msgspec.DecodeError, RecursionError) as error:
-        return Fault(Reason.MALFORMED_JSON, str(error)[:_DETAIL])
-
-
-def _malformed(value: bytes) -> Fault | None:
-    """The fault of JSON that is broken after the place where it first violated its schema."""
-    try:
-        _decode_anything(value)
-    except msgspec.ValidationError:
-        return None  # a number beyond any type, in well-formed JSON
-    except (msgspec.DecodeError, RecursionError) as error:
-        return Fault(Reason.MALFORMED_JSON, str(error)[:_DETAIL])
-    return None
-
-
-def _mark(refused: Bool, reason: Reason, details: list[str], faults: dict[int, Fault]) -> None:
-    for row in np.flatnonzero(refused).tolist():
-        faults.setdefault(row, Fault(reason, details[row][:_DETAIL]))
-
-
-def _check_keys(keys: list[bytes | None], rows: list[Any], faults: dict[int, Fault]) -> None:
-    """Every key must be the offer key of its value, in printable ASCII."""
-    if not _keys_fit(keys, [f"{row.channel}:{row.sku}" for row in rows], rows):
-        for i, (key, row) in enumerate(zip(keys, rows, strict=True)):
-            fault = _key_fault(key, row.channel, row.sku)
-            if fault is not None:
-                faults[i] = fault
-
-
-def _keys_fit(keys: list[bytes | None], expected: list[str], rows: list[Any]) -> bool:
-    """All of `_key_fault` for a whole batch; False if any row may have a fault.
-
-    The line breaks between the keys are the only control characters, so the joined texts are equal only if each is.
-    """
-    joined = "\n".join(expected).encode()
-    try:
-        given = b"\n".join(cast("list[bytes]", keys))
-    except TypeError:  # one of them is None
-        return False
-    if joined != given or not joined.isascii():
-        return False
-    controls = np.count_nonzero(np.frombuffer(joined, np.uint8) < 0x20)
-    if controls != max(len(rows) - 1, 0) or b"\x7f" in joined:  # more than the line breaks between the keys
-        return False
-    return joined.count(b":") == len(rows) or not any(":" in row.channel for row in rows)
-
-
-def _key_fault(key: bytes | None, channel: str, sku: str) -> Fault | None:
-    text = f"{channel}:{sku}"
-    if not (text.isascii() and text.isprintable()) or ":" in channel:
-        return Fault(Reason.SCHEMA_VIOLATION, "sku and channel are printable ASCII, the channel without a colon")
-    if not key:
-        return Fault(Reason.MISSING_KEY, f"the key must be {text}")
-    if key != text.encode():
-        return Fault(Reason.KEY_MISMATCH, f"the key {key[: _DETAIL // 2]!r} must be {text}"[:_DETAIL])
-    return None

@@ -6,11 +6,13 @@ int64 minor units, currencies are the numeric ISO 4217 code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from schemas.binary import BinaryArray
 
 Int64 = NDArray[np.int64]
 Int8 = NDArray[np.int8]
@@ -29,7 +31,7 @@ NONE = -1
 class Columns:
     """What all kinds share."""
 
-    keys: list[bytes]
+    keys: BinaryArray
     """Offer key of each row."""
     index: Int64
     """Position of each row's record in the record batch that it came from."""
@@ -41,7 +43,7 @@ class Columns:
     def take(self, rows: Int64) -> Self:
         """Keep the given rows, in the given order."""
         kept: dict[str, Any] = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "keys"}
-        return replace(self, keys=[self.keys[i] for i in rows.tolist()], **kept)
+        return type(self)(keys=self.keys.take(rows), **kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""A record that could not be applied, kept whole enough to find and replay it."""
+"""A record that could not be applied, kept whole enough to find and replay it; and how far its replay has come."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -44,3 +44,20 @@ class DeadLettered(msgspec.Struct, frozen=True, gc=False):
     length: int
     sha256: str
     rejected_at: Annotated[Timestamp, Meta(description="Wall clock of the worker.")]
+
+
+class Replayed(msgspec.Struct, frozen=True, gc=False):
+    """Topic ``replays``: a dead letter's record was published once more, or is about to be.
+
+    The key is the coordinates of the refused record; the last record of a key counts. ``begun`` is written before
+    the record is published, ``done`` after: so a second replay knows of the first one, also of one that broke off.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    state: Literal["begun", "done"]
+    to_partition: int
+    to_offset: Annotated[int, Meta(description="begun: end of the partition before, done: where the record is now.")]
+    by: str
+    at: Annotated[Timestamp, Meta(description="Wall clock of who replayed it.")]

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import msgspec
 
-from schemas.dead_letter import DeadLettered, Reason
+from schemas.dead_letter import DeadLettered, Reason, Replayed
 from schemas.decisions import Candidates, PriceChanged, PriceDecided, Verdict
 from schemas.events import (
     ClickRecorded,
@@ -117,9 +117,12 @@ DEAD_LETTER = DeadLettered(
     sha256=sha256(b"{").hexdigest(),
     rejected_at=AT,
 )
+REPLAY = Replayed(
+    topic="repricer.orders", partition=3, offset=12, state="done", to_partition=3, to_offset=40, by="ann", at=AT
+)
 
 EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
     type(example): example
-    for example in (ORDER, CLICK, RIVAL, STOCK, APPLIED, POLICY, TICK, HALT, CHANGE, DECISION, DEAD_LETTER)
+    for example in (ORDER, CLICK, RIVAL, STOCK, APPLIED, POLICY, TICK, HALT, CHANGE, DECISION, DEAD_LETTER, REPLAY)
 }
 """By type."""

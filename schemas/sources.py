@@ -1,20 +1,20 @@
-"""For every source topic: how its structs become columns, and which of its rows are refused.
+"""For every source topic: how its fields become columns, and which of its rows are refused.
 
-One entry per topic, in `SOURCES`. Everything here sees structs that `msgspec` has already typed and range-checked.
+One entry per topic, in `SOURCES`. Everything here sees fields that are typed and range-checked already.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
 import msgspec
 import numpy as np
 
+from schemas.binary import NULL, BinaryArray
 from schemas.columns import (
     ADD_TO_CART,
     APPLIED,
@@ -41,7 +41,6 @@ from schemas.columns import (
     PolicyColumns,
     TickColumns,
 )
-from schemas.currencies import NUMERIC_CODES
 from schemas.dead_letter import Reason
 from schemas.events import (
     ClickRecorded,
@@ -51,6 +50,7 @@ from schemas.events import (
     PriceApplied,
     Ticked,
 )
+from schemas.fields import Choices, Fields, Layout
 from schemas.policies import OfferPolicy
 from schemas.topics import (
     CLICKS,
@@ -62,7 +62,6 @@ from schemas.topics import (
     TICKS,
 )
 
-S = TypeVar("S", bound=msgspec.Struct)
 C = TypeVar("C", bound=Columns)
 
 ORDER_KINDS = {"placed": PLACED, "cancelled": CANCELLED, "returned": RETURNED}
@@ -70,39 +69,39 @@ CLICK_KINDS = {"impression": IMPRESSION, "click": CLICK, "add_to_cart": ADD_TO_C
 STATUSES = {"applied": APPLIED, "rejected": REJECTED, "manual": MANUAL}
 MODES = {"auto": AUTO, "recommend": RECOMMEND, "paused": PAUSED}
 
-_OFFER_KEY = re.compile(rb"([ -9;-~]{1,64}):([ -~]{1,128})")
-
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """Why one record is refused."""
-
-    reason: Reason
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Check(Generic[S, C]):
+class Check(Generic[C]):
     """A rule on columns: which rows it refuses, and what to say about one of them."""
 
     reason: Reason
     refuses: Callable[[C], Bool]
-    detail: Callable[[S], str]
+    detail: Callable[[C, int], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Source(Generic[S, C]):
+@dataclass(frozen=True)
+class Source(Generic[C]):
     """What is particular to one source topic."""
 
-    type: type[S]
-    times: Callable[[list[S]], list[str]]
-    """Event time of each row, as text. (A comprehension each: half the cost of an `attrgetter`.)"""
-    to_columns: Callable[[Columns, list[S]], C]
-    checks: tuple[Check[S, C], ...] = ()
-    keyed: bool = True
-    """Whether the record's key must be the offer key of its value."""
-    tombstone: Callable[[bytes | None], S | Fault] | None = None
-    """What a null value stands for, if the topic allows one."""
+    type: type[msgspec.Struct]
+    time: str
+    """Field that holds the event time."""
+    choices: Choices
+    """Codes of the fields that are one of a few texts."""
+    to_columns: Callable[[Columns, Fields], C]
+    checks: tuple[Check[C], ...] = ()
+    may_be_null: bool = False
+    """Whether a null value means something: that what its key names is removed."""
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where the fields of a record are when it is decoded."""
+        return Layout.of(self.type, time=self.time, choices=self.choices)
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the record's key must be the offer key of its value."""
+        return "sku" in self.type.__struct_fields__
 
     @property
     def has_event_id(self) -> bool:
@@ -110,168 +109,121 @@ class Source(Generic[S, C]):
         return "event_id" in self.type.__struct_fields__
 
 
-def _ints(values: list[int]) -> Int64:
-    return np.fromiter(values, np.int64, len(values))
+def _code(values: Int64) -> Int8:
+    return values.astype(np.int8)
 
 
-def _codes(values: list[Any], codes: dict[Any, int]) -> Int8:
-    return np.fromiter(map(codes.__getitem__, values), np.int8, len(values))
-
-
-def _currencies(codes: list[str]) -> Int64:
-    """Numeric codes; `NONE` for what is no currency."""
-    if len(set(codes)) == 1:  # nearly always, and five times as fast
-        return np.full(len(codes), NUMERIC_CODES.get(codes[0], NONE), np.int64)
-    return _ints([NUMERIC_CODES.get(code, NONE) for code in codes])
-
-
-def _optional(values: list[int | None], factor: int = 1) -> Int64:
-    return _ints([NONE if value is None else value * factor for value in values])
+def _scaled(values: Int64, factor: int) -> Int64:
+    return np.where(values == NONE, NONE, values * factor)
 
 
 @lru_cache(maxsize=65_536)
 def competitor_digest(name: str) -> int:
     """First 8 bytes of BLAKE2b of a competitor's name, as a signed integer: state rows hold no text."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)
+    return _digest(name.encode())
 
 
-def _orders(base: Columns, rows: list[OrderRecorded]) -> OrderColumns:
+@lru_cache(maxsize=65_536)
+def _digest(name: bytes) -> int:
+    return int.from_bytes(blake2b(name, digest_size=8).digest(), "little", signed=True)
+
+
+def _digests(names: BinaryArray) -> Int64:
+    return np.fromiter((_digest(name or b"") for name in names), np.int64, len(names))
+
+
+def _orders(base: Columns, fields: Fields) -> OrderColumns:
     return OrderColumns(
         base.keys,
         base.index,
         base.time,
-        kind=_codes([row.type for row in rows], ORDER_KINDS),
-        quantity=_ints([row.quantity for row in rows]),
-        amount=_ints([row.line_total for row in rows]),
-        currency=_currencies([row.currency for row in rows]),
+        kind=_code(fields.integer("type")),
+        quantity=fields.integer("quantity"),
+        amount=fields.integer("line_total"),
+        currency=fields.integer("currency"),
     )
 
 
-def _clicks(base: Columns, rows: list[ClickRecorded]) -> ClickColumns:
+def _clicks(base: Columns, fields: Fields) -> ClickColumns:
     return ClickColumns(
         base.keys,
         base.index,
         base.time,
-        kind=_codes([row.kind for row in rows], CLICK_KINDS),
-        count=_ints([row.count for row in rows]),
-        price=_ints([row.price_shown for row in rows]),
+        kind=_code(fields.integer("kind")),
+        count=fields.integer("count"),
+        price=fields.integer("price_shown"),
     )
 
 
-def _competitor_prices(base: Columns, rows: list[CompetitorPriceObserved]) -> CompetitorColumns:
+def _competitor_prices(base: Columns, fields: Fields) -> CompetitorColumns:
     return CompetitorColumns(
         base.keys,
         base.index,
         base.time,
-        competitor=_ints([competitor_digest(row.competitor) for row in rows]),
-        price=_ints([row.price + row.shipping for row in rows]),
-        currency=_currencies([row.currency for row in rows]),
-        in_stock=np.fromiter([row.in_stock for row in rows], np.bool_, len(rows)),
+        competitor=_digests(fields.text("competitor")),
+        price=fields.integer("price") + fields.integer("shipping"),
+        currency=fields.integer("currency"),
+        in_stock=fields.integer("in_stock") == 1,
     )
 
 
-def _inventory(base: Columns, rows: list[InventoryCounted]) -> InventoryColumns:
-    return InventoryColumns(base.keys, base.index, base.time, on_hand=_ints([row.on_hand for row in rows]))
+def _inventory(base: Columns, fields: Fields) -> InventoryColumns:
+    return InventoryColumns(base.keys, base.index, base.time, on_hand=fields.integer("on_hand"))
 
 
-def _applied(base: Columns, rows: list[PriceApplied]) -> AppliedColumns:
+def _applied(base: Columns, fields: Fields) -> AppliedColumns:
     return AppliedColumns(
         base.keys,
         base.index,
         base.time,
-        version=_ints([row.version for row in rows]),
-        status=_codes([row.status for row in rows], STATUSES),
-        price=_ints([row.price for row in rows]),
-        currency=_currencies([row.currency for row in rows]),
+        version=fields.integer("version"),
+        status=_code(fields.integer("status")),
+        price=fields.integer("price"),
+        currency=fields.integer("currency"),
     )
 
 
-def _policies(base: Columns, rows: list[OfferPolicy]) -> PolicyColumns:
-    version = _ints([row.version for row in rows])
+def _policies(base: Columns, fields: Fields) -> PolicyColumns:
+    copied = (
+        "version", "currency", "unit_cost", "list_price", "floor", "ceiling", "tax_rate_bp", "commission_bp",
+        "fixed_fee", "min_margin_bp", "map_price", "max_step_bp", "max_daily_change_bp", "min_change_bp",
+    )  # fmt: skip
+    has_ending = fields.length("price_ending") != NULL
     return PolicyColumns(
         base.keys,
         base.index,
         base.time,
-        removed=version == 0,
-        version=version,
-        currency=_ints([NUMERIC_CODES.get(row.currency, NONE) if row.version else 0 for row in rows]),
-        unit_cost=_ints([row.unit_cost for row in rows]),
-        list_price=_ints([row.list_price for row in rows]),
-        floor=_ints([row.floor for row in rows]),
-        ceiling=_ints([row.ceiling for row in rows]),
-        mode=_codes([row.mode for row in rows], MODES),
-        tax_rate_bp=_ints([row.tax_rate_bp for row in rows]),
-        prices_include_tax=np.fromiter([row.prices_include_tax for row in rows], np.bool_, len(rows)),
-        commission_bp=_ints([row.commission_bp for row in rows]),
-        fixed_fee=_ints([row.fixed_fee for row in rows]),
-        min_margin_bp=_optional([row.min_margin_bp for row in rows]),
-        map_price=_optional([row.map_price for row in rows]),
-        max_step_bp=_ints([row.max_step_bp for row in rows]),
-        max_daily_change_bp=_ints([row.max_daily_change_bp for row in rows]),
-        cooldown_ms=_ints([row.cooldown_s * 1000 for row in rows]),
-        min_change_bp=_ints([row.min_change_bp for row in rows]),
-        ending=_ints([NONE if row.price_ending is None else int(row.price_ending) for row in rows]),
-        ending_modulus=_ints([10 ** len(row.price_ending or "") for row in rows]),
-        max_stock_age_ms=_optional([row.max_stock_age_s for row in rows], 1000),
-        max_competitor_age_ms=_optional([row.max_competitor_age_s for row in rows], 1000),
+        removed=fields.integer("version") == 0,
+        mode=_code(fields.integer("mode")),
+        prices_include_tax=fields.integer("prices_include_tax") == 1,
+        cooldown_ms=fields.integer("cooldown_s") * 1000,
+        ending=np.where(has_ending, fields.integer("price_ending"), NONE),
+        ending_modulus=np.where(has_ending, 10 ** np.maximum(fields.length("price_ending"), 0), 1),
+        max_stock_age_ms=_scaled(fields.integer("max_stock_age_s"), 1000),
+        max_competitor_age_ms=_scaled(fields.integer("max_competitor_age_s"), 1000),
+        **{name: fields.integer(name) for name in copied},
     )
 
 
-def _removal(key: bytes | None) -> OfferPolicy | Fault:
-    """The row that a tombstone stands for: version 0, which no policy has, and zeroes."""
-    if not key:
-        return Fault(Reason.MISSING_KEY, "a tombstone without a key")
-    found = _OFFER_KEY.fullmatch(key)
-    if found is None:
-        return Fault(Reason.KEY_MISMATCH, f"{key[:200]!r} is not channel:sku")
-    channel, sku = (part.decode("ascii") for part in found.groups())
-    return OfferPolicy(sku, channel, 0, "", 0, 0, 0, 0, "1970-01-01T00:00:00Z", min_margin_bp=0, map_price=0)
+def _ticks(base: Columns, _: Fields) -> TickColumns:
+    return TickColumns(BinaryArray.of([b""] * len(base)), base.index, base.time)
 
 
-def _ticks(base: Columns, rows: list[Ticked]) -> TickColumns:
-    return TickColumns([b""] * len(rows), base.index, base.time)
-
-
-def _occurred_at(rows: list[Any]) -> list[str]:
-    return [row.occurred_at for row in rows]
-
-
-def _observed_at(rows: list[CompetitorPriceObserved]) -> list[str]:
-    return [row.observed_at for row in rows]
-
-
-def _applied_at(rows: list[PriceApplied]) -> list[str]:
-    return [row.applied_at for row in rows]
-
-
-def _updated_at(rows: list[OfferPolicy]) -> list[str]:
-    return [row.updated_at for row in rows]
-
-
-def _at(rows: list[Ticked]) -> list[str]:
-    return [row.at for row in rows]
-
-
-_KNOWN_CURRENCY: Check[Any, Any] = Check(
-    Reason.UNKNOWN_CURRENCY,
-    lambda columns: columns.currency == NONE,
-    lambda row: f"{row.currency!r} is not an ISO 4217 currency",
-)
-_BOUNDS_IN_ORDER: Check[OfferPolicy, PolicyColumns] = Check(
+_BOUNDS_IN_ORDER: Check[PolicyColumns] = Check(
     Reason.CONTRADICTORY_BOUNDS,
     lambda columns: columns.floor > columns.ceiling,
-    lambda row: f"floor {row.floor} is above ceiling {row.ceiling}",
+    lambda columns, row: f"floor {columns.floor[row]} is above ceiling {columns.ceiling[row]}",
 )
 
-SOURCES: dict[str, Source[Any, Any]] = {
-    ORDERS.name: Source(OrderRecorded, _occurred_at, _orders, (_KNOWN_CURRENCY,)),
-    CLICKS.name: Source(ClickRecorded, _occurred_at, _clicks),
-    COMPETITOR_PRICES.name: Source(CompetitorPriceObserved, _observed_at, _competitor_prices, (_KNOWN_CURRENCY,)),
-    INVENTORY.name: Source(InventoryCounted, _occurred_at, _inventory),
-    PRICE_APPLIED.name: Source(PriceApplied, _applied_at, _applied, (_KNOWN_CURRENCY,)),
+SOURCES: dict[str, Source[Any]] = {
+    ORDERS.name: Source(OrderRecorded, "occurred_at", {"type": ORDER_KINDS}, _orders),
+    CLICKS.name: Source(ClickRecorded, "occurred_at", {"kind": CLICK_KINDS}, _clicks),
+    COMPETITOR_PRICES.name: Source(CompetitorPriceObserved, "observed_at", {}, _competitor_prices),
+    INVENTORY.name: Source(InventoryCounted, "occurred_at", {}, _inventory),
+    PRICE_APPLIED.name: Source(PriceApplied, "applied_at", {"status": STATUSES}, _applied),
     OFFER_POLICIES.name: Source(
-        OfferPolicy, _updated_at, _policies, (_KNOWN_CURRENCY, _BOUNDS_IN_ORDER), tombstone=_removal
+        OfferPolicy, "updated_at", {"mode": MODES}, _policies, (_BOUNDS_IN_ORDER,), may_be_null=True
     ),
-    TICKS.name: Source(Ticked, _at, _ticks, keyed=False),
+    TICKS.name: Source(Ticked, "at", {}, _ticks),
 }
 """By topic name."""

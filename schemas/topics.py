@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from schemas.dead_letter import DeadLettered
+from schemas.dead_letter import DeadLettered, Replayed
 from schemas.decisions import PriceChanged, PriceDecided
 from schemas.events import (
     ClickRecorded,
@@ -59,12 +59,13 @@ PRICING_CONTROL = Topic("pricing-control", "none", RunModeSet, "compact", None, 
 PRICE_CHANGES = Topic("price-changes", "offer", PriceChanged, "delete", 30 * DAY_MS, "what the catalog reads")
 PRICE_DECISIONS = Topic("price-decisions", "offer", PriceDecided, "delete", 30 * DAY_MS, "audit record, holds too")
 DEAD_LETTERS = Topic("dead-letters", "source", DeadLettered, "delete", 30 * DAY_MS, "refused records with reasons")
+REPLAYS = Topic("replays", "source", Replayed, "compact", None, "dead letters that were published once more")
 CHANGELOG = Topic("changelog", "offer", None, "compact", None, "state rows and shard records, binary")
 
 HOT_SOURCES = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED, OFFER_POLICIES, TICKS)
 """Sources that reach their agents as record batches and are committed inside the cut's transaction."""
 
-TOPICS = (*HOT_SOURCES, PRICING_CONTROL, PRICE_CHANGES, PRICE_DECISIONS, DEAD_LETTERS, CHANGELOG)
+TOPICS = (*HOT_SOURCES, PRICING_CONTROL, PRICE_CHANGES, PRICE_DECISIONS, DEAD_LETTERS, REPLAYS, CHANGELOG)
 
 
 def offer_key(channel: str, sku: str) -> bytes:

@@ -35,11 +35,14 @@ from streams.transaction import TransactionWriter
 from streams.transport.data_plane import DataPlane
 from streams.transport.hybrid import HybridApp
 from streams.transport.identity import Claim
+from streams.transport.librdkafka import Consumer
 
 log = structlog.get_logger(__name__)
 
 WATCH_S = 0.1
 STOP_DEADLINE_S = 45.0
+METADATA_AGE_MS = 10_000
+"""So soon the group notices that a topic has got more partitions: nobody reads those until then."""
 
 
 def halt(error: BaseException) -> NoReturn:
@@ -77,6 +80,7 @@ def create_app(settings: Settings) -> HybridApp:
         stream_buffer_maxsize=8,  # batches, not records: Faust's default of 4,096 would be no back-pressure
         topic_allow_declare=False,
         topic_disable_leader=True,
+        consumer_metadata_max_age_ms=METADATA_AGE_MS,
         store="memory://",
         web_enabled=False,
         autodiscover=False,
@@ -115,12 +119,14 @@ class Worker:
                 acknowledgement=settings.acknowledgement_timeout_s * 1000,
             ),
         )
-        engine.warm_up()  # before the group is joined: nothing compiles on the hot path
+        pipeline = Pipeline(settings, engine, self._metrics)
+        pipeline.warm_up()  # before the group is joined: nothing compiles on the hot path
+        Consumer.warm_up()
         self._app = create_app(settings)
         self._plane = DataPlane(settings.consumer_config(), max_records=settings.batch_records)
         self.ownership = Ownership(
             settings,
-            pipeline=Pipeline(settings, engine, self._metrics),
+            pipeline=pipeline,
             takeover=Takeover(settings, windowed=WINDOWED),
             writer=TransactionWriter(
                 settings.producer_config(),

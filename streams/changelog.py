@@ -49,6 +49,8 @@ class ShardRecord(msgspec.Struct, frozen=True):
 
     Without those of a broker that gives none (the embedded one).
     """
+    refused: dict[str, list[tuple[int, int]]] = {}
+    """Offsets that were refused within the duplicate window, by source topic: first one, and how many from there on."""
 
 
 class LastCut(NamedTuple):
@@ -87,12 +89,5 @@ def latest(records: Iterable[tuple[bytes | None, bytes | None]]) -> dict[bytes, 
 
     Compaction leaves older values in the log for a while, so a reader must do this in any case.
     """
-    rows: dict[bytes, bytes] = {}
-    for key, value in records:
-        if key is None:
-            continue
-        if value is None:
-            rows.pop(key, None)
-        else:
-            rows[key] = value
-    return rows
+    newest = dict(records)
+    return {key: value for key, value in newest.items() if key is not None and value is not None}

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
+from streams.cli_bench import bench
+from streams.cli_check import check
 from streams.cli_trial import trial
 from streams.errors import RepricerError
 
@@ -31,6 +33,8 @@ app.add_typer(topics, name="topics")
 app.add_typer(state, name="state")
 app.add_typer(control, name="control")
 app.add_typer(catalog, name="catalog")
+app.add_typer(check)
+app.add_typer(bench, name="bench")
 app.add_typer(trial)
 
 Database = Annotated[Path, typer.Option(help="SQLite file of the catalog; made if it is not there.")]
@@ -155,6 +159,15 @@ def rebuild_state() -> None:
 
     for shard in rebuild(_quiet_settings()):
         typer.echo(f"shard {shard.partition}: {shard.offers} offers, {shard.lost_rows} of them had no readable row")
+
+
+@state.command("skip-expired")
+def skip_expired_records() -> None:
+    """Go on without records that a source had lost before they were read."""
+    from streams.state.skip import skip_expired
+
+    for gap in skip_expired(_quiet_settings()):
+        typer.echo(f"{gap.source}[{gap.partition}]: records {gap.first} to {gap.last} are skipped")
 
 
 def _quiet_settings() -> Settings:

@@ -1,4 +1,4 @@
-"""Verbs for trying the repricer out and for measuring it: embedded broker, simulated market, demo, benchmarks."""
+"""Verbs for trying the repricer out: embedded broker, simulated market, demo, training."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 trial = typer.Typer()
-bench = typer.Typer(help="Measure.", no_args_is_help=True)
-trial.add_typer(bench, name="bench")
 
 
 @trial.command()
@@ -82,27 +80,3 @@ def train(
 
     path = train_model(directory, name=name, version=version, preset=preset, seed=seed, shops=markets)
     typer.echo(path)
-
-
-@bench.command()
-def throughput(
-    events: Annotated[int, typer.Option(help="Events of one round.", min=1000)] = 2_000_000,
-    offers: Annotated[int, typer.Option(help="Offers that they are about.", min=1)] = 10_000,
-    rounds: Annotated[int, typer.Option(help="How often both are run.", min=1)] = 3,
-    broker_pid: Annotated[
-        int | None, typer.Option(envvar="KAFKA_BROKER_PID", help="The broker's process, to tell its share of the CPU.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Events a second of the complete worker, beside a bare loop on the same broker."""
-    import orjson
-
-    from streams.bench.throughput import measure
-    from streams.settings import load_settings
-
-    result = measure(load_settings(), events=events, offers=offers, rounds=rounds, broker_pid=broker_pid)
-    if as_json:
-        typer.echo(orjson.dumps(result).decode())
-    else:
-        for name, value in result.items():
-            typer.echo(f"{name:28} {value}")

@@ -8,6 +8,7 @@ from streams.cutter import Cutter
 from streams.holdings import Holdings
 from streams.pipeline import Pipeline
 from streams.settings import Settings
+from streams.transport.partition import Partition
 from streams.transport.record_batch import RecordBatch
 
 
@@ -23,7 +24,8 @@ class Controls:
 
     def hear(self, partition: int, offset: int, key: bytes | None, value: bytes | None) -> None:
         """Set the run mode of a shard, or as soon as the shard is here: a takeover may have read the log before."""
-        batch = RecordBatch(self._topic, partition, -1, offset, offset + 1, [offset], [key], [value], at_end=True)
+        place = Partition(self._topic, partition)
+        batch = RecordBatch.of(place, [(offset, key, value)], first_offset=offset, next_offset=offset + 1)
         self._waiting.setdefault(partition, []).append(batch)
         if self._holdings.being_read is not None:  # else shards are being given up, and their last cut is made
             self.apply(partition)

@@ -162,5 +162,6 @@ class Cutter:
             now=shard.now,
             sequence=self._engine.sequence(partition),
             written_at=wall_ms(),
+            refused=shard.refused_lately(),
             topic_ids=shard.topic_ids,
         )

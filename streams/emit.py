@@ -160,7 +160,7 @@ class Emitter:
     def _dead_letter(self, batch: RecordBatch, reject: Reject, wall: int) -> Output:
         self._metrics.add(DEAD_LETTERS_TOTAL, 1, batch.topic.removeprefix(self._prefix), reject.reason)
         key, value = batch.keys[reject.index], batch.values[reject.index]
-        offset = batch.offsets[reject.index]
+        offset = int(batch.offsets[reject.index])
         letter = DeadLettered(
             topic=batch.topic,
             partition=batch.partition,

@@ -10,6 +10,8 @@
     ├── InputRefused              7   a file that was given to a command cannot be read as what it should be
     ├── NotReady                  8   the worker was not ready before its deadline
     ├── WorkersRunning           17   a command needs all workers to be stopped
+    ├── PromiseBroken            20   `repricer verify` found the log to contradict what must always hold
+    ├── ReplayRefused            21   a dead letter cannot be replayed, or not without being told to
     └── StreamFault               9   the worker stops rather than lose or double something
         ├── OffsetMismatch       10   the group's offsets differ from the shard record
         │   └── GroupReset       11   somebody reset the consumer group
@@ -121,3 +123,15 @@ class TopicRecreated(StreamFault):
     """A topic was deleted and created anew: the state and its offsets belong to the one that is gone."""
 
     exit_code = 16
+
+
+class PromiseBroken(RepricerError):
+    """`repricer verify` found the log to contradict what must always hold."""
+
+    exit_code = 20
+
+
+class ReplayRefused(RepricerError):
+    """A dead letter cannot be replayed, or not without being told to."""
+
+    exit_code = 21

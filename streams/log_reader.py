@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from itertools import pairwise
 from typing import Any
 
 import confluent_kafka as ck
@@ -150,19 +151,33 @@ def _group(messages: list[ck.Message], todo: dict[Partition, int]) -> Iterator[t
     """Group by partition, drop what lies at or behind the stop, and strike finished partitions off ``todo``."""
     runs: dict[Partition, list[ck.Message]] = {}
     reached: dict[Partition, int] = {}
-    for message in messages:
-        tp = Partition(str(message.topic()), int(message.partition() or 0))
-        offset = int(message.offset() or 0)
-        error = message.error()
-        if error is None:
-            reached[tp] = offset + 1
-            if offset < todo.get(tp, -1):
-                runs.setdefault(tp, []).append(message)
-        elif error.code() == ck.KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's public code
-            reached[tp] = offset
-        else:
-            raise ck.KafkaException(error)
+    for tp, run in _runs([message for message in messages if message.error() is None]):
+        reached[tp] = int(run[-1].offset() or 0) + 1
+        stop = todo.get(tp, -1)
+        if reached[tp] > stop:
+            run = [message for message in run if int(message.offset() or 0) < stop]  # noqa: PLW2901  # the same run, cut
+        if run:
+            runs.setdefault(tp, []).extend(run)
+    reached |= map(_end, [message for message in messages if message.error() is not None])
     yield from runs.items()
     for tp, offset in reached.items():
         if offset >= todo.get(tp, offset + 1):
             del todo[tp]
+
+
+def _runs(messages: list[ck.Message]) -> Iterator[tuple[Partition, list[ck.Message]]]:
+    """Stretches of one partition. They are long: what is asked of each message is little."""
+    places = [(message.topic(), message.partition()) for message in messages]
+    edges = [i for i in range(1, len(places)) if places[i] != places[i - 1]]
+    for start, stop in pairwise([0, *edges, len(places)]):
+        if start < stop:
+            topic, partition = places[start]
+            yield Partition(str(topic), int(partition or 0)), messages[start:stop]
+
+
+def _end(message: ck.Message) -> tuple[Partition, int]:
+    """Partition and offset of an end of partition; any other event is an error."""
+    error = message.error()
+    if error is None or error.code() != ck.KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's public code
+        raise ck.KafkaException(error)
+    return Partition(str(message.topic()), int(message.partition() or 0)), int(message.offset() or 0)

@@ -87,7 +87,7 @@ class Ownership:
             writer=writer,
             metrics=metrics,
             shards=self.shards,
-            is_idle=lambda: self._plane.quiet and self.queued == 0,
+            is_idle=lambda: not self._plane.full and self.queued == 0,
         )
         self._controls = Controls(settings, pipeline=pipeline, cutter=self._cutter, holdings=self._holdings)
         self._joining = Joining(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,22 @@ from numpy.typing import NDArray
 
 from pricing_core.engine import CapacityExceeded, PricingEngine
 from pricing_core.offers import ACTIVE
+from pricing_core.slots import NO_SLOT
 from pricing_core.state import ROW, FormatError
+from schemas.binary import BinaryArray
 from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decoder_for
-from schemas.columns import Columns
+from schemas.columns import Columns, Int64
 from schemas.dead_letter import Reason
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
 from streams.changelog import REBUILD
+from streams.collector import collector_paused
+from streams.duplicate_window import DuplicateWindow
 from streams.emit import Emitter
 from streams.errors import ShardLost
 from streams.metrics import DUPLICATES, EVENTS, Metrics
-from streams.partitioner import partition_of
+from streams.partitioner import partitions_of
 from streams.settings import Settings
-from streams.shard import Shard, drop_rows, new_windows
+from streams.shard import Shard, new_windows, refused_in
 from streams.takeover import Records, ShardLog
 from streams.transaction import Output
 from streams.transport.record_batch import RecordBatch
@@ -41,6 +45,15 @@ class Pipeline:
         self._decoders: dict[str, BatchDecoder[Any]] = {topic.name: self._decoder(topic) for topic in HOT_SOURCES}
         self._topics = {topic.full_name(settings.topic_prefix): topic.name for topic in HOT_SOURCES}
 
+    def warm_up(self) -> None:
+        """Compile everything, so that no step has to wait for it."""
+        self.engine.warm_up()
+        DuplicateWindow.warm_up()
+        nothing = BinaryArray.of([b""])
+        partitions_of(nothing, self._settings.partitions)
+        for decoder in self._decoders.values():
+            decoder(nothing, nothing, 0)
+
     def step(self, shard: Shard, batch: RecordBatch, wall: int) -> list[Output]:
         """Apply a batch and decide what it makes due. Everything that follows from it is in the result.
 
@@ -51,11 +64,9 @@ class Pipeline:
         """
         topic = self._topics[batch.topic]
         decoded = self._decoders[topic](batch.keys, batch.values, wall)  # decode
-        columns, foreign = self._admit(shard, topic, batch, decoded)
-        refused = self.engine.apply(shard.partition, columns)  # apply
-        shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=columns.time)
-        self._metrics.add(EVENTS, len(columns) - len(refused), topic)
-        outputs = self._emit.dead_letters(batch, [*decoded.rejects, *foreign, *refused], wall)
+        times, refused = self._apply(shard, topic, batch, decoded)  # admit, apply
+        shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=times)
+        outputs = self._emit.dead_letters(batch, [*decoded.rejects, *refused], wall)
         outputs += self._decide(shard, wall)  # due, ladder, decide, guard
         if topic == TICKS.name and shard.caught_up and shard.run_mode == ACTIVE:
             outputs += self._emit.resends(shard, wall)
@@ -67,24 +78,28 @@ class Pipeline:
         Raises:
             ShardLost: If the changelog has rows of another format, damaged ones, or more than fit.
         """
+        with collector_paused():
+            return self._restore(log, wall)
+
+    def _restore(self, log: ShardLog, wall: int) -> Shard:
         partition, record = log.partition, log.record
         self.engine.open_shard(partition)
         sequence = 0 if record is None else record.sequence
         try:
-            self.engine.restore(partition, list(log.rows), _rows(log.rows.values()), sequence=sequence)
+            self.engine.restore(partition, BinaryArray.of(log.rows), _rows(log.rows.values()), sequence=sequence)
         except FormatError as error:
             raise ShardLost(f"partition {partition}: {error}; {REBUILD}") from error
         except CapacityExceeded as error:
             raise ShardLost(f"partition {partition}: {error}; raise REPRICER_MAX_OFFERS") from error
         self._replay(partition, OFFER_POLICIES, log.policies, wall)
-        shard = Shard(partition, dict(log.applied), log.ends, new_windows(self._settings.duplicate_window))
+        size = self._settings.duplicate_window
+        refused = refused_in(size, {} if record is None else record.refused)
+        shard = Shard(partition, dict(log.applied), log.ends, new_windows(size), refused)
         shard.topic_ids = log.topic_ids
         if record is not None:
             shard.seen, shard.now = dict(record.seen), record.now
         for name, (offsets, records) in log.recent.items():
-            keys_, values = zip(*records, strict=True)
-            decoded = self._decoders[name](keys_, values, wall)
-            shard.windows[name].admit(decoded.event_ids, _at(offsets, decoded.columns.index))
+            self._remember(shard, name, offsets, records, wall)
         self.hear(shard, log.controls)
         return shard
 
@@ -106,39 +121,50 @@ class Pipeline:
             future_tolerance_ms=self._settings.future_tolerance_s * 1000,
         )
 
-    def _admit(
-        self, shard: Shard, topic: str, batch: RecordBatch, decoded: Decoded[Any]
-    ) -> tuple[Columns, list[Reject]]:
-        """Leave out duplicates, and records whose key belongs to another partition."""
-        columns: Columns = decoded.columns
-        window = shard.windows.get(topic)
-        if window is not None:
-            fresh = window.admit(decoded.event_ids, _at(batch.offsets, columns.index))
-            if fresh is not None:
-                self._metrics.add(DUPLICATES, len(columns) - len(fresh), topic)
-                columns = columns.take(fresh)
-        if topic == TICKS.name:
-            return columns, []
-        return self._without_foreign(shard.partition, columns)
+    def _apply(self, shard: Shard, topic: str, batch: RecordBatch, decoded: Decoded[Any]) -> tuple[Int64, list[Reject]]:
+        """Apply what is no duplicate and belongs here. Returns the event times of that, and what was refused."""
+        window, ids = shard.windows.get(topic), decoded.event_ids
+        if window is None or ids is None:
+            columns, refused = self._fold(shard, topic, decoded.columns)
+            return columns.time, refused
+        times, rejects = [], []
+        offsets = batch.offsets[decoded.columns.index]
+        for stretch in window.stretches(offsets):
+            rows = stretch
+            while len(rows):
+                fresh = window.admit(ids.take(rows), offsets[rows])
+                kept = rows if fresh is None else rows[fresh]
+                columns, refused = self._fold(shard, topic, decoded.columns.take(kept))
+                again = _judged_by_refused(window, decoded, np.setdiff1d(rows, kept), refused)
+                self._metrics.add(DUPLICATES, len(rows) - len(kept) - len(again), topic)
+                times.append(columns.time)
+                rejects += refused
+                rows = again
+        gone = [reject.index for reject in (*decoded.rejects, *rejects)]
+        shard.refused[topic].add(sorted(batch.offsets[gone].tolist()))
+        return np.concatenate(times), rejects
+
+    def _fold(self, shard: Shard, topic: str, columns: Columns) -> tuple[Columns, list[Reject]]:
+        """Let the engine apply what belongs to this partition. Returns that, and what was refused."""
+        foreign: list[Reject] = []
+        if topic != TICKS.name:
+            columns, foreign = self._without_foreign(shard.partition, columns)
+        refused = self.engine.apply(shard.partition, columns)
+        self._metrics.add(EVENTS, len(columns) - len(refused), topic)
+        return columns, [*foreign, *refused]
 
     def _without_foreign(self, partition: int, columns: Columns) -> tuple[Columns, list[Reject]]:
-        foreign = self._foreign(partition, columns)
-        if not foreign:
+        """Leave out keys that another partitioner than murmur2 has placed. Known keys are in their place."""
+        new = np.flatnonzero(self.engine.known(partition, columns.keys) == NO_SLOT)
+        places = partitions_of(columns.keys.take(new), self._settings.partitions)
+        rows, places = new[places != partition], places[places != partition]
+        if not len(rows):
             return columns, []
-        rows = [row for row, key in enumerate(columns.keys) if key in foreign]
         rejects = [
-            Reject(
-                int(columns.index[row]), Reason.WRONG_PARTITION, f"its place is partition {foreign[columns.keys[row]]}"
-            )
-            for row in rows
+            Reject(index, Reason.WRONG_PARTITION, f"its place is partition {place}")
+            for index, place in zip(columns.index[rows].tolist(), places.tolist(), strict=True)
         ]
-        return columns.take(drop_rows(len(columns), rows)), rejects
-
-    def _foreign(self, partition: int, columns: Columns) -> dict[bytes, int]:
-        """Keys that were placed by another partitioner than murmur2, and where they belong. Known keys are right."""
-        unknown = self.engine.unknown_keys(partition, columns.keys)
-        places = {key: partition_of(key, self._settings.partitions) for key in unknown}
-        return {key: place for key, place in places.items() if place != partition}
+        return columns.take(np.delete(np.arange(len(columns)), rows)), rejects
 
     def _decide(self, shard: Shard, wall: int) -> list[Output]:
         outputs: list[Output] = []
@@ -150,12 +176,20 @@ class Pipeline:
             if len(decisions) < DECISIONS_AT_ONCE:
                 return outputs
 
+    def _remember(self, shard: Shard, topic: str, offsets: list[int], records: Records, wall: int) -> None:
+        """Fill the duplicate window with what was not refused then; now it may well be decoded."""
+        kept = [row for row, offset in enumerate(offsets) if offset not in shard.refused[topic]]
+        if not kept:
+            return
+        decoded = self._decoders[topic](*_columns([records[row] for row in kept]), wall)
+        if decoded.event_ids is not None:
+            shard.windows[topic].admit(decoded.event_ids, np.array(offsets)[kept][decoded.columns.index])
+
     def _replay(self, partition: int, topic: Topic, records: Records, wall: int) -> None:
         """Fold in what was already applied once: nothing becomes due or dirty by it."""
         if not records:
             return
-        keys, values = zip(*records, strict=True)
-        columns = self._decoders[topic.name](keys, values, wall).columns
+        columns = self._decoders[topic.name](*_columns(records), wall).columns
         columns, _ = self._without_foreign(partition, columns)  # refused then, refused again
         self.engine.apply(partition, columns, due=False)
 
@@ -168,19 +202,30 @@ def _set_run_mode(shard: Shard, value: bytes | None, offset: int) -> Reject | No
     return None
 
 
-def _rows(values: Collection[bytes]) -> NDArray[np.void]:
+def _judged_by_refused(window: DuplicateWindow, decoded: Decoded[Any], dropped: Int64, rejects: list[Reject]) -> Int64:
+    """Let the window forget what was refused. Returns the rows that it took for duplicates of just that."""
+    if not rejects or decoded.event_ids is None:
+        return np.zeros(0, np.int64)
+    refused = np.searchsorted(decoded.columns.index, [reject.index for reject in rejects])
+    ids = decoded.event_ids.take(refused)
+    window.forget(ids)
+    names = set(ids)
+    return dropped[np.array([name in names for name in decoded.event_ids.take(dropped)], np.bool_)]
+
+
+def _rows(values: Iterable[bytes]) -> NDArray[np.void]:
     """State rows out of changelog records.
 
     Raises:
         FormatError: If one has not the size of a row.
     """
-    if any(len(value) != ROW.itemsize for value in values):
+    raw = list(values)
+    if any(len(value) != ROW.itemsize for value in raw):
         raise FormatError(f"a row of the changelog has not {ROW.itemsize} bytes: another format, or damaged")
-    return np.frombuffer(b"".join(values), ROW) if values else np.zeros(0, ROW)
+    return np.frombuffer(b"".join(raw), ROW)
 
 
-def _at(offsets: list[int] | range, index: np.ndarray[Any, np.dtype[np.int64]]) -> list[int]:
-    """Offsets of the records at ``index``."""
-    if len(index) == len(offsets):
-        return list(offsets)
-    return [offsets[i] for i in index.tolist()]
+def _columns(records: Records) -> tuple[BinaryArray, BinaryArray]:
+    """Keys and values of records that were read one by one."""
+    keys, values = zip(*records, strict=True)
+    return BinaryArray.of(keys), BinaryArray.of(values)

@@ -2,57 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
+from streams.duplicate_window import DuplicateWindow
 from streams.errors import OffsetGap
+from streams.refused_offsets import RefusedOffsets, Run
 from streams.transport.record_batch import RecordBatch
 
 WINDOWED = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY)
 """Sources whose producers give event ids. Answers and policies resolve by version, ticks by time."""
 
 TIME_SOURCES = tuple(topic.name for topic in (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, TICKS))
-
-
-class DuplicateWindow:
-    """The event ids of the last ``size`` records of one source partition: a pure function of the log.
-
-    An id is a duplicate if a record at most ``size`` offsets before it had the same. Two generations of ids are
-    kept, each of up to ``size`` offsets, so that forgetting costs nothing.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._current: dict[str, int] = {}
-        self._previous: dict[str, int] = {}
-        self._since = -1
-
-    def admit(self, ids: Sequence[str], offsets: Sequence[int]) -> NDArray[np.intp] | None:
-        """Remember ``ids`` and return the rows that are no duplicates; None if none is."""
-        if not ids or self._size == 0:
-            return None
-        self._turn(offsets[0])
-        new = len(set(ids)) == len(ids)
-        if new and self._current.keys().isdisjoint(ids) and self._previous.keys().isdisjoint(ids):
-            self._current.update(zip(ids, offsets, strict=True))
-            return None
-        fresh = [row for row, (name, offset) in enumerate(zip(ids, offsets, strict=True)) if self._is_new(name, offset)]
-        return None if len(fresh) == len(ids) else np.asarray(fresh, np.intp)
-
-    def _turn(self, offset: int) -> None:
-        if self._since < 0:
-            self._since = offset
-        elif offset - self._since >= self._size:
-            self._previous, self._current, self._since = self._current, {}, offset
-
-    def _is_new(self, name: str, offset: int) -> bool:
-        last = self._current.get(name, self._previous.get(name))
-        self._current[name] = offset
-        return last is None or offset - last > self._size
 
 
 @dataclass(slots=True)
@@ -65,6 +30,8 @@ class Shard:
     ends: dict[str, int]
     """Ends of the sources when the shard was taken over."""
     windows: dict[str, DuplicateWindow]
+    refused: dict[str, RefusedOffsets] = field(default_factory=dict)
+    """By source topic, for those that have a window."""
     seen: dict[str, int] = field(default_factory=dict)
     """Highest event time, by source topic; ms."""
     now: int = 0
@@ -112,6 +79,11 @@ class Shard:
             )
         return holes
 
+    def refused_lately(self) -> dict[str, list[Run]]:
+        """Offsets that were refused within the duplicate windows, by source topic."""
+        found = {topic: refused.in_front_of(self.applied[topic]) for topic, refused in self.refused.items()}
+        return {topic: runs for topic, runs in found.items() if runs}
+
     def _watermark(self) -> int:
         """Return the smallest event time over the sources that still have something to say.
 
@@ -138,8 +110,6 @@ def new_windows(size: int) -> dict[str, DuplicateWindow]:
     return {topic.name: DuplicateWindow(size) for topic in WINDOWED}
 
 
-def drop_rows(total: int, gone: Iterable[int]) -> NDArray[np.intp]:
-    """Row numbers 0..total-1 without ``gone``."""
-    keep = np.ones(total, np.bool_)
-    keep[list(gone)] = False
-    return np.flatnonzero(keep)
+def refused_in(size: int, runs: Mapping[str, Iterable[Run]]) -> dict[str, RefusedOffsets]:
+    """What a shard record says was refused in front of its duplicate windows, for each of them."""
+    return {topic.name: RefusedOffsets(size, runs.get(topic.name, ())) for topic in WINDOWED}

@@ -16,15 +16,16 @@ The claim cut and the assignment of the data plane follow in `streams.transactio
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import confluent_kafka as ck
 import structlog
 
-from schemas.topics import CHANGELOG, HOT_SOURCES, OFFER_POLICIES, PRICING_CONTROL, Topic
+from schemas.topics import CHANGELOG, HOT_SOURCES, OFFER_POLICIES, PRICING_CONTROL, TICKS, Topic
 from streams.changelog import REBUILD, SHARD_KEY, LastCut, ShardRecord, decode_shard_record, latest
+from streams.collector import collector_paused
 from streams.errors import GroupReset, OffsetGap, ShardLost, TopicRecreated
 from streams.fencing import Fencer
 from streams.keeping import Controls, Keeper, identities
@@ -82,7 +83,10 @@ class Takeover:
             ShardLost: If a changelog cannot be read.
             confluent_kafka.KafkaException: If the broker fails us; may be tried again.
         """
-        wanted = sorted(partitions)
+        with collector_paused():
+            return self._read(sorted(partitions), cancelled)
+
+    def _read(self, wanted: list[int], cancelled: Callable[[], bool]) -> dict[int, ShardLog]:
         started = time.monotonic()
         self._offsets = Offsets(self._config)
         fencer = Fencer(
@@ -165,15 +169,15 @@ class Takeover:
         tps = self._tps(CHANGELOG, partitions)
         high = self._offsets.end(tps, committed=False)
         low = self._offsets.start(tps)
-        records: dict[int, Records] = {p: [] for p in partitions}
+        newest: dict[int, dict[bytes | None, bytes | None]] = {p: {} for p in partitions}
         for tp, messages in read_ranges(
             self._config,
             {tp: (low[tp], high[tp]) for tp in tps},
             cancelled=cancelled,
             on_stall=lambda stuck: fencer.end_open_transactions(tp.partition for tp in stuck),
         ):
-            records[tp.partition] += _pairs(messages)
-        return {p: latest(found) for p, found in records.items()}
+            newest[tp.partition].update(_pairs(messages))  # a page at a time: all messages together would not fit
+        return {p: latest(found.items()) for p, found in newest.items()}
 
     # 4
     def _positions(
@@ -219,12 +223,13 @@ class Takeover:
                 f"{tp.topic}[{tp.partition}]: the shard has applied records up to {applied}, the topic ends at {end}. "
                 f"It was cut or created anew; the state does not belong to it. If it is meant, {REBUILD}"
             )
-        if applied < low and topic.cleanup == "delete":
+        if applied < low and topic.cleanup == "delete" and topic is not TICKS:
             raise OffsetGap(
                 f"{tp.topic}[{tp.partition}]: records {applied} to {low - 1} have expired before they were read. "
-                "Raise the topic's retention, or delete the shard's state to begin anew."
+                "Raise the topic's retention. To go on without them, stop all workers and run "
+                "`repricer state skip-expired`"
             )
-        return applied
+        return applied if topic is not TICKS else max(applied, low)  # a later tick says all that expired ones said
 
     # 5
     def _read_rest(self, shards: dict[int, ShardLog], cancelled: Callable[[], bool]) -> None:
@@ -263,6 +268,6 @@ def _require_same_topics(record: ShardRecord | None, ids: Mapping[str, str], par
         )
 
 
-def _pairs(messages: list[ck.Message]) -> Records:
+def _pairs(messages: list[ck.Message]) -> Iterator[tuple[bytes | None, bytes | None]]:
     """Keys and values as bytes."""
-    return list(zip(map(ck.Message.key, messages), map(ck.Message.value, messages), strict=True))
+    return zip(map(ck.Message.key, messages), map(ck.Message.value, messages), strict=True)

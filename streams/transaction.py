@@ -16,6 +16,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from schemas.binary import BinaryArray
 from streams.changelog import SHARD_KEY
 from streams.errors import CutFailed
 from streams.transport.data_plane import Partition
@@ -54,7 +55,7 @@ class ShardRows:
 
     partition: int
     record: bytes
-    keys: list[bytes]
+    keys: BinaryArray
     rows: NDArray[np.void]
 
 

@@ -1,10 +1,15 @@
-"""For every test: settings come from the test, never from the shell it was started in."""
+"""For every test: properties have no deadline, and settings come from the test, not from the shell around it."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+from hypothesis import settings
+
+# The first call of a compiled function compiles it, and the machine may be busy: time is no property here.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,7 @@
-"""The yardstick: ``consume(n)`` and decode into the same structs, nothing else. Run as a process of its own."""
+"""The yardstick: ``consume(n)`` and decode into the same structs, nothing else. Run as a process of its own.
+
+Reads ``{"positions": [[topic, partition, offset], ...], "events": n}`` on stdin; prints records a second.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,22 @@ TYPES: Mapping[Topic, type[msgspec.Struct]] = {
 CONSUME = 5_000
 
 
-def read(settings: Settings, events: int) -> float:
-    """Read and decode ``events`` records of the load; returns records a second."""
+class Task(msgspec.Struct):
+    """What to read."""
+
+    positions: list[tuple[str, int, int]]
+    events: int
+
+
+def read(settings: Settings, task: Task) -> float:
+    """Read and decode the load; returns records a second."""
     consumer = ck.Consumer({**settings.consumer_config(), "fetch.queue.backoff.ms": 5, "queued.min.messages": 100_000})
     prefix = settings.topic_prefix
     decoders = {topic.full_name(prefix): msgspec.json.Decoder(kind).decode for topic, kind in TYPES.items()}
-    consumer.assign([ck.TopicPartition(name, p, 0) for name in decoders for p in range(settings.partitions)])
+    consumer.assign([ck.TopicPartition(*position) for position in task.positions])
     first = len(consumer.consume(1, 30.0))  # connecting is not part of it
     started, seen = time.perf_counter(), first
-    while seen < events:
+    while seen < task.events:
         messages = consumer.consume(CONSUME, 1.0)
         for message in messages:
             decoders[str(message.topic())](message.value() or b"")
@@ -41,4 +51,5 @@ def read(settings: Settings, events: int) -> float:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{read(load_settings(), int(sys.argv[1]))}\n")
+    rate = read(load_settings(), msgspec.json.decode(sys.stdin.buffer.read(), type=Task))
+    sys.stdout.write(f"{rate}\n")

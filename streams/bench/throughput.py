@@ -1,184 +1,185 @@
-"""`repricer bench throughput`: the complete worker beside the bare loop, on the same broker.
+"""`repricer bench throughput`: the complete worker beside the bare loop and its rivals, on the same broker.
 
-Both read the same preloaded topics, alternately, several rounds. The figure that counts is their ratio.
+All read the same topics, in turns, several rounds; the figures that count are ratios within a round. Every round
+has a stretch of the stream of its own. The worker has seen all offers before the first: it is measured as it is day by
+day, not while it meets a catalogue for the first time.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
-import confluent_kafka as ck
-from prometheus_client.parser import text_string_to_metric_families
+import msgspec
 
-from schemas.topics import HOT_SOURCES
-from streams.bench import load
-from streams.errors import NotReady
-from streams.free_port import free_port
-from streams.log_reader import Offsets
-from streams.metrics import DECISIONS, EVENTS
-from streams.settings import PREFIX, Settings
-from streams.topic_admin import TopicAdmin
-from streams.transport.data_plane import Partition
+from schemas.topics import OFFER_POLICIES
+from streams.bench import bare, load
+from streams.bench.machine import machine, versions
+from streams.bench.progress import Progress, Sample, changelog_end, cut_times
+from streams.bench.rival_processes import RIVALS
+from streams.bench.under_test import WorkerUnderTest, bench_settings, cpu_s, environment
+from streams.metrics import DECISIONS, EVENTS, HOLDS
+from streams.settings import Settings
 
-BATCH_RECORDS = 5_000
-DEADLINE_S = 900.0
-POLL_S = 0.05
+WARM = 2 * load.CHUNK
+"""Events before the first round: offers are decided for the first time, clients are connected."""
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """One run of the bare loop and one of the worker."""
+class Plan:
+    """What to run."""
 
-    bare_per_s: float
+    events: int
+    """Clicks, orders, competitor prices and inventory of one round, mixed 60:20:15:5."""
+    offers: int
+    rounds: int
+    broker_pid: int | None
+    """A broker on this machine, to tell its share of the CPU."""
+    rivals_python: Path | None
+    """Python that has the rivals; None leaves them out."""
+
+
+@dataclass(slots=True)
+class WorkerRun:
+    """One turn of the worker."""
+
     events_per_s: float
     decisions_per_s: float
+    events_per_decision: float
     worker_cpu_us: float
     broker_cpu_us: float
+    broker_cpu_share: float
+    """Of one core."""
+    cut_intervals_ms: list[int]
+    outcomes: Mapping[str, float]
 
 
-def measure(settings: Settings, *, events: int, offers: int, rounds: int, broker_pid: int | None) -> dict[str, Any]:
+@dataclass(slots=True)
+class Round:
+    """One turn of each."""
+
+    bare_per_s: float = 0.0
+    worker: WorkerRun | None = None
+    rivals: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def ours(self) -> WorkerRun:
+        """The worker's turn, which was taken."""
+        assert self.worker is not None
+        return self.worker
+
+
+def measure(settings: Settings, plan: Plan) -> dict[str, Any]:
     """Run the benchmark; returns the object that ``--json`` prints.
-
-    Args:
-        settings: The broker and its security. Topics are made under prefixes of their own and stay there.
-        events: Clicks, orders, competitor prices and inventory, mixed 60:20:15:5.
-        offers: How many offers they are about.
-        rounds: How often both are run.
-        broker_pid: Process of a broker on this machine, to tell its share of the CPU.
 
     Raises:
         NotReady: If the worker stops, or does not finish in time.
     """
-    results = [_round(settings, number, events, offers, broker_pid) for number in range(rounds)]
-    ratios = [r.events_per_s / r.bare_per_s for r in results]
+    own = bench_settings(settings, "throughput", max_offers=max(131_072, plan.offers + plan.offers // 8))
+    prime(own, plan.offers)
+    return _result(plan, [_round(own, plan, number) for number in range(plan.rounds)])
+
+
+def prime(settings: Settings, offers: int) -> None:
+    """Let the worker meet all offers: policies, first events, first decisions; then stop it."""
+    load.publish(settings, chain(load.policies(offers), load.events(0, WARM, offers)))
+    with closing(Progress(settings, [*load.SHARES, OFFER_POLICIES])) as progress, WorkerUnderTest(settings) as worker:
+        progress.watch(worker.require_running)
+
+
+def _round(settings: Settings, plan: Plan, number: int) -> Round:
+    load.publish(settings, load.events(WARM + number * plan.events, plan.events, plan.offers))
+    result = Round()
+    _run_bare(settings, plan, result)  # before the worker: it reads from where the worker stands
+    _run_worker(settings, plan, result)
+    if plan.rivals_python is not None:
+        result.rivals = {r.name: r.run(plan.rivals_python, settings, plan.events) for r in RIVALS}
+    return result
+
+
+def _run_bare(settings: Settings, plan: Plan, result: Round) -> None:
+    with closing(Progress(settings, load.SHARES)) as progress:
+        positions = [(*tp, offset) for tp, offset in progress.positions().items()]
+    task = msgspec.json.encode(bare.Task(positions, plan.events))
+    command = [sys.executable, "-m", "streams.bench.bare"]
+    done = subprocess.run(command, check=True, input=task, stdout=subprocess.PIPE, env=environment(settings))  # noqa: S603  # our own module
+    result.bare_per_s = float(done.stdout)
+
+
+def _run_worker(settings: Settings, plan: Plan, result: Round) -> None:
+    since = changelog_end(settings)
+    with closing(Progress(settings, load.SHARES)) as progress, WorkerUnderTest(settings) as worker:
+        worker.wait_until_ready()
+        cpu, broker_cpu = cpu_s(worker.pid), cpu_s(plan.broker_pid)
+        samples = progress.watch(worker.require_running)
+        cpu, broker_cpu = cpu_s(worker.pid) - cpu, cpu_s(plan.broker_pid) - broker_cpu
+        decisions, events = sum(worker.counted(DECISIONS).values()), sum(worker.counted(EVENTS).values())
+        outcomes = {**worker.counted(DECISIONS), **worker.counted(HOLDS)}
+    rate = _rate(samples)
+    result.worker = WorkerRun(
+        events_per_s=rate,
+        decisions_per_s=rate * decisions / events,
+        events_per_decision=events / decisions,
+        worker_cpu_us=cpu / plan.events * 1e6,
+        broker_cpu_us=broker_cpu / plan.events * 1e6,
+        broker_cpu_share=broker_cpu / plan.events * rate,
+        cut_intervals_ms=[later - earlier for earlier, later in pairwise(cut_times(settings, since)[1:])],
+        outcomes={name: count / decisions for name, count in outcomes.items()},
+    )
+
+
+def _rate(samples: Sequence[Sample]) -> float:
+    """Records a second from the first commit to the last."""
+    first, last = samples[0], samples[-1]
+    return (last.committed - first.committed) / (last.at - first.at)
+
+
+def _result(plan: Plan, rounds: list[Round]) -> dict[str, Any]:
+    ours = [r.ours for r in rounds]
+    intervals = [interval for run in ours for interval in run.cut_intervals_ms]
     return {
-        "events_per_s": round(statistics.median(r.events_per_s for r in results)),
-        "decisions_per_s": round(statistics.median(r.decisions_per_s for r in results)),
-        "bare_events_per_s": round(statistics.median(r.bare_per_s for r in results)),
-        "ratio_bare": round(statistics.median(ratios), 3),
-        "ratio_bare_min": round(min(ratios), 3),
-        "ratio_bare_max": round(max(ratios), 3),
-        "worker_cpu_us_per_event": round(statistics.median(r.worker_cpu_us for r in results), 2),
-        "broker_cpu_us_per_event": round(statistics.median(r.broker_cpu_us for r in results), 2),
-        "rounds": rounds,
-        "events": events,
-        "offers": offers,
-        "machine": f"{os.cpu_count()} cores, {os.uname().machine}",
-        "versions": {name: version(name) for name in ("confluent-kafka", "faust-streaming", "jax", "numpy")},
+        "events_per_s": round(statistics.median(run.events_per_s for run in ours)),
+        "decisions_per_s": round(statistics.median(run.decisions_per_s for run in ours)),
+        "bare_events_per_s": round(statistics.median(r.bare_per_s for r in rounds)),
+        **_spread("ratio_bare", [r.ours.events_per_s / r.bare_per_s for r in rounds]),
+        **{
+            name: value
+            for rival in rounds[0].rivals
+            for name, value in _spread(
+                f"ratio_{rival}", [r.ours.events_per_s / r.rivals[rival] for r in rounds]
+            ).items()
+        },
+        **{
+            f"{rival}_events_per_s": round(statistics.median(r.rivals[rival] for r in rounds))
+            for rival in rounds[0].rivals
+        },
+        "events_per_decision": round(statistics.median(run.events_per_decision for run in ours), 1),
+        "decisions": {name: round(share, 4) for name, share in ours[-1].outcomes.items()},
+        "cut_interval_p50_ms": statistics.median(intervals),
+        "cut_interval_max_ms": max(intervals),
+        "worker_cpu_us_per_event": round(statistics.median(run.worker_cpu_us for run in ours), 2),
+        "broker_cpu_us_per_event": round(statistics.median(run.broker_cpu_us for run in ours), 2),
+        "broker_cores": round(statistics.median(run.broker_cpu_share for run in ours), 2),
+        "rounds": plan.rounds,
+        "events": plan.events,
+        "offers": plan.offers,
+        "machine": machine(),
+        "versions": versions(),
     }
 
 
-def _round(settings: Settings, number: int, events: int, offers: int, broker_pid: int | None) -> Round:
-    name = f"bench-{int(time.time())}-{number}"
-    own = settings.model_copy(update={"topic_prefix": name, "group": name})
-    TopicAdmin(own).apply()
-    records = load.publish(own, events, offers)
-    port = free_port()
-    environment = _environment(own, port)
-    bare = subprocess.run(  # noqa: S603  # our own interpreter and module
-        [sys.executable, "-m", "streams.bench.bare", str(events)], check=True, stdout=subprocess.PIPE, env=environment
-    )
-    worker = subprocess.Popen([sys.executable, "-m", "streams.cli", "worker"], env=environment)
-    try:
-        return _watch(own, Watched(worker, port, broker_pid), records=records, bare=float(bare.stdout))
-    finally:
-        worker.terminate()
-        worker.wait(60)
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """The processes that are measured."""
-
-    worker: subprocess.Popen[bytes]
-    port: int
-    broker_pid: int | None
-
-
-def _watch(settings: Settings, watched: Watched, *, records: int, bare: float) -> Round:
-    """Time from the first record applied to the last offset committed."""
-    worker, port, broker_pid = watched.worker, watched.port, watched.broker_pid
-    first = _wait(worker, port, lambda seen: seen > 0)
-    started, worker_cpu, broker_cpu = time.perf_counter(), _cpu_s(worker.pid), _cpu_s(broker_pid)
-    _wait(worker, port, lambda seen: seen >= records)
-    _wait_until_committed(settings)
-    elapsed, done = time.perf_counter() - started, records - first
-    return Round(
-        bare_per_s=bare,
-        events_per_s=done / elapsed,
-        decisions_per_s=_total(port, DECISIONS.name) / elapsed,
-        worker_cpu_us=(_cpu_s(worker.pid) - worker_cpu) / done * 1e6,
-        broker_cpu_us=(_cpu_s(broker_pid) - broker_cpu) / done * 1e6,
-    )
-
-
-def _environment(settings: Settings, port: int) -> Mapping[str, str]:
-    """Settings of the worker under test: all as shipped, but for these."""
-    ours = {
-        "BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-        "PARTITIONS": str(settings.partitions),
-        "TOPIC_PREFIX": settings.topic_prefix,
-        "GROUP": settings.group,
-        "HTTP_PORT": str(port),
-        "DECIDE_DURING_CATCH_UP": "true",
-        "TICK_INTERVAL_S": "0",
-        "BATCH_RECORDS": str(BATCH_RECORDS),
-        "LOG_LEVEL": "warning",
+def _spread(name: str, ratios: Iterable[float]) -> dict[str, float]:
+    """Median under the plain name, and the least and the greatest."""
+    values = list(ratios)
+    return {
+        name: round(statistics.median(values), 3),
+        f"{name}_min": round(min(values), 3),
+        f"{name}_max": round(max(values), 3),
     }
-    return {**os.environ, **{PREFIX + name: value for name, value in ours.items()}}
-
-
-def _wait(worker: subprocess.Popen[bytes], port: int, enough: Callable[[float], bool]) -> float:
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        if worker.poll() is not None:
-            raise NotReady(f"the worker stopped with exit code {worker.returncode}; its log is above")
-        seen = _total(port, EVENTS.name)
-        if enough(seen):
-            return seen
-        time.sleep(POLL_S)
-    raise NotReady(f"the worker did not finish within {DEADLINE_S:.0f} s")
-
-
-def _total(port: int, name: str) -> float:
-    """Sum of a counter over its labels; 0 while the worker does not answer yet."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
-            text = page.read().decode()
-    except urllib.error.URLError:
-        return 0.0
-    families = text_string_to_metric_families(text)
-    return sum(sample.value for family in families for sample in family.samples if sample.name == name)
-
-
-def _wait_until_committed(settings: Settings) -> None:
-    tps = [Partition(t.full_name(settings.topic_prefix), p) for t in HOT_SOURCES for p in range(settings.partitions)]
-    ends = Offsets(settings.consumer_config()).end(tps, committed=True)
-    consumer = ck.Consumer(settings.consumer_config())
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        committed = consumer.committed([ck.TopicPartition(*tp) for tp in tps], timeout=10)
-        if all(tp.offset >= ends[Partition(tp.topic, tp.partition)] for tp in committed):
-            consumer.close()
-            return
-        time.sleep(POLL_S)
-    raise NotReady("the offsets were not committed")
-
-
-def _cpu_s(pid: int | None) -> float:
-    """User and system time of a process so far; 0 if none is named."""
-    if pid is None:
-        return 0.0
-    ticks = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[11:13]
-    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import msgspec
 import polars as pl
 
+from schemas.binary import BinaryArray
 from schemas.codec import BatchDecoder, Reject
 from schemas.columns import Columns
 from schemas.currencies import CURRENCIES
@@ -144,16 +145,16 @@ class Converter:
         values = good.select(fields).write_ndjson().encode().splitlines()
         key = pl.concat_str("channel", pl.lit(":"), "sku", ignore_nulls=True)
         keys = [text.encode() for text in good.select(key.alias("key"))["key"]]
-        decoded = self._decoder(keys, values, received_at)
+        decoded = self._decoder(BinaryArray.of(keys), BinaryArray.of(values), received_at)
         position = good["position"].to_list()
         rejects = [Reject(position[reject.index], reject.reason, reject.detail) for reject in decoded.rejects]
         kept = decoded.columns.index.tolist()
         names = good["record_id"].to_list()
         return Records(
             position=[position[i] for i in kept],
-            keys=decoded.columns.keys,
+            keys=[keys[i] for i in kept],
             values=[values[i] for i in kept],
-            event_ids=decoded.event_ids or [names[i] for i in kept],
+            event_ids=[name.decode() for name in decoded.event_ids.present()] or [names[i] for i in kept],
             times=decoded.columns.time.tolist(),
             rejects=sorted([*faults.values(), *rejects], key=lambda reject: reject.index),
         )

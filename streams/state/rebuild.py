@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from pricing_core.engine import PricingEngine
 from pricing_core.state import ROW, Rows
+from schemas.binary import BinaryArray
 from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams import topic_admin
 from streams.changelog import FORMAT, ShardRecord, encode_shard_record
@@ -32,7 +33,7 @@ from streams.settings import Settings
 from streams.state.decided import Decided, blank, read_decided, require_known, with_decisions
 from streams.state.old_shard import OldShard, read_old_shard
 from streams.state.replay import REPLAYED, Replay, Replayed
-from streams.state.sole_membership import sole_membership
+from streams.state.sole_membership import sole_membership, transactional_id
 from streams.transaction import Cut, Output, ShardRows, TransactionWriter
 from streams.transport.data_plane import Partition
 from streams.transport.identity import Claim
@@ -78,7 +79,7 @@ class _Rebuild:
         self._ids = identities(self._offsets, settings.topic_prefix)
         engine = PricingEngine(load_serving_model(settings), capacity=settings.max_offers, seed=settings.seed)
         self._replay = Replay(settings, engine, self._offsets)
-        self._transactional_id = f"{settings.group}-state"
+        self._transactional_id = transactional_id(settings)
         self._writer = TransactionWriter(
             settings.producer_config(),
             transactional_id=self._transactional_id,
@@ -121,6 +122,7 @@ class _Rebuild:
             sequence=max(decided.sequence, 0 if before is None else before.sequence),
             written_at=wall_ms(),
             topic_ids=self._ids,
+            refused=replayed.refused,
         )
 
     def _write(self, old: OldShard, rows: dict[bytes, Rows], record: ShardRecord) -> None:
@@ -132,9 +134,9 @@ class _Rebuild:
         unfinished = encode_shard_record(replace(record, format=UNFINISHED))
         for start in range(0, len(keys), ROWS_AT_ONCE):
             some = keys[start : start + ROWS_AT_ONCE]
-            part = ShardRows(p, unfinished, some, np.concatenate([rows[key] for key in some]))
+            part = ShardRows(p, unfinished, BinaryArray.of(some), np.concatenate([rows[key] for key in some]))
             self._writer.commit(Cut(self._claim, [part], [], offsets))
-        whole = ShardRows(p, encode_shard_record(record), [], np.zeros(0, ROW))
+        whole = ShardRows(p, encode_shard_record(record), BinaryArray.of([]), np.zeros(0, ROW))
         self._writer.commit(Cut(self._claim, [whole], tombstones, offsets))
 
 

@@ -10,14 +10,24 @@ import msgspec
 from pricing_core.engine import PricingEngine
 from pricing_core.state import Rows
 from schemas.dead_letter import DeadLettered, Reason
-from schemas.topics import CLICKS, COMPETITOR_PRICES, DEAD_LETTERS, INVENTORY, OFFER_POLICIES, ORDERS, PRICE_APPLIED
+from schemas.topics import (
+    CLICKS,
+    COMPETITOR_PRICES,
+    DEAD_LETTERS,
+    INVENTORY,
+    OFFER_POLICIES,
+    ORDERS,
+    PRICE_APPLIED,
+    Topic,
+)
 from streams.clock import wall_ms
 from streams.errors import ShardLost
 from streams.log_reader import Offsets, read_ranges
 from streams.metrics import Metrics
 from streams.pipeline import Pipeline
+from streams.refused_offsets import RefusedOffsets, Run
 from streams.settings import Settings
-from streams.shard import Shard, new_windows
+from streams.shard import WINDOWED, Shard, new_windows, refused_in
 from streams.state.old_shard import DEADLINE_S, deadline
 from streams.transport.data_plane import Partition
 from streams.transport.record_batch import RecordBatch
@@ -43,6 +53,8 @@ class Replayed:
     rows: Rows
     seen: dict[str, int]
     now: int
+    refused: dict[str, list[Run]]
+    """Offsets within the duplicate windows, by source topic."""
 
 
 class Replay:
@@ -61,12 +73,9 @@ class Replay:
             ShardLost: If other records are refused than were refused then.
         """
         known = self._dead_letters(partition)
-        shard = Shard(
-            partition,
-            dict.fromkeys(applied, 0),
-            dict.fromkeys(applied, NOT_YET),
-            new_windows(self._settings.duplicate_window),
-        )
+        size = self._settings.duplicate_window
+        start, ends = dict.fromkeys(applied, 0), dict.fromkeys(applied, NOT_YET)
+        shard = Shard(partition, start, ends, new_windows(size), refused_in(size, {}))
         self._engine.open_shard(partition)
         try:
             again = self._apply(shard, applied, known)
@@ -74,12 +83,12 @@ class Replay:
             keys, rows = self._engine.snapshot(partition)
         finally:
             self._engine.drop_shard(partition)
-        return Replayed(keys, rows, shard.seen, shard.now)
+        return Replayed(keys.present(), rows, shard.seen, shard.now, self._refused(applied, known))
 
     def _apply(self, shard: Shard, applied: dict[str, int], known: dict[Place, str]) -> set[Place]:
         refused: set[Place] = set()
         for topic in REPLAYED:
-            tp = Partition(topic.full_name(self._settings.topic_prefix), shard.partition)
+            tp = Partition(self._name(topic), shard.partition)
             ranges = {tp: (self._offsets.start([tp])[tp], applied[topic.name])}
             for _, messages in read_ranges(
                 self._settings.consumer_config(), ranges, cancelled=deadline(DEADLINE_S), committed=True
@@ -89,8 +98,20 @@ class Replay:
                     refused.add(_place(msgspec.json.decode(out.value or b"", type=DeadLettered)))
         return refused
 
+    def _refused(self, applied: dict[str, int], known: dict[Place, str]) -> dict[str, list[Run]]:
+        """What the duplicate windows in front of ``applied`` must not know."""
+        found: dict[str, list[Run]] = {}
+        for topic in WINDOWED:
+            refused, name = RefusedOffsets(self._settings.duplicate_window), self._name(topic)
+            refused.add(sorted(offset for place, offset in known if place == name and offset < applied[topic.name]))
+            found[topic.name] = refused.in_front_of(applied[topic.name])
+        return {name: runs for name, runs in found.items() if runs}
+
+    def _name(self, topic: Topic) -> str:
+        return topic.full_name(self._settings.topic_prefix)
+
     def _dead_letters(self, partition: int) -> dict[Place, str]:
-        tp = Partition(DEAD_LETTERS.full_name(self._settings.topic_prefix), partition)
+        tp = Partition(self._name(DEAD_LETTERS), partition)
         ranges = {tp: (self._offsets.start([tp])[tp], self._offsets.end([tp], committed=True)[tp])}
         found: dict[Place, str] = {}
         for _, messages in read_ranges(self._settings.consumer_config(), ranges, cancelled=deadline(DEADLINE_S)):
@@ -117,10 +138,8 @@ class Replay:
 def _batch(tp: Partition, messages: list[ck.Message], known: dict[Place, str]) -> RecordBatch:
     """Without the records that were refused for what they are."""
     taken = [m for m in messages if known.get((tp.topic, _offset(m)), Reason.WRONG_PARTITION) in BY_STATE]
-    offsets = list(map(_offset, taken))
-    first, following = _offset(messages[0]), _offset(messages[-1]) + 1
-    keys, values = [m.key() for m in taken], [m.value() for m in taken]
-    return RecordBatch(*tp, -1, first, following, offsets, keys, values, at_end=False)
+    records = [(_offset(m), m.key(), m.value()) for m in taken]
+    return RecordBatch.of(tp, records, first_offset=_offset(messages[0]), next_offset=_offset(messages[-1]) + 1)
 
 
 def _place(letter: DeadLettered) -> Place:

@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import confluent_kafka as ck
 import numpy as np
 import structlog
 
+from schemas.binary import Int64
 from streams.errors import OffsetGap, SourceUnreadable
+from streams.transport.librdkafka import Consumer, RawMessages
+from streams.transport.partition import Partition as Partition  # noqa: PLC0414
 from streams.transport.record_batch import RecordBatch
 
 log = structlog.get_logger(__name__)
 
 _END = ck.KafkaError._PARTITION_EOF  # noqa: SLF001  # librdkafka's public code, spelt private in Python
 _OUT_OF_RANGE = frozenset({ck.KafkaError._AUTO_OFFSET_RESET, ck.KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001
-_REFUSED = frozenset({ck.KafkaError.TOPIC_AUTHORIZATION_FAILED, ck.KafkaError.GROUP_AUTHORIZATION_FAILED})
-
-
-class Partition(NamedTuple):
-    """A topic partition."""
-
-    topic: str
-    partition: int
+_HOPELESS = frozenset(
+    {
+        ck.KafkaError._FATAL,  # noqa: SLF001  # as above
+        ck.KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        ck.KafkaError.GROUP_AUTHORIZATION_FAILED,
+    }
+)
 
 
 @dataclass(slots=True)
 class _Run:
-    """Messages of one partition in one call of ``consume``, and where the partition ended, if it did."""
+    """Rows of one partition in one call of ``consume``, and where the partition ended, if it did."""
 
-    messages: list[ck.Message] = field(default_factory=list)
+    rows: list[Int64] = field(default_factory=list)
     end: int | None = None
-
-
-def _offsets(messages: list[ck.Message]) -> list[int] | range:
-    first, last = messages[0].offset(), messages[-1].offset()
-    if first is not None and last is not None and last - first + 1 == len(messages):
-        return range(first, last + 1)
-    return [offset for m in messages if (offset := m.offset()) is not None]
 
 
 class DataPlane:
@@ -66,7 +59,7 @@ class DataPlane:
             "queued.max.messages.kbytes": 65_536,
         }
         self._max_records = max_records
-        self._consumer: ck.Consumer | None = None
+        self._consumer: Consumer | None = None
         self._positions: dict[Partition, int] = {}
         self.epoch = 0
         self.quiet = True
@@ -85,9 +78,9 @@ class DataPlane:
         self.quiet, self.full = True, False
         self._positions = dict(positions)
         if self._consumer is None and positions:
-            self._consumer = ck.Consumer(self._config)
+            self._consumer = Consumer(self._config, max_records=self._max_records)
         if self._consumer is not None:
-            self._consumer.assign([ck.TopicPartition(*tp, offset) for tp, offset in positions.items()])
+            self._consumer.assign(positions)
         return self.epoch
 
     def poll(self) -> list[RecordBatch]:
@@ -99,16 +92,15 @@ class DataPlane:
         """
         if self._consumer is None or not self._positions:
             return []
-        messages = self._consumer.consume(self._max_records, 0)
-        self.quiet, self.full = not messages, 2 * len(messages) > self._max_records
-        return list(self._batches(messages))
+        raw = self._consumer.consume()
+        self.quiet, self.full = not len(raw), 2 * len(raw) > self._max_records
+        return list(self._batches(raw))
 
     def high_watermark(self, tp: Partition) -> int:
         """Return the end of the partition as last seen by a fetch, or -1 if none has been made. Asks nobody."""
         if self._consumer is None:
             return -1
-        watermarks = self._consumer.get_watermark_offsets(ck.TopicPartition(*tp), cached=True)
-        return -1 if watermarks is None else int(watermarks[1])
+        return self._consumer.end(*tp)
 
     def close(self) -> None:
         """Leave the broker."""
@@ -117,58 +109,44 @@ class DataPlane:
             self._consumer.close()
             self._consumer = None
 
-    def _batches(self, messages: list[ck.Message]) -> Iterator[RecordBatch]:
-        for tp, run in self._runs(messages).items():
+    def _batches(self, raw: RawMessages) -> Iterator[RecordBatch]:
+        for tp, run in self._runs(raw).items():
             position = self._positions[tp]
-            taken = run.messages
-            offsets: list[int] | range = range(position, position)
-            if taken:
-                offsets = _offsets(taken)
-            following = max(run.end or 0, offsets[-1] + 1 if taken else 0, position)
+            rows = np.concatenate(run.rows) if run.rows else np.empty(0, np.int64)
+            offsets = raw.offset[rows]
+            following = max(run.end or 0, int(offsets[-1]) + 1 if len(offsets) else 0, position)
             self._positions[tp] = following
             yield RecordBatch(
                 *tp,
                 epoch=self.epoch,
-                first_offset=offsets[0] if taken else position,
+                first_offset=int(offsets[0]) if len(offsets) else position,
                 next_offset=following,
                 offsets=offsets,
-                keys=list(map(ck.Message.key, taken)),
-                values=list(map(ck.Message.value, taken)),
+                keys=raw.keys.take(rows),
+                values=raw.values.take(rows),
                 at_end=run.end == following,
             )
 
-    def _runs(self, messages: list[ck.Message]) -> dict[Partition, _Run]:
-        """Group messages by partition, keeping their order."""
+    def _runs(self, raw: RawMessages) -> dict[Partition, _Run]:
+        """Rows by partition, in their order."""
         runs: dict[Partition, _Run] = {}
-        if any(map(ck.Message.error, messages)):
-            messages = [m for m in messages if m.error() is None or self._note(m, runs)]
-        if not messages:
-            return runs
-        topics = list(map(ck.Message.topic, messages))
-        partitions = np.fromiter(map(ck.Message.partition, messages), np.int32, len(messages))
-        changes = np.fromiter(map(operator.ne, topics[1:], topics), np.bool_, len(topics) - 1)
-        changes |= partitions[1:] != partitions[:-1]
-        edges = [0, *(np.flatnonzero(changes) + 1).tolist(), len(messages)]
-        for start, stop in pairwise(edges):
-            tp = Partition(str(topics[start]), int(partitions[start]))
-            if tp in self._positions:
-                runs.setdefault(tp, _Run()).messages += messages[start:stop]
+        for start, stop in raw.runs():
+            tp = Partition(raw.names[int(raw.topic[start])], int(raw.partition[start]))
+            if start in raw.errors:
+                self._note(tp, int(raw.code[start]), int(raw.offset[start]), raw.errors[start], runs)
+            elif tp in self._positions:
+                runs.setdefault(tp, _Run()).rows.append(np.arange(start, stop))
         return runs
 
-    def _note(self, message: ck.Message, runs: dict[Partition, _Run]) -> bool:
-        """Take note of an error event; returns False, because it is no record."""
-        error = message.error()
-        if error is None:
-            return True
-        tp = Partition(str(message.topic()), int(message.partition() or 0))
-        code = error.code()
+    def _note(self, tp: Partition, code: int, offset: int, text: str, runs: dict[Partition, _Run]) -> None:
+        """Take note of an event that is no record."""
+        where = f"{tp.topic}[{tp.partition}]"
         if code == _END:
             if tp in self._positions:
-                runs.setdefault(tp, _Run()).end = message.offset()
+                runs.setdefault(tp, _Run()).end = offset
         elif code in _OUT_OF_RANGE:
-            raise OffsetGap(f"{tp.topic}[{tp.partition}]: offset {self._positions.get(tp)} is not in the log: {error}")
-        elif error.fatal() or code in _REFUSED:
-            raise SourceUnreadable(f"{tp.topic}[{tp.partition}]: {error}")
+            raise OffsetGap(f"{where}: offset {self._positions.get(tp)} is not in the log: {text}")
+        elif code in _HOPELESS:
+            raise SourceUnreadable(f"{where}: {text}")
         else:
-            log.warning("source_error", topic=tp.topic, partition=tp.partition, error=str(error))
-        return False
+            log.warning("source_error", topic=tp.topic, partition=tp.partition, error=text)

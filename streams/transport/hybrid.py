@@ -12,6 +12,7 @@ What changes for hot topics, against Faust's stock aiokafka driver:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import faust
@@ -21,6 +22,7 @@ from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from streams.errors import TopicMismatch
 from streams.transport.data_plane import DataPlane
 from streams.transport.identity import Claim
 from streams.transport.record_batch import RecordBatch
@@ -56,8 +58,8 @@ class HybridApp(faust.App):  # type: ignore[misc]  # Faust's classes are untyped
     data_plane: DataPlane
     owner: ShardOwner
 
-    def _create_directories(self) -> None:
-        """Make none: nothing of ours is kept in files, so a disk that is full or read-only is no reason to stop."""
+    async def on_first_start(self) -> None:
+        """Make no folders, as Faust would: nothing of ours is a file, and the disk may be full or read-only."""
 
 
 class HybridConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -75,7 +77,7 @@ class HybridConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
         by_topic = {topic: {tp.partition for tp in assigned if tp.topic == topic} for topic in self.app.hot_topics}
         shares = {frozenset(partitions) for partitions in by_topic.values()}
         if len(shares) != 1:
-            self.app.owner.on_failure(RuntimeError(f"topics are not assigned together: {by_topic}"))
+            self.app.owner.on_failure(TopicMismatch(_not_together(by_topic)))
             return None
         member = self._ensure_consumer()._coordinator.member_id  # noqa: SLF001
         return Claim(self.app.conf.id, generation, member, shares.pop())
@@ -84,6 +86,15 @@ class HybridConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
         """Leave the hot partitions out of Faust's livelock detector: it looks for aiokafka's fetches."""
         if tp.topic not in self.app.hot_topics:
             super().verify_event_path(now, tp)
+
+
+def _not_together(by_topic: Mapping[str, set[int]]) -> str:
+    """Faust assigns topics with the same number of partitions together, and others apart."""
+    shares = "; ".join(f"{topic}: {sorted(partitions)}" for topic, partitions in sorted(by_topic.items()))
+    return (
+        f"the partitions of our sources were not assigned together ({shares}). A topic has got more partitions than "
+        "the others, and its keys have moved: run `repricer topics check`, and create it anew."
+    )
 
 
 class HybridConsumer(stock.Consumer):  # type: ignore[misc]

@@ -6,7 +6,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from faust.serializers.schemas import Schema
+
+from schemas.binary import BinaryArray, Int64
+from streams.transport.partition import Partition
+
+Record = tuple[int, bytes | None, bytes | None]
+"""Offset, key, value."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,10 +30,25 @@ class RecordBatch:
     epoch: int
     first_offset: int
     next_offset: int
-    offsets: list[int] | range
-    keys: list[bytes | None]
-    values: list[bytes | None]
+    offsets: Int64
+    keys: BinaryArray
+    values: BinaryArray
     at_end: bool
+
+    @classmethod
+    def of(cls, tp: Partition, records: list[Record], *, first_offset: int, next_offset: int) -> RecordBatch:
+        """Make a batch of records that were read one by one; it belongs to no assignment of the data plane."""
+        offsets, keys, values = zip(*records, strict=True) if records else ((), (), ())
+        return cls(
+            *tp,
+            epoch=-1,
+            first_offset=first_offset,
+            next_offset=next_offset,
+            offsets=np.array(offsets, np.int64),
+            keys=BinaryArray.of(keys),
+            values=BinaryArray.of(values),
+            at_end=False,
+        )
 
     def __len__(self) -> int:
         return len(self.values)

@@ -33,10 +33,10 @@ def shop(servers, records):
     return ours
 
 
-def publish(settings, records):
+def publish(settings, records, topic=ORDERS):
     producer = ck.Producer(settings.producer_config())
     for _ in range(records):
-        producer.produce(ORDERS.full_name(settings.topic_prefix), b"{}", b"k", 0)
+        producer.produce(topic.full_name(settings.topic_prefix), b"{}", b"k", 0)
     assert producer.flush(10) == 0
 
 

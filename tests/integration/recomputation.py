@@ -21,7 +21,7 @@ from schemas.topics import (
     PRICE_DECISIONS,
 )
 from streams.changelog import SHARD_KEY, latest
-from tests.integration.worker_process import read_committed
+from tests.integration.worker_process import each_committed, read_committed
 
 TOTALS = ("units_placed", "amount_placed", "units_cancelled", "units_returned", "impressions", "clicks")
 
@@ -38,7 +38,7 @@ def totals_in_the_state(settings):
     from pricing_core.state import ROW
     from pricing_core.state import TOTALS as COLUMNS
 
-    rows = latest((r.key(), r.value()) for r in read_committed(settings, CHANGELOG) if r.key() != SHARD_KEY)
+    rows = latest((r.key(), r.value()) for r in each_committed(settings, CHANGELOG) if r.key() != SHARD_KEY)
     totals = np.frombuffer(b"".join(rows.values()), ROW)["totals"]
     wanted = totals[:, [COLUMNS.index(name) for name in TOTALS]].tolist()
     return {key: dict(zip(TOTALS, values, strict=True)) for key, values in zip(rows, wanted, strict=True)}

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import confluent_kafka as ck
@@ -26,6 +26,8 @@ STOP_S = 60.0
 class WorkerProcess:
     """A worker with the given settings. What it says goes to a file."""
 
+    command: Sequence[str] = (sys.executable, "-m", "streams.cli", "worker")
+
     def __init__(self, settings: Settings, log: Path, **environment: str) -> None:
         self._port = free_port()
         self._environment = {
@@ -40,9 +42,7 @@ class WorkerProcess:
     def start(self) -> None:
         """Start it; it is ready some seconds later."""
         with self._log.open("ab") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli", "worker"], cwd=ROOT, env=self._environment, stdout=out, stderr=out
-            )
+            self._process = subprocess.Popen(self.command, cwd=ROOT, env=self._environment, stdout=out, stderr=out)
 
     def page(self, path: str) -> tuple[int, str]:
         """Status and text of ``/livez``, ``/readyz`` or ``/metrics``; status 0 while nobody listens."""
@@ -114,10 +114,12 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running_program(settings: Settings, log: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
-    """``repricer ARGUMENTS`` with the given settings; it does not outlive the block."""
+def running_program(
+    settings: Settings, log: Path, *arguments: object, program: str = "streams.cli"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """``repricer ARGUMENTS`` with the given settings, or another module; it does not outlive the block."""
     with log.open("wb") as out:
-        command = [sys.executable, "-m", "streams.cli", *map(str, arguments)]
+        command = [sys.executable, "-m", program, *map(str, arguments)]
         child = subprocess.Popen(command, cwd=ROOT, env=environment_of(settings), stdout=out, stderr=out)
     try:
         yield child
@@ -175,18 +177,23 @@ def _committed(consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> li
 
 def read_committed(settings: Settings, topic: Topic) -> list[ck.Message]:
     """Every committed record that a topic holds now."""
+    return list(each_committed(settings, topic))
+
+
+def each_committed(settings: Settings, topic: Topic) -> Iterator[ck.Message]:
+    """The same one after another, for topics that are too large to be held."""
     consumer = ck.Consumer({**settings.consumer_config(), "group.id": "reader", "enable.partition.eof": True})
     name = topic.full_name(settings.topic_prefix)
     partitions = list(consumer.list_topics(name, timeout=10).topics[name].partitions)
     consumer.assign([ck.TopicPartition(name, partition, 0) for partition in partitions])
-    records, at_end = [], set()
+    at_end: set[int | None] = set()
     while len(at_end) < len(partitions):
         for record in consumer.consume(10_000, 0.2):
-            if record.error() is None:
-                records.append(record)
-            elif record.error().code() == ck.KafkaError._PARTITION_EOF:
+            error = record.error()
+            if error is None:
+                yield record
+            elif error.code() == ck.KafkaError._PARTITION_EOF:
                 at_end.add(record.partition())
             else:
-                raise ck.KafkaException(record.error())
+                raise ck.KafkaException(error)
     consumer.close()
-    return records

@@ -3,6 +3,7 @@
 import numpy as np
 
 from schemas import columns as c
+from schemas.binary import BinaryArray
 
 T0 = 1_750_000_000_000
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -52,7 +53,7 @@ def batch(kind, *rows):
     values = {
         name: np.array([row[name] for row in filled], _TYPES.get(name, np.int64)) for name in ("time", *_DEFAULTS[kind])
     }
-    return kind(keys=[row["key"] for row in filled], index=np.arange(len(rows)), **values)
+    return kind(keys=BinaryArray.of(row["key"] for row in filled), index=np.arange(len(rows)), **values)
 
 
 def policy(**changes):

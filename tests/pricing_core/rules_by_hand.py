@@ -11,6 +11,7 @@ from pricing_core.price_window import BUCKET_MS
 from pricing_core.slots import SlotTable
 from pricing_core.state import State
 from schemas import columns as c
+from schemas.binary import BinaryArray
 from tests.pricing_core.events import EUR, POLICY, T0, batch
 
 
@@ -90,7 +91,7 @@ def offers_of(*found, now=T0, run_mode="ACTIVE"):
     """Offers in the given situations, as the engine would see them."""
     table, state, policy_table = SlotTable(len(found)), State(len(found)), PolicyTable(len(found))
     table.open(0)
-    slots, _ = table.find(0, [b"web:%d" % i for i in range(len(found))])
+    slots, _ = table.find(0, BinaryArray.of(b"web:%d" % i for i in range(len(found))))
     state.clear(slots)
     policy_table.put(slots, batch(c.PolicyColumns, *(policy for policy, _, _ in found)))
     for slot, (policy, current, in_effect) in enumerate(found):

@@ -7,6 +7,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from schemas import examples as ex
+from schemas.binary import BinaryArray
 from schemas.codec import decoder_for, encode
 from schemas.events import MAX_AMOUNT
 from schemas.timestamps import format_ms
@@ -14,7 +15,8 @@ from schemas.timestamps import format_ms
 
 def decode(topic, *records):
     """Decode (key, value) pairs at the examples' time."""
-    return decoder_for(topic)([key for key, _ in records], [value for _, value in records], ex.NOW)
+    keys, values = BinaryArray.of(key for key, _ in records), BinaryArray.of(value for _, value in records)
+    return decoder_for(topic)(keys, values, ex.NOW)
 
 
 def row(columns, i=0):

@@ -7,9 +7,10 @@ import yaml
 
 from schemas import examples as ex
 from schemas.cloud_events import EVENT_TYPES, ORDER_RECORDED
-from schemas.codec import decoder_for, encode
+from schemas.codec import encode
 from schemas.documents import DOCS, async_api, documents, json_schema
 from schemas.topics import TOPICS
+from tests.schemas.decoding import decode
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +39,7 @@ def test_every_schema_is_valid_and_accepts_its_example(event_type):
 def test_schema_and_codec_refuse_the_same_values(values):
     body = {**json.loads(encode(ex.ORDER)), **values}
     key = f"{body['channel']}:{body['sku']}".encode()
-    assert decoder_for(TOPICS[0])([key], [json.dumps(body).encode()], ex.NOW).rejects
+    assert decode(TOPICS[0], (key, json.dumps(body).encode())).rejects
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(body, json_schema(ORDER_RECORDED))
 

@@ -1,19 +1,26 @@
 """What the pipeline does with a shard's log; the step itself is tested on brokers."""
 
+import numpy as np
+import orjson
 import pytest
+from msgspec.structs import replace
 
 from pricing_core.engine import PricingEngine
 from pricing_core.model_file import load_model
 from pricing_core.state import ROW
+from schemas.binary import BinaryArray
 from schemas.codec import encode
-from schemas.examples import NOW, POLICY
+from schemas.examples import NOW, ORDER, POLICY
+from schemas.timestamps import format_ms
 from schemas.topics import HOT_SOURCES, offer_key
+from streams.changelog import FORMAT, ShardRecord, decode_shard_record, encode_shard_record
 from streams.errors import ShardLost
 from streams.metrics import Metrics
 from streams.partitioner import partition_of
 from streams.pipeline import Pipeline
 from streams.settings import Settings
 from streams.takeover import ShardLog
+from streams.transport.record_batch import RecordBatch
 
 POSITIONS = {topic.name: 0 for topic in HOT_SOURCES}
 
@@ -48,3 +55,73 @@ def test_a_policy_that_was_refused_for_its_partition_founds_no_offer_when_polici
         log = ShardLog(partition, applied=dict(POSITIONS), ends=dict(POSITIONS), policies=[(key, encode(POLICY))])
         pipeline.restore(log, wall=NOW)
         assert pipeline.engine.offer_count(partition) == (partition == home)
+
+
+class Partition0:
+    """A shard of the only partition, stepped through records of ``orders``, and restored from its own record."""
+
+    def __init__(self):
+        self.pipeline = Pipeline(Settings(partitions=1), PricingEngine(load_model(), capacity=1024), Metrics())
+        self.shard = self.pipeline.restore(log_with({}), wall=NOW)
+        self.records = []
+
+    def read(self, *orders, wall=NOW):
+        """Step through the records as one batch. Returns the reasons of the dead letters."""
+        first = len(self.records)
+        self.records += [(offer_key(order.channel, order.sku), encode(order)) for order in orders]
+        keys, values = map(BinaryArray.of, zip(*self.records[first:], strict=True))
+        end = len(self.records)
+        batch = RecordBatch("repricer.orders", 0, 0, first, end, np.arange(first, end), keys, values, at_end=True)
+        outputs = self.pipeline.step(self.shard, batch, wall)
+        return [orjson.loads(out.value)["reason"] for out in outputs if out.topic == "repricer.dead-letters"]
+
+    def restart(self, wall):
+        keys, rows = self.pipeline.engine.snapshot(0)
+        record = ShardRecord(
+            format=FORMAT,
+            transactional_id="a",
+            generation=1,
+            applied=self.shard.applied,
+            seen=self.shard.seen,
+            now=self.shard.now,
+            sequence=self.pipeline.engine.sequence(0),
+            written_at=wall,
+            refused=self.shard.refused_lately(),
+        )
+        self.pipeline.engine.drop_shard(0)
+        log = log_with({key: rows[i : i + 1].tobytes() for i, key in enumerate(keys)})
+        log.applied, log.record = self.shard.applied, decode_shard_record(encode_shard_record(record), 0)
+        log.recent = {"orders": (list(range(len(self.records))), list(self.records))}
+        self.shard = self.pipeline.restore(log, wall)
+
+    @property
+    def units(self):
+        return self.pipeline.engine.totals(0)[b"web:SKU-1"]["units_placed"]
+
+
+DOLLARS, RIGHT = replace(ORDER, event_id="again", currency="USD"), replace(ORDER, event_id="again")
+TOMORROW = replace(ORDER, event_id="again", occurred_at=format_ms(NOW + 86_400_000))
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_right_resend_of_a_refused_record_is_applied_once(restarted):
+    partition = Partition0()
+    assert partition.read(ORDER, DOLLARS) == ["currency_mismatch"]
+    if restarted:
+        partition.restart(NOW)
+    assert partition.read(RIGHT) == partition.read(RIGHT) == []
+    assert partition.units == 2 * ORDER.quantity
+
+
+def test_a_record_from_the_future_may_be_sent_again_when_its_time_has_come_after_a_restart_too():
+    partition = Partition0()
+    assert partition.read(ORDER, TOMORROW) == ["future_timestamp"]
+    partition.restart(NOW + 90_000_000)
+    assert partition.read(TOMORROW, TOMORROW, wall=NOW + 90_000_000) == []
+    assert partition.units == 2 * ORDER.quantity
+
+
+def test_a_resend_in_the_same_batch_as_the_refused_record_is_judged_by_itself():
+    partition = Partition0()
+    assert partition.read(ORDER, DOLLARS, DOLLARS, RIGHT, RIGHT) == ["currency_mismatch", "currency_mismatch"]
+    assert partition.units == 2 * ORDER.quantity

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import examples as ex
+from schemas.binary import BinaryArray
 from schemas.codec import decoder_for
 from schemas.currencies import CURRENCIES
 from schemas.events import ClickRecorded, CompetitorPriceObserved, InventoryCounted, OrderRecorded
@@ -87,7 +88,8 @@ def test_the_rows_of_a_file_arrive_as_events_where_java_would_put_them(broker, t
     for record in records:
         assert record.partition() == partition_of(record.key(), PARTITIONS)
         assert dict(record.headers())["ce_type"] == b"repricer.order-recorded.v1"
-    decoded = decoder_for(ORDERS)([r.key() for r in records], [r.value() for r in records], ex.NOW)
+    keys, values = BinaryArray.of(r.key() for r in records), BinaryArray.of(r.value() for r in records)
+    decoded = decoder_for(ORDERS)(keys, values, ex.NOW)
     assert decoded.rejects == []
     rows = zip(decoded.columns.keys, decoded.columns.quantity.tolist(), decoded.columns.amount.tolist(), strict=True)
     assert sorted(rows) == [(b"web:SKU-1", 1, 50), (b"web:SKU-1", 2, 2598), (b"web:SKU-2", 1, 700)]

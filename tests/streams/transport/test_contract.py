@@ -31,14 +31,14 @@ def test_transport_alias_makes_the_url_scheme_known():
     assert drivers.by_url("hybrid+kafka://127.0.0.1:9092") is HybridTransport
 
 
+def test_on_first_start_does_nothing_but_make_folders():
+    assert source(App.on_first_start).count("self.") == 1
+    assert "self._create_directories()" in source(App.on_first_start)
+
+
 def test_transport_builds_the_consumer_named_by_its_class_attribute():
     assert HybridTransport.Consumer is HybridConsumer
     assert "self.Consumer(" in source(stock.base.Transport.create_consumer)
-
-
-def test_create_directories_is_all_that_faust_does_with_its_data_folder():
-    assert source(App).count("datadir") == source(App._create_directories).count("datadir") == 1
-    assert "self._create_directories()" in source(App.on_first_start)
 
 
 def test_new_consumer_thread_is_where_the_control_plane_thread_is_made():

@@ -1,0 +1,57 @@
+"""Byte strings as columns: n of them in one buffer, as Arrow's binary arrays are. No Python object for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64 = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+NULL = -1
+"""Length of what is null."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BinaryArray:
+    """n byte strings, each perhaps null. They need not lie in order, nor next to one another."""
+
+    data: Bytes
+    """Writable and in one piece, as are the others: kernels are compiled for one kind of array only."""
+    start: Int64
+    """[n] where each begins in ``data``."""
+    length: Int64
+    """[n] `NULL` where there is none."""
+
+    @classmethod
+    def of(cls, values: Iterable[bytes | None]) -> Self:
+        """Copy Python's byte strings."""
+        given = list(values)
+        length = np.fromiter((NULL if value is None else len(value) for value in given), np.int64, len(given))
+        data = np.frombuffer(bytearray().join(value for value in given if value is not None), np.uint8)
+        ends = np.maximum(length, 0).cumsum()
+        return cls(data, ends - np.maximum(length, 0), length)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __getitem__(self, row: int) -> bytes | None:
+        start, length = int(self.start[row]), int(self.length[row])
+        return None if length == NULL else self.data[start : start + length].tobytes()
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        raw = memoryview(self.data)  # type: ignore[arg-type]  # NumPy's arrays are buffers
+        for start, length in zip(self.start.tolist(), self.length.tolist(), strict=True):
+            yield None if length == NULL else bytes(raw[start : start + length])
+
+    def present(self) -> list[bytes]:
+        """Copy to Python's byte strings; nulls are left out."""
+        return [value for value in self if value is not None]
+
+    def take(self, rows: Int64) -> Self:
+        """Keep the given rows, in the given order, in the same buffer."""
+        return type(self)(self.data, self.start[rows], self.length[rows])

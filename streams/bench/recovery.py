@@ -1,0 +1,79 @@
+"""`repricer bench recovery`: shards rebuilt from the changelog, from the assignment until they are being read.
+
+The changelog and the policies are those of a worker that knows as many offers; the worker is started as it is. What is
+measured is what it says itself (``repricer_rebuild_seconds``): waiting for stable offsets, fetching, decoding, columns,
+policies, the move to the device, the claim. Start-up of the process is given beside it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streams.bench.machine import machine, versions
+from streams.bench.rival_processes import STOCK_FAUST_RECOVERY
+from streams.bench.stored import store
+from streams.bench.under_test import WorkerUnderTest, bench_settings
+from streams.metrics import REBUILD_SECONDS
+from streams.settings import Settings
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run."""
+
+    offers: Sequence[int]
+    rounds: int
+    rivals_python: Path | None
+    """Python that has the rivals; None leaves stock Faust out."""
+
+
+def measure(settings: Settings, plan: Plan) -> dict[str, Any]:
+    """Run the benchmark; returns the object that ``--json`` prints.
+
+    Raises:
+        NotReady: If the worker stops, or is not ready in time.
+    """
+    sizes = {str(offers): _at_size(settings, offers, plan) for offers in plan.offers}
+    largest = sizes[str(max(plan.offers))]
+    result: dict[str, Any] = {
+        "rows_per_s": largest["rows_per_s"],
+        "seconds_1m": round(MILLION / largest["rows_per_s"], 2),
+        "seconds_1m_measured": MILLION in plan.offers,
+    }
+    if plan.rivals_python is not None:
+        theirs = bench_settings(settings, "recovery-rival")
+        faust = STOCK_FAUST_RECOVERY.run(plan.rivals_python, theirs, max(plan.offers))
+        result |= {
+            "stock_faust_rows_per_s": round(faust),
+            "ratio_stock_faust": round(largest["rows_per_s"] / faust, 1),
+        }
+    return result | {"sizes": sizes, "rounds": plan.rounds, "machine": machine(), "versions": versions()}
+
+
+def _at_size(settings: Settings, offers: int, plan: Plan) -> dict[str, float]:
+    own = bench_settings(settings, "recovery", max_offers=max(131_072, offers + offers // 8))
+    store(own, offers)
+    rebuilt, started = zip(*(_rebuild(own) for _ in range(plan.rounds)), strict=True)
+    seconds = statistics.median(rebuilt)
+    return {
+        "rows_per_s": round(offers / seconds),
+        "seconds": round(seconds, 2),
+        "seconds_min": round(min(rebuilt), 2),
+        "seconds_max": round(max(rebuilt), 2),
+        "process_start_to_ready_s": round(statistics.median(started), 1),
+    }
+
+
+def _rebuild(settings: Settings) -> tuple[float, float]:
+    """Seconds from the assignment, and from the start of the process, until all shards are ready."""
+    began = time.perf_counter()
+    with WorkerUnderTest(settings) as worker:
+        worker.wait_until_ready()
+        return worker.sum_of(REBUILD_SECONDS), time.perf_counter() - began

@@ -1,0 +1,1 @@
+"""Dead letters: look at them, and publish the records that they hold once more."""

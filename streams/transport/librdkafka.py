@@ -1,0 +1,186 @@
+"""librdkafka's own interface, as far as the data plane needs it: a consumer that makes no Python object for a record.
+
+confluent-kafka's consumer makes one for each and is asked for key, value, topic, partition, offset and error of each:
+half of what a record costs. This is the same library, the one that confluent-kafka has loaded, through the C
+functions that its documentation promises to keep (``rdkafka.h``). Messages stay in C; their bytes are copied once,
+into the buffer of a `BinaryArray`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from collections.abc import Mapping
+from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_ssize_t, c_void_p
+from functools import partial
+from typing import Any
+
+import numpy as np
+from confluent_kafka import cimpl
+
+from schemas.binary import BinaryArray, Int64
+from streams.errors import ConfigurationError, SourceUnreadable
+from streams.transport.partition import Partition
+from streams.transport.raw_messages import measure, unpack
+
+NO_ERROR = 0
+CONSUMER = 1  # RD_KAFKA_CONSUMER
+ERROR_TEXT = 512
+
+_log_callback = CFUNCTYPE(None, c_void_p, c_int, c_char_p, c_char_p)
+_SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
+    "rd_kafka_conf_new": (c_void_p, ()),
+    "rd_kafka_conf_set": (c_int, (c_void_p, c_char_p, c_char_p, c_char_p, c_size_t)),
+    "rd_kafka_conf_set_log_cb": (None, (c_void_p, _log_callback)),
+    "rd_kafka_new": (c_void_p, (c_int, c_void_p, c_char_p, c_size_t)),
+    "rd_kafka_poll_set_consumer": (c_int, (c_void_p,)),
+    "rd_kafka_queue_get_consumer": (c_void_p, (c_void_p,)),
+    "rd_kafka_queue_destroy": (None, (c_void_p,)),
+    "rd_kafka_consume_batch_queue": (c_ssize_t, (c_void_p, c_int, c_void_p, c_size_t)),
+    "rd_kafka_message_errstr": (c_char_p, (c_void_p,)),
+    "rd_kafka_message_destroy": (None, (c_void_p,)),
+    "rd_kafka_topic_name": (c_char_p, (c_void_p,)),
+    "rd_kafka_topic_partition_list_new": (c_void_p, (c_int,)),
+    "rd_kafka_topic_partition_list_add": (c_void_p, (c_void_p, c_char_p, c_int32)),
+    "rd_kafka_topic_partition_list_set_offset": (c_int, (c_void_p, c_char_p, c_int32, c_int64)),
+    "rd_kafka_topic_partition_list_destroy": (None, (c_void_p,)),
+    "rd_kafka_assign": (c_int, (c_void_p, c_void_p)),
+    "rd_kafka_get_watermark_offsets": (c_int, (c_void_p, c_char_p, c_int32, POINTER(c_int64), POINTER(c_int64))),
+    "rd_kafka_err2str": (c_char_p, (c_int,)),
+    "rd_kafka_consumer_close": (c_int, (c_void_p,)),
+    "rd_kafka_destroy": (None, (c_void_p,)),
+}
+
+
+def _load() -> Any:
+    """The library behind confluent-kafka's extension, wherever its wheel or its build has put it."""
+    library = ctypes.CDLL(cimpl.__file__)  # a symbol is looked for in what the extension is linked to, too
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+_lib = _load()
+_DESTROY = ctypes.cast(_lib.rd_kafka_message_destroy, c_void_p).value or 0
+
+
+class RawMessages:
+    """What one call has fetched, as columns. Nothing of it lives in C any more."""
+
+    def __init__(self, addresses: Int64) -> None:
+        n = len(addresses)
+        self.code, self.partition, self.offset = (np.empty(n, np.int64) for _ in range(3))
+        self.topic = np.empty(n, np.int64)
+        """A number for each topic: its name is in ``names``."""
+        size = measure(addresses, self.code, self.topic, self.partition, self.offset)
+        self.names = {handle: _topic_name(handle) for handle in set(self.topic[self._changes()].tolist())}
+        self.errors = {
+            row: (_lib.rd_kafka_message_errstr(int(addresses[row])) or b"").decode("utf-8", "replace")
+            for row in np.flatnonzero(self.code).tolist()
+        }
+        """Text of each event that is no record, by row."""
+        data = np.empty(size, np.uint8)
+        places = [np.empty(n, np.int64) for _ in range(4)]
+        unpack(addresses, _DESTROY, data, *places)
+        self.keys, self.values = BinaryArray(data, *places[:2]), BinaryArray(data, *places[2:])
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    def runs(self) -> list[tuple[int, int]]:
+        """Stretches of rows of one topic partition, in order."""
+        edges = np.append(self._changes(), len(self))
+        return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+
+    def _changes(self) -> Int64:
+        """Rows that are of another topic partition than the one before, or an event."""
+        new = np.ones(len(self), np.bool_)
+        new[1:] = (self.topic[1:] != self.topic[:-1]) | (self.partition[1:] != self.partition[:-1])
+        new[1:] |= (self.code[1:] != NO_ERROR) | (self.code[:-1] != NO_ERROR)
+        changes: Int64 = np.flatnonzero(new)
+        return changes
+
+
+class Consumer:
+    """A consumer with `assign`, outside of any group. Of one thread."""
+
+    def __init__(self, config: Mapping[str, Any], *, max_records: int) -> None:
+        """Make it; no broker is waited for.
+
+        Raises:
+            ConfigurationError: The configuration is refused.
+        """
+        logger = config.get("logger") or logging.getLogger("librdkafka")
+        self._log = _log_callback(partial(_log, logger))  # kept as long as the consumer: C calls it
+        conf = _lib.rd_kafka_conf_new()
+        _lib.rd_kafka_conf_set_log_cb(conf, self._log)
+        text = ctypes.create_string_buffer(ERROR_TEXT)
+        for name, value in config.items():
+            if name != "logger" and _lib.rd_kafka_conf_set(conf, name.encode(), _plain(value), text, ERROR_TEXT):
+                raise ConfigurationError(text.value.decode())
+        self._handle = _lib.rd_kafka_new(CONSUMER, conf, text, ERROR_TEXT)
+        if not self._handle:
+            raise ConfigurationError(text.value.decode())
+        _lib.rd_kafka_poll_set_consumer(self._handle)
+        self._queue = _lib.rd_kafka_queue_get_consumer(self._handle)
+        self._fetched = np.empty(max_records, np.int64)
+
+    @staticmethod
+    def warm_up() -> None:
+        """Compile everything."""
+        RawMessages(np.empty(0, np.int64))
+
+    def assign(self, positions: Mapping[Partition, int]) -> None:
+        """Read on from ``positions`` and nothing else.
+
+        Raises:
+            SourceUnreadable: librdkafka has given up.
+        """
+        places = _lib.rd_kafka_topic_partition_list_new(len(positions))
+        try:
+            for (topic, partition), offset in positions.items():
+                _lib.rd_kafka_topic_partition_list_add(places, topic.encode(), partition)
+                _lib.rd_kafka_topic_partition_list_set_offset(places, topic.encode(), partition, offset)
+            code = _lib.rd_kafka_assign(self._handle, places)
+        finally:
+            _lib.rd_kafka_topic_partition_list_destroy(places)
+        if code:
+            raise SourceUnreadable(_lib.rd_kafka_err2str(code).decode())
+
+    def consume(self) -> RawMessages:
+        """Take what has arrived, at most ``max_records``, without waiting."""
+        fetched = self._fetched
+        n = _lib.rd_kafka_consume_batch_queue(self._queue, 0, fetched.ctypes.data, len(fetched))
+        return RawMessages(fetched[: max(n, 0)])
+
+    def end(self, topic: str, partition: int) -> int:
+        """High watermark as the last fetch has told it; negative if none has."""
+        low, high = c_int64(-1), c_int64(-1)
+        _lib.rd_kafka_get_watermark_offsets(self._handle, topic.encode(), partition, low, high)
+        return high.value
+
+    def close(self) -> None:
+        """Let go of the broker and of all memory."""
+        if self._handle:
+            _lib.rd_kafka_queue_destroy(self._queue)
+            _lib.rd_kafka_consumer_close(self._handle)
+            _lib.rd_kafka_destroy(self._handle)
+            self._handle = None
+
+
+_LEVELS = (*3 * (logging.CRITICAL,), logging.ERROR, logging.WARNING, *2 * (logging.INFO,), logging.DEBUG)
+"""Of Python's logging, by syslog's number."""
+
+
+def _log(logger: logging.Logger, _: object, level: int, facility: bytes, text: bytes) -> None:
+    logger.log(_LEVELS[level], "%s: %s", facility.decode("utf-8", "replace"), text.decode("utf-8", "replace"))
+
+
+def _plain(value: object) -> bytes:
+    """A configuration value as librdkafka reads it."""
+    return str(value).lower().encode() if isinstance(value, bool) else str(value).encode()
+
+
+def _topic_name(handle: int) -> str:
+    return "" if not handle else str(_lib.rd_kafka_topic_name(handle).decode())

@@ -1,0 +1,123 @@
+"""I3: no published price is outside of the policy version that it names, nor of its own decision's bounds.
+
+The rules are written from the policy's fields once more, in Python's integers and fractions. What depends on the
+state of the moment (the largest change within a day, cooldown) is not tested: the log does not hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from schemas.topics import OFFER_POLICIES
+from streams.partitioner import partition_of
+from streams.verify.facts import Facts
+from streams.verify.report import Check
+from streams.verify.sources import Place
+
+ONE = 10_000
+"""In basis points."""
+ABSENT = "its policy version was never published"
+
+
+class Policy(msgspec.Struct, gc=False):
+    """What a policy says about prices."""
+
+    version: int
+    currency: str = ""
+    unit_cost: int = 0
+    floor: int = 0
+    ceiling: int = 0
+    mode: str = "auto"
+    tax_rate_bp: int = 0
+    prices_include_tax: bool = True
+    commission_bp: int = 0
+    fixed_fee: int = 0
+    min_margin_bp: int | None = None
+    map_price: int | None = None
+    max_step_bp: int = 1_000
+    min_change_bp: int = 50
+    price_ending: str | None = None
+
+
+def checks(facts: Facts) -> Iterator[Check]:
+    """By the decision's own words, and by the policy that it names."""
+    decisions = facts.below_cut(facts.decisions)
+    faults = decisions.filter(pl.col("bounds_fault").is_not_null())
+    own = [
+        f"price-decisions/{p}/{offset}: {fault}"
+        for p, offset, fault in faults.select("partition", "offset", "bounds_fault").iter_rows()
+    ]
+    yield Check.of("own_bounds", "I3", len(decisions), own, facts.decisions.expired)
+    yield _by_policy(facts, decisions)
+
+
+def _by_policy(facts: Facts, decisions: pl.DataFrame) -> Check:
+    """Published changes and recommendations. A version that is not there any more is not checkable, and said so."""
+    moved = decisions.filter(pl.col("outcome") != "held")
+    changes = facts.below_cut(facts.changes).join(
+        moved.unique("id").select("id", "previous_price", "reason", "outcome"),
+        on="id",
+        how="left",
+        maintain_order="left",
+    )
+    policies = _policies(facts, set(moved["key"]) | set(changes["key"]))
+    whole = not facts.sources[OFFER_POLICIES.name].holes and not facts.sources[OFFER_POLICIES.name].expired
+    found, gone, checked = [], 0, 0
+    for topic, rows in (("price-changes", changes), ("price-decisions", moved)):
+        for row in rows.iter_rows(named=True):
+            named = policies.get((row["key"], row["policy_version"]), [])
+            checked += bool(named)
+            gone += not named
+            faults = [fault(policy, row) for policy in named] or ([ABSENT] if whole else [None])
+            if None not in faults:
+                at = f"{topic}/{row['partition']}/{row['offset']}"
+                found.append(f"{at}: price {row['price']} of {row['key']!r}: {faults[-1]}")
+    notes = [f"offer-policies was compacted: {gone} prices name a policy version that is gone"]
+    return Check.of("policy_bounds", "I3", checked, found, notes if gone and not whole else [])
+
+
+def _policies(facts: Facts, keys: set[bytes]) -> dict[tuple[bytes, int], list[Policy]]:
+    """Policies of some offers by version. More than one of a version is possible; any may have been in force."""
+    source = facts.sources[OFFER_POLICIES.name]
+    found: dict[tuple[bytes, int], list[Policy]] = {}
+    rows = source.rows.filter(pl.col("key").is_in(list(keys)) & (pl.col("version") > 0))
+    for p, offset, key, version in rows.select("partition", "offset", "key", "version").iter_rows():
+        place: Place = (OFFER_POLICIES.name, p, offset)
+        if partition_of(key, facts.partitions) == p:
+            found.setdefault((key, version), []).append(msgspec.json.decode(source.values[place], type=Policy))
+    return found
+
+
+def fault(policy: Policy, row: dict[str, Any]) -> str | None:
+    """The first rule that a published price breaks; None if it breaks none."""
+    price, before = row["price"], row["previous_price"]
+    rules = {
+        "mode": policy.mode != ("recommend" if row["outcome"] == "recommended" else "auto"),
+        "currency": row.get("currency", policy.currency) != policy.currency,
+        "floor": price < policy.floor,
+        "ceiling": price > policy.ceiling,
+        "minimum_margin": policy.min_margin_bp is not None and not _earns(policy, price, policy.min_margin_bp),
+        "map": policy.map_price is not None and price < policy.map_price,
+    }
+    if before is not None and row["reason"] != "bounds_repair":
+        moved = abs(price - before)
+        rules |= {
+            "maximum_step": moved * ONE > policy.max_step_bp * before,
+            "minimum_change": moved == 0 or moved * ONE < policy.min_change_bp * before,
+            "price_ending": not str(price).zfill(4).endswith(policy.price_ending or ""),
+        }
+    broken = next((name for name, is_broken in rules.items() if is_broken), None)
+    return None if broken is None else f"breaks {broken} of policy version {policy.version}"
+
+
+def _earns(policy: Policy, price: int, margin_bp: int) -> bool:
+    """Whether (net - commission - fee - cost) / net is at least the margin, with net the price without tax."""
+    tax = policy.tax_rate_bp if policy.prices_include_tax else 0
+    net = Fraction(price * ONE, ONE + tax)
+    profit = net - Fraction(price * policy.commission_bp, ONE) - policy.fixed_fee - policy.unit_cost
+    return profit * ONE >= margin_bp * net

@@ -1,0 +1,34 @@
+"""The profile on a tiny load: every seam of the serving path is where the profile looks for it."""
+
+import math
+
+import pytest
+
+from streams.bench import profile, stages
+from streams.errors import RepricerError
+
+
+def test_every_stage_is_seen_and_the_stages_add_up():
+    result = profile.measure(events=2_000, offers=200, batch=500)
+    assert all(stage["calls"] > 0 for stage in result["stages"].values())
+    parts = sum(stage["us_per_event"] for stage in result["stages"].values()) + result["unwatched_us_per_event"]
+    assert math.isclose(parts, result["us_per_event"], abs_tol=0.02)  # of rounding
+    assert 0 < result["decode_to_structs_us_per_event"] < result["us_per_event"]
+    assert result["events_per_decision"] <= 20
+
+
+def test_a_seam_that_is_gone_is_named(monkeypatch):
+    gone = stages.Seam("fold", "pricing_core.engine", "PricingEngine.fold_it")
+    monkeypatch.setattr(stages, "SEAMS", (gone,))
+    with (
+        pytest.raises(RepricerError, match=r"pricing_core\.engine\.PricingEngine\.fold_it, which is gone"),
+        stages.watched(),
+    ):
+        pass
+
+
+def test_seams_are_left_as_they_were():
+    before = profile.Pipeline.step
+    with stages.watched():
+        assert profile.Pipeline.step is not before
+    assert profile.Pipeline.step is before
