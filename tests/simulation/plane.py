@@ -37,6 +37,9 @@ class PlaneMessages:
         return [(row, row + 1) for row in range(len(self))]
 
 
+NOTHING = PlaneMessages([])
+
+
 class PlaneConsumer:
     """As `streams.transport.librdkafka.Consumer`."""
 
@@ -48,7 +51,8 @@ class PlaneConsumer:
         self._consumer.assign([ck.TopicPartition(*place, offset) for place, offset in positions.items()])
 
     def consume(self) -> PlaneMessages:
-        return PlaneMessages(self._consumer.consume(self._max_records, 0))
+        messages = self._consumer.consume(self._max_records, 0)
+        return PlaneMessages(messages) if messages else NOTHING
 
     def close(self) -> None:
         self._consumer.close()
