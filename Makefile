@@ -8,8 +8,10 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 DEMO_SECONDS ?= 60
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 VENV := .venv
+RIVALS := .venv-rivals
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCKS := requirements-dev.lock tests/requirements-data.txt
@@ -39,19 +41,31 @@ check: $(STAMP) ## lint, format, types, import rules, generated documents
 	$(BIN)/repricer schemas --check
 
 .PHONY: bench
-bench: $(STAMP) ## measure events a second on a real Kafka (that of REPRICER_BOOTSTRAP_SERVERS, else one of its own)
-	@if [ -n "$${REPRICER_BOOTSTRAP_SERVERS:-}" ]; then $(BIN)/repricer bench throughput; \
-	else $(BIN)/python tests/integration/kafka_server.py --run $(BIN)/repricer bench throughput; fi
+bench: $(STAMP) rivals ## run all benchmarks, an hour, on a Kafka (that of REPRICER_BOOTSTRAP_SERVERS, else one of its own)
+	@bench="$(BIN)/repricer bench all --rivals $(RIVALS)/bin/python $(BENCH_ARGS)"; \
+	if [ -n "$${REPRICER_BOOTSTRAP_SERVERS:-}" ]; then $$bench; \
+	else $(BIN)/python tests/integration/kafka_server.py --run $$bench; fi
+
+.PHONY: rivals
+rivals: $(RIVALS)/.installed ## make the Python of what is measured beside the worker: Faust, Quix Streams, Bytewax
+
+$(RIVALS)/.installed: streams/bench/rivals/requirements.lock $(STAMP)
+	@$(BIN)/python -m venv --clear $(RIVALS)
+	@uv=$$(command -v uv || echo $(BIN)/uv); \
+	$$uv pip install --quiet --python $(RIVALS)/bin/python --require-hashes -r $<
+	@touch $@
 
 .PHONY: lock
 lock: $(STAMP) ## write the lock files anew from pyproject.toml (needs the package index)
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --group dev pyproject.toml \
 	  -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url streams/bench/rivals/requirements.in \
+	  -o streams/bench/rivals/requirements.lock
 
 .PHONY: clean
 clean: ## remove what make and the tools made
-	rm -rf $(VENV) .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) $(RIVALS) .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: install

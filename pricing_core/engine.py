@@ -112,6 +112,11 @@ class PricingEngine:
         self._policies.clear(slots)
         self._sums.clear(slots)
 
+    @property
+    def device_bytes(self) -> int:
+        """Memory that the state takes on the device."""
+        return int(self._sums.device.nbytes)
+
     def sequence(self, shard: int) -> int:
         """Number of the shard's last decision; 0 before the first."""
         return self._shards[shard].sequence

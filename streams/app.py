@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -122,6 +123,7 @@ class Worker:
         pipeline = Pipeline(settings, engine, self._metrics)
         pipeline.warm_up()  # before the group is joined: nothing compiles on the hot path
         Consumer.warm_up()
+        gc.freeze()  # what is here now stays: the collector need not look through it again and again
         self._app = create_app(settings)
         self._plane = DataPlane(settings.consumer_config(), max_records=settings.batch_records)
         self.ownership = Ownership(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -79,3 +79,68 @@ def recovery(
     from streams.settings import load_settings
 
     show(measure(load_settings(), Plan(offers or [100_000, 1_000_000], rounds, rivals)), as_json=as_json)
+
+
+@bench.command()
+def decide(
+    size: Annotated[list[int] | None, typer.Option(help="Offers of one call; several times for several.")] = None,
+    device: Annotated[Literal["cpu", "gpu"], typer.Option(help="Where the compiled function runs.")] = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Offers a second and latency of a decision by batch size; fails if anything compiles after the warm-up."""
+    from streams.bench.decide import measure
+    from streams.bench.report import show
+
+    show(measure(size or [32, 256, 1024, 8192, 65_536], device), as_json=as_json)
+
+
+@bench.command()
+def memory(
+    offers: Annotated[list[int] | None, typer.Option(help="Offers; several times for several.")] = None,
+    events: Annotated[int, typer.Option(help="Events over which growth is watched.", min=200_000)] = 10_000_000,
+    as_json: Json = False,
+) -> None:
+    """Bytes of an offer, and growth over events: one process, no Kafka."""
+    from streams.bench.memory import Plan, measure
+    from streams.bench.report import show
+
+    show(measure(Plan(offers or [10_000, 100_000, 1_000_000], events)), as_json=as_json)
+
+
+@bench.command()
+def soak(
+    events: Annotated[int, typer.Option(help="Events.", min=1000)] = 20_000_000,
+    offers: Annotated[int, typer.Option(help="Offers that they are about.", min=1)] = 10_000,
+    window: Annotated[int, typer.Option(help="Events over which one rate is taken.", min=100)] = 1_000_000,
+    as_json: Json = False,
+) -> None:
+    """Whether the worker's rate holds, and its memory, over many events."""
+    from streams.bench.report import show
+    from streams.bench.soak import Plan, measure
+    from streams.settings import load_settings
+
+    show(measure(load_settings(), Plan(events, offers, window)), as_json=as_json)
+
+
+@bench.command("all")
+def everything(
+    out: Annotated[Path | None, typer.Option(help="File for the whole result, as JSON.")] = None,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="All of it very small: for a look, the figures say nothing.")
+    ] = False,
+    rivals: Rivals = None,
+    broker_pid: BrokerPid = None,
+    as_json: Json = False,
+) -> None:
+    """Run every benchmark, an hour or so; a table of figures beside their goals, or everything as JSON."""
+    import orjson
+
+    from streams.bench.everything import FULL, TINY, measure, summary
+    from streams.bench.report import show
+    from streams.settings import load_settings
+
+    result = measure(load_settings(), TINY if tiny else FULL, broker_pid=broker_pid, rivals_python=rivals)
+    if out is not None:
+        out.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
+    about = {name: result[name] for name in ("machine", "versions")}
+    show(result if as_json else {"figures": summary(result), **about}, as_json=as_json)

@@ -13,8 +13,8 @@ from schemas.hashing import hash_pair
 EMPTY, FORGOTTEN = 0, 1
 """Values of an age; every other one is an offset, counted from the generation's first."""
 FIRST_AGE = 2
-CURRENT, SINCE = 0, 1
-"""Places in ``_turn``: which generation is the current one; from there on, the first offset of each."""
+CURRENT, ENTERED, SINCE = 0, 1, 2
+"""Places in ``_turn``: which generation is the current one; how many ids it has; the first offset of each."""
 
 
 class DuplicateWindow:
@@ -35,7 +35,7 @@ class DuplicateWindow:
         self._first = np.zeros((2, buckets), np.uint64)
         self._second = np.zeros((2, buckets), np.uint32)
         self._age = np.zeros((2, buckets), np.uint32)
-        self._turn = np.array([0, -1, -1])
+        self._turn = np.array([0, 0, -1, -1])
 
     @staticmethod
     def warm_up() -> None:
@@ -110,11 +110,13 @@ def _admit(
         fresh[i] = True
         if age[now, place] != EMPTY:
             fresh[i] = _is_past(turn[SINCE + now], age[now, place], offset, size)
-        elif turn[SINCE + before] >= 0:
-            old = age[before, _place(first, second, age, before, one, two)]
-            fresh[i] = _is_past(turn[SINCE + before], old, offset, size)
+        else:
+            turn[ENTERED] += 1
+            if turn[SINCE + before] >= 0:
+                old = age[before, _place(first, second, age, before, one, two)]
+                fresh[i] = _is_past(turn[SINCE + before], old, offset, size)
         first[now, place], second[now, place] = one, two
-        age[now, place] = np.uint32(offset - turn[SINCE + now] + FIRST_AGE)
+        age[now, place] = np.uint32(max(offset - turn[SINCE + now], 0) + FIRST_AGE)  # asked again, it may be older
         count += fresh[i]
     return count
 
@@ -127,11 +129,12 @@ def _is_past(since: int, age: Any, offset: int, size: int) -> Any:
 
 @kernel
 def _turn_over(age: Any, turn: Any, size: int, offset: int) -> None:
-    """Begin a new generation where the current one is full, or offsets go back: no table may ever fill up."""
+    """Begin a new generation where the current one is full. Counted, too: a table without room is searched for ever."""
     now = turn[CURRENT]
     if turn[SINCE + now] < 0:
         turn[SINCE + now] = offset
-    elif not 0 <= offset - turn[SINCE + now] < size:
+    elif offset - turn[SINCE + now] >= size or turn[ENTERED] >= size:
+        turn[ENTERED] = 0
         turn[CURRENT] = 1 - now
         turn[SINCE + 1 - now] = offset
         for place in range(age.shape[1]):

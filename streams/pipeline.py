@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ from streams.shard import Shard, new_windows, refused_in
 from streams.takeover import Records, ShardLog
 from streams.transaction import Output
 from streams.transport.record_batch import RecordBatch
+
+T = TypeVar("T", Columns, BinaryArray)
 
 DECISIONS_AT_ONCE = 1024
 """Offers decided in one call of the engine."""
@@ -65,6 +67,7 @@ class Pipeline:
         topic = self._topics[batch.topic]
         decoded = self._decoders[topic](batch.keys, batch.values, wall)  # decode
         times, refused = self._apply(shard, topic, batch, decoded)  # admit, apply
+        self._note_refused(shard, topic, batch, [*decoded.rejects, *refused])
         shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=times)
         outputs = self._emit.dead_letters(batch, [*decoded.rejects, *refused], wall)
         outputs += self._decide(shard, wall)  # due, ladder, decide, guard
@@ -124,25 +127,30 @@ class Pipeline:
     def _apply(self, shard: Shard, topic: str, batch: RecordBatch, decoded: Decoded[Any]) -> tuple[Int64, list[Reject]]:
         """Apply what is no duplicate and belongs here. Returns the event times of that, and what was refused."""
         window, ids = shard.windows.get(topic), decoded.event_ids
-        if window is None or ids is None:
+        if window is None or not len(ids):
             columns, refused = self._fold(shard, topic, decoded.columns)
             return columns.time, refused
-        times, rejects = [], []
+        times: list[Int64] = [decoded.columns.time[:0]]  # a batch may hold nothing, or nothing good
+        rejects: list[Reject] = []
         offsets = batch.offsets[decoded.columns.index]
         for stretch in window.stretches(offsets):
             rows = stretch
             while len(rows):
-                fresh = window.admit(ids.take(rows), offsets[rows])
+                fresh = window.admit(_at(ids, rows), offsets[rows])
                 kept = rows if fresh is None else rows[fresh]
-                columns, refused = self._fold(shard, topic, decoded.columns.take(kept))
-                again = _judged_by_refused(window, decoded, np.setdiff1d(rows, kept), refused)
+                columns, refused = self._fold(shard, topic, _at(decoded.columns, kept))
+                again = _judged_by(refused, window, decoded, np.setdiff1d(rows, kept)) if refused else rows[:0]
                 self._metrics.add(DUPLICATES, len(rows) - len(kept) - len(again), topic)
                 times.append(columns.time)
                 rejects += refused
                 rows = again
-        gone = [reject.index for reject in (*decoded.rejects, *rejects)]
-        shard.refused[topic].add(sorted(batch.offsets[gone].tolist()))
         return np.concatenate(times), rejects
+
+    @staticmethod
+    def _note_refused(shard: Shard, topic: str, batch: RecordBatch, rejects: list[Reject]) -> None:
+        if rejects and topic in shard.refused:
+            gone = [reject.index for reject in rejects]
+            shard.refused[topic].add(sorted(batch.offsets[gone].tolist()))
 
     def _fold(self, shard: Shard, topic: str, columns: Columns) -> tuple[Columns, list[Reject]]:
         """Let the engine apply what belongs to this partition. Returns that, and what was refused."""
@@ -182,7 +190,7 @@ class Pipeline:
         if not kept:
             return
         decoded = self._decoders[topic](*_columns([records[row] for row in kept]), wall)
-        if decoded.event_ids is not None:
+        if len(decoded.event_ids):
             shard.windows[topic].admit(decoded.event_ids, np.array(offsets)[kept][decoded.columns.index])
 
     def _replay(self, partition: int, topic: Topic, records: Records, wall: int) -> None:
@@ -202,10 +210,13 @@ def _set_run_mode(shard: Shard, value: bytes | None, offset: int) -> Reject | No
     return None
 
 
-def _judged_by_refused(window: DuplicateWindow, decoded: Decoded[Any], dropped: Int64, rejects: list[Reject]) -> Int64:
-    """Let the window forget what was refused. Returns the rows that it took for duplicates of just that."""
-    if not rejects or decoded.event_ids is None:
-        return np.zeros(0, np.int64)
+def _at(columns: T, rows: Int64) -> T:
+    """Rows of a batch; it is not copied if they are all."""
+    return columns if len(rows) == len(columns) else columns.take(rows)
+
+
+def _judged_by(rejects: list[Reject], window: DuplicateWindow, decoded: Decoded[Any], dropped: Int64) -> Int64:
+    """Let the window forget what was refused. Returns the dropped rows that it took for duplicates of just that."""
     refused = np.searchsorted(decoded.columns.index, [reject.index for reject in rejects])
     ids = decoded.event_ids.take(refused)
     window.forget(ids)

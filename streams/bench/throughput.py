@@ -25,11 +25,13 @@ from streams.bench.machine import machine, versions
 from streams.bench.progress import Progress, Sample, changelog_end, cut_times
 from streams.bench.rival_processes import RIVALS
 from streams.bench.under_test import WorkerUnderTest, bench_settings, cpu_s, environment
+from streams.errors import InputRefused
 from streams.metrics import DECISIONS, EVENTS, HOLDS
 from streams.settings import Settings
 
 WARM = 2 * load.CHUNK
 """Events before the first round: offers are decided for the first time, clients are connected."""
+LEAST_CUTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def measure(settings: Settings, plan: Plan) -> dict[str, Any]:
 
     Raises:
         NotReady: If the worker stops, or does not finish in time.
+        InputRefused: If it needs so few cuts that they tell no rate.
     """
     own = bench_settings(settings, "throughput", max_offers=max(131_072, plan.offers + plan.offers // 8))
     prime(own, plan.offers)
@@ -137,6 +140,8 @@ def _run_worker(settings: Settings, plan: Plan, result: Round) -> None:
 
 def _rate(samples: Sequence[Sample]) -> float:
     """Records a second from the first commit to the last."""
+    if len(samples) < LEAST_CUTS:
+        raise InputRefused(f"only {len(samples)} cuts were seen: too few events for a rate, take more")
     first, last = samples[0], samples[-1]
     return (last.committed - first.committed) / (last.at - first.at)
 

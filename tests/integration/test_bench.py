@@ -1,0 +1,69 @@
+"""Every benchmark that needs a Kafka, very small: the figures are there, finite, in order; how large, no test says."""
+
+import math
+
+import pytest
+
+from streams.bench import everything, latency, recovery, soak, throughput
+from streams.settings import Settings
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def settings(kafka):
+    return Settings(bootstrap_servers=kafka)
+
+
+def finite(result):
+    figures = [value for value in result.values() if isinstance(value, int | float)]
+    assert all(math.isfinite(figure) and figure >= 0 for figure in figures)
+
+
+def test_throughput_tells_its_ratio_how_often_it_decides_and_how_it_cuts(settings):
+    result = throughput.measure(settings, throughput.Plan(200_000, 2_000, 2, None, None))
+    finite(result)
+    assert 0 < result["ratio_bare_min"] <= result["ratio_bare"] <= result["ratio_bare_max"]
+    assert result["decisions_per_s"] > 0
+    assert result["cut_interval_p50_ms"] <= result["cut_interval_max_ms"]
+    assert result["rounds"] == 2
+    outcomes = [result["decisions"][name] for name in ("changed", "held", "recommended") if name in result["decisions"]]
+    assert sum(outcomes) == pytest.approx(1, abs=0.001)
+
+
+def test_latency_measures_the_same_orders_of_worker_and_echoes(settings):
+    result = latency.measure(settings, latency.Plan([200], 4, 1))
+    row = result["rates"]["200"]
+    finite(row)
+    for contestant in ("", "echo_", "txn_echo_"):
+        assert 0 < row[f"{contestant}p50_ms"] <= row[f"{contestant}p99_ms"] <= row[f"{contestant}p999_ms"]
+    assert row["orders"] >= 0.9 * (4 - latency.LEAD_S) * latency.PER_S  # the model may hold a few
+
+
+def test_recovery_rebuilds_what_was_stored(settings):
+    result = recovery.measure(settings, recovery.Plan([5_000], 1, None))
+    finite(result)
+    assert result["rows_per_s"] == result["sizes"]["5000"]["rows_per_s"] > 0
+
+
+def test_a_soak_has_a_rate_for_every_window(settings):
+    result = soak.measure(settings, soak.Plan(200_000, 2_000, 40_000))
+    finite({name: value for name, value in result.items() if name != "slope_percent_per_window"})
+    assert result["windows"] >= 3
+    assert result["events_per_s_min"] <= result["events_per_s"] <= result["events_per_s_max"]
+
+
+def test_the_summary_has_every_goal_of_a_whole_result():
+    rate = {"p99_ms": 1, "echo_p99_ms": 1, "txn_echo_p99_ms": 1}
+    one = {"events_per_s": 1, "ratio_bare": 1, "events_per_decision": 1}
+    result = {
+        "throughput": one | {"cut_interval_p50_ms": 1, "cut_interval_max_ms": 2},
+        "throughput_many_offers": one,
+        "soak": {"events_per_s_min": 1, "events_per_s_max": 2},
+        "latency": {"rates": {"500": rate}},
+        "recovery": {"rows_per_s": 1, "seconds_1m": 1},
+        "memory": {"host_bytes_per_offer": 1, "device_bytes_per_offer": 1, "growth": {"bytes_per_event": 0}},
+    }
+    rows = everything.summary(result)
+    assert rows["times stock Faust with a table"]["value"] == "not run"
+    assert sum(bool(row["goal"]) for row in rows.values()) >= 10
