@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
+import threading
 import time
 from typing import NoReturn
 
@@ -18,7 +20,7 @@ from streams import topic_admin
 from streams.agents import control, market
 from streams.carefully import carefully
 from streams.compiled import keep_compiled
-from streams.errors import NotReady, RepricerError, StreamFault
+from streams.errors import CutFailed, NotReady, RepricerError, StreamFault
 from streams.http_server import HealthServer
 from streams.lag import LagGauge
 from streams.log_setup import set_up_logging
@@ -39,6 +41,7 @@ from streams.transport.librdkafka import Consumer
 log = structlog.get_logger(__name__)
 
 WATCH_S = 0.1
+STOP_DEADLINE_S = 45.0
 METADATA_AGE_MS = 10_000
 """So soon the group notices that a topic has got more partitions: nobody reads those until then."""
 
@@ -88,6 +91,16 @@ def create_app(settings: Settings) -> HybridApp:
     return app
 
 
+def _stop_by(seconds: float) -> None:
+    """End the process if it has not stopped in order by then: threads and clients may wait for a broker that is gone.
+
+    What is open the next owner aborts.
+    """
+    timer = threading.Timer(seconds, halt, [StreamFault(f"not stopped in order within {seconds:g} s")])
+    timer.daemon = True
+    timer.start()
+
+
 class Worker:
     """One worker process: built from settings, run until a signal."""
 
@@ -110,6 +123,7 @@ class Worker:
         pipeline = Pipeline(settings, engine, self._metrics)
         pipeline.warm_up()  # before the group is joined: nothing compiles on the hot path
         Consumer.warm_up()
+        gc.freeze()  # what is here now stays: the collector need not look through it again and again
         self._app = create_app(settings)
         self._plane = DataPlane(settings.consumer_config(), max_records=settings.batch_records)
         self.ownership = Ownership(
@@ -125,11 +139,20 @@ class Worker:
             data_plane=self._plane,
             metrics=self._metrics,
             is_member=self._is_member,
-            halt=halt,
+            halt=self._halt,
         )
         self._app.data_plane, self._app.owner = self._plane, self.ownership
         market.register(self._app, settings.topic_prefix, self.ownership.process, halt)
         control.register(self._app, settings.topic_prefix, self.ownership.control, halt)
+
+    def _halt(self, error: BaseException) -> None:
+        """Where cuts fail because a topic is gone, or is no longer as it must be, say that instead."""
+        if isinstance(error, CutFailed):
+            try:
+                topic_admin.require(self._settings)
+            except RepricerError as cause:
+                halt(cause)
+        halt(error)
 
     def _is_member(self, claim: Claim) -> bool:
         return bool(self._app.consumer.is_member(claim))
@@ -141,12 +164,7 @@ class Worker:
         return [] if self.ownership.ready else ["shards are being taken over"]
 
     async def run(self) -> None:
-        """Work until SIGTERM or SIGINT, then give the shards up in order.
-
-        Raises:
-            NotReady: If the worker is not ready, or not again, within the settings' deadline.
-            StreamFault: If Faust has given up.
-        """
+        """Work until SIGTERM or SIGINT, then give the shards up in order; if it cannot go on, end the process."""
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -159,6 +177,7 @@ class Worker:
         try:
             await self._app.start()
             await self._watch(stopping)
+            _stop_by(STOP_DEADLINE_S)
             await self._app.stop()
         finally:
             for task in aside:
@@ -179,9 +198,9 @@ class Worker:
             if not self.hindrances():
                 ready_at = time.monotonic()
             elif time.monotonic() - ready_at > self._settings.ready_deadline_s:
-                raise NotReady(f"not ready for {self._settings.ready_deadline_s:g} s: {'; '.join(self.hindrances())}")
+                halt(NotReady(f"not ready for {self._settings.ready_deadline_s:g} s: {'; '.join(self.hindrances())}"))
             if self._app.should_stop and not stopping.is_set():
-                raise StreamFault("Faust's consumer has stopped; its log says why")
+                halt(StreamFault("Faust's consumer has stopped; its log says why"))
 
 
 def run_worker(settings: Settings) -> None:
@@ -192,7 +211,4 @@ def run_worker(settings: Settings) -> None:
     """
     set_up_logging(settings, component="worker", instance=settings.instance)
     keep_compiled(settings.compilation_cache)
-    try:
-        asyncio.run(Worker(settings).run())
-    except (NotReady, StreamFault) as error:
-        halt(error)
+    asyncio.run(Worker(settings).run())

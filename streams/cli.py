@@ -161,6 +161,15 @@ def rebuild_state() -> None:
         typer.echo(f"shard {shard.partition}: {shard.offers} offers, {shard.lost_rows} of them had no readable row")
 
 
+@state.command("skip-expired")
+def skip_expired_records() -> None:
+    """Go on without records that a source had lost before they were read."""
+    from streams.state.skip import skip_expired
+
+    for gap in skip_expired(_quiet_settings()):
+        typer.echo(f"{gap.source}[{gap.partition}]: records {gap.first} to {gap.last} are skipped")
+
+
 def _quiet_settings() -> Settings:
     """For a command whose answer is on stdout: of the log, only what is wrong."""
     from streams.log_setup import set_up_logging

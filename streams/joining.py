@@ -77,7 +77,8 @@ class Joining:
             await asyncio.wait([task], timeout=GIVE_UP_S)
 
     def close(self) -> None:
-        """Stop the thread."""
+        """Stop the thread, within its requests' deadlines."""
+        self._void.set()
         self._thread.shutdown(wait=True)
 
     async def _join(self, claim: Claim, void: Callable[[], bool]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,8 @@ from streams.transport.data_plane import Partition
 LATEST: OffsetSpec = OffsetSpec.latest()
 EARLIEST: OffsetSpec = OffsetSpec.earliest()
 REQUEST_TIMEOUT_S = 10.0
+GRACE_S = 2.0
+"""librdkafka ends a request itself; should it not, we do."""
 NO_OFFSET = -1001
 """The group has committed none."""
 STALL_S = 0.25
@@ -58,7 +61,7 @@ class Offsets:
         if embedded_broker.is_embedded(self._greet(topics[0])):
             return {}
         futures = self._admin.describe_topics(ck.TopicCollection(topics), request_timeout=REQUEST_TIMEOUT_S)
-        return {name: str(future.result(REQUEST_TIMEOUT_S).topic_id) for name, future in futures.items()}
+        return {name: str(_answer(future).topic_id) for name, future in futures.items()}
 
     def _greet(self, topic: str) -> str:
         """Ask who is there first, else one first question in three waited 3 s for nothing (librdkafka 2.16)."""
@@ -72,7 +75,15 @@ class Offsets:
         self._greet(tps[0].topic)
         asked = {ck.TopicPartition(*tp): spec for tp in tps}
         futures = self._admin.list_offsets(asked, isolation_level=level, request_timeout=REQUEST_TIMEOUT_S)
-        return {Partition(tp.topic, tp.partition): f.result(REQUEST_TIMEOUT_S).offset for tp, f in futures.items()}
+        return {Partition(tp.topic, tp.partition): _answer(f).offset for tp, f in futures.items()}
+
+
+def _answer(future: Future[Any]) -> Any:
+    """The answer, or librdkafka's error: one that is late is an error of the broker's, too, and may be tried again."""
+    try:
+        return future.result(REQUEST_TIMEOUT_S + GRACE_S)
+    except TimeoutError as error:
+        raise ck.KafkaException(ck.KafkaError(ck.KafkaError._TIMED_OUT)) from error  # noqa: SLF001  # librdkafka's code
 
 
 def read_ranges(

@@ -149,7 +149,13 @@ class Ownership:
         self._owning.clear()
         self._holdings.stop_reading()  # a step after the last cut would be ahead of the log
         await self._joining.stop()
-        if await self._last_cut(claim):
+        try:
+            async with asyncio.timeout(self._settings.rebalance_timeout_s / 2):
+                in_order = await self._last_cut(claim)
+        except TimeoutError:  # whatever becomes of the cut: the next takeover waits for it, in the same thread
+            log.warning("last_cut_not_settled")
+            in_order = False
+        if in_order:
             self._holdings.park()
         else:
             self._drop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ from streams.shard import Shard, new_windows, refused_in
 from streams.takeover import Records, ShardLog
 from streams.transaction import Output
 from streams.transport.record_batch import RecordBatch
+
+T = TypeVar("T", Columns, BinaryArray)
 
 DECISIONS_AT_ONCE = 1024
 """Offers decided in one call of the engine."""
@@ -128,16 +130,16 @@ class Pipeline:
         if window is None or not len(ids):
             columns, refused = self._fold(shard, topic, decoded.columns)
             return columns.time, refused
-        times, rejects = [], []
+        times: list[Int64] = [decoded.columns.time[:0]]  # a batch may hold nothing, or nothing good
+        rejects: list[Reject] = []
         offsets = batch.offsets[decoded.columns.index]
         for stretch in window.stretches(offsets):
             rows = stretch
             while len(rows):
-                fresh = window.admit(ids.take(rows), offsets[rows])
+                fresh = window.admit(_at(ids, rows), offsets[rows])
                 kept = rows if fresh is None else rows[fresh]
-                whole = len(kept) == len(decoded.columns)
-                columns, refused = self._fold(shard, topic, decoded.columns if whole else decoded.columns.take(kept))
-                again = _judged_by_refused(window, decoded, np.setdiff1d(rows, kept), refused)
+                columns, refused = self._fold(shard, topic, _at(decoded.columns, kept))
+                again = _judged_by(refused, window, decoded, np.setdiff1d(rows, kept)) if refused else rows[:0]
                 self._metrics.add(DUPLICATES, len(rows) - len(kept) - len(again), topic)
                 times.append(columns.time)
                 rejects += refused
@@ -208,10 +210,13 @@ def _set_run_mode(shard: Shard, value: bytes | None, offset: int) -> Reject | No
     return None
 
 
-def _judged_by_refused(window: DuplicateWindow, decoded: Decoded[Any], dropped: Int64, rejects: list[Reject]) -> Int64:
-    """Let the window forget what was refused. Returns the rows that it took for duplicates of just that."""
-    if not rejects:
-        return np.zeros(0, np.int64)
+def _at(columns: T, rows: Int64) -> T:
+    """Rows of a batch; it is not copied if they are all."""
+    return columns if len(rows) == len(columns) else columns.take(rows)
+
+
+def _judged_by(rejects: list[Reject], window: DuplicateWindow, decoded: Decoded[Any], dropped: Int64) -> Int64:
+    """Let the window forget what was refused. Returns the dropped rows that it took for duplicates of just that."""
     refused = np.searchsorted(decoded.columns.index, [reject.index for reject in rejects])
     ids = decoded.event_ids.take(refused)
     window.forget(ids)

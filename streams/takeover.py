@@ -23,7 +23,7 @@ from typing import Any
 import confluent_kafka as ck
 import structlog
 
-from schemas.topics import CHANGELOG, HOT_SOURCES, OFFER_POLICIES, PRICING_CONTROL, Topic
+from schemas.topics import CHANGELOG, HOT_SOURCES, OFFER_POLICIES, PRICING_CONTROL, TICKS, Topic
 from streams.changelog import REBUILD, SHARD_KEY, LastCut, ShardRecord, decode_shard_record, latest
 from streams.collector import collector_paused
 from streams.errors import GroupReset, OffsetGap, ShardLost, TopicRecreated
@@ -223,12 +223,13 @@ class Takeover:
                 f"{tp.topic}[{tp.partition}]: the shard has applied records up to {applied}, the topic ends at {end}. "
                 f"It was cut or created anew; the state does not belong to it. If it is meant, {REBUILD}"
             )
-        if applied < low and topic.cleanup == "delete":
+        if applied < low and topic.cleanup == "delete" and topic is not TICKS:
             raise OffsetGap(
                 f"{tp.topic}[{tp.partition}]: records {applied} to {low - 1} have expired before they were read. "
-                "Raise the topic's retention, or delete the shard's state to begin anew."
+                "Raise the topic's retention. To go on without them, stop all workers and run "
+                "`repricer state skip-expired`"
             )
-        return applied
+        return applied if topic is not TICKS else max(applied, low)  # a later tick says all that expired ones said
 
     # 5
     def _read_rest(self, shards: dict[int, ShardLog], cancelled: Callable[[], bool]) -> None:

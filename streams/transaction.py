@@ -31,8 +31,6 @@ LARGEST_RECORD = 100_000_000
 """The topics' own limits decide, and the broker names the topic; a batch of several records ends at 1 MB."""
 CURES = {
     ck.KafkaError.MSG_SIZE_TOO_LARGE: "raise the topic's max.message.bytes",
-    ck.KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic with `repricer topics apply`",
-    ck.KafkaError._UNKNOWN_TOPIC: "create the topic with `repricer topics apply`",  # noqa: SLF001  # librdkafka's code
     ck.KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to write to the topic",
 }
 """What a person can do about a record that cannot be delivered."""

@@ -87,7 +87,7 @@ def find(settings: Settings, wanted: Wanted) -> list[Letter]:
     """Read the dead letters that are wanted, the oldest refusal first.
 
     Raises:
-        InputRefused: If there is none at one of the wanted coordinates.
+        InputRefused: If there is none at one of the wanted coordinates, or something else among them.
         TopicMismatch: If a topic is missing.
         BrokerUnreachable: If they cannot be read.
     """
@@ -96,9 +96,9 @@ def find(settings: Settings, wanted: Wanted) -> list[Letter]:
     prefix = f"{settings.topic_prefix}."
     letters = []
     for message in read(settings, DEAD_LETTERS, partitions):
-        content = msgspec.json.decode(message.value() or b"", type=DeadLettered)
-        source = Coordinates(content.topic.removeprefix(prefix), content.partition, content.offset)
         place = Coordinates(DEAD_LETTERS.name, int(message.partition() or 0), int(message.offset() or 0))
+        content = _decode(message.value(), place)
+        source = Coordinates(content.topic.removeprefix(prefix), content.partition, content.offset)
         letter = Letter(content, source, place, message.headers() or [], replays.get(source))
         if wanted(letter):
             letters.append(letter)
@@ -106,6 +106,13 @@ def find(settings: Settings, wanted: Wanted) -> list[Letter]:
     if missing:
         raise InputRefused(f"no dead letter is about {', '.join(map(str, sorted(missing)))}")
     return sorted(letters, key=lambda letter: (letter.content.rejected_at, letter.source))
+
+
+def _decode(value: bytes | None, place: Coordinates) -> DeadLettered:
+    try:
+        return msgspec.json.decode(value or b"", type=DeadLettered)
+    except msgspec.DecodeError as error:
+        raise InputRefused(f"{place} is no dead letter, somebody else wrote it: {error}") from error
 
 
 def read_replays(settings: Settings, partitions: Iterable[int]) -> dict[Coordinates, Replayed]:

@@ -49,7 +49,7 @@ def print_letters(letters: Iterable[Letter]) -> None:
         content, state = letter.content, "" if letter.replay is None else letter.replay.state
         size = f"{content.length:,}{' (cut)' if letter.truncated else ''}"
         cells = (str(letter.source), content.rejected_at, content.reason, content.detail[:80], _shown(content.key)[:40])
-        table.add_row(*map(escape, cells), size, state)
+        table.add_row(*(escape(_plain(cell)) for cell in cells), size, state)
     _console().print(table)
 
 
@@ -67,8 +67,8 @@ def summary(letters: Iterable[Letter]) -> dict[str, dict[str, int]]:
     """How many by topic and reason, for JSON."""
     counts: dict[str, dict[str, int]] = {}
     for letter in letters:
-        of_topic = counts.setdefault(letter.source.topic, {})
-        of_topic[letter.content.reason] = of_topic.get(letter.content.reason, 0) + 1
+        of_topic, reason = counts.setdefault(letter.source.topic, {}), str(letter.content.reason)
+        of_topic[reason] = of_topic.get(reason, 0) + 1
     return counts
 
 
@@ -95,8 +95,9 @@ def print_letter(letter: Letter) -> None:
     }
     console = _console()
     for name, text in lines.items():
-        console.print(f"[bold]{escape(name)}[/]  {escape(text)}", soft_wrap=True, highlight=False)
-    console.print(escape(_pretty(content.value)), soft_wrap=True, highlight=False)
+        console.print(f"[bold]{escape(_plain(name))}[/]  {escape(_plain(text))}", soft_wrap=True, highlight=False)
+    for text in _pretty(content.value).split("\n"):
+        console.print(escape(_plain(text)), soft_wrap=True, highlight=False)
 
 
 def print_answers(answers: Iterable[Answer]) -> None:
@@ -121,8 +122,13 @@ def _pretty(value: bytes | None) -> str:
         return _shown(value)
 
 
+def _plain(text: str) -> str:
+    """Without control characters: a record, or what a detail quotes of it, must not command the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _shown(value: bytes | None) -> str:
-    """As text where it is some, else as Python writes bytes: no control character reaches the terminal."""
+    """As text where it is some, else as Python writes bytes."""
     text = _text(value)
     if value is None:
         return "none"

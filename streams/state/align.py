@@ -6,19 +6,16 @@ events twice, or without some; who wants the sources to be read again wants `rep
 
 from __future__ import annotations
 
-import time
-
 import confluent_kafka as ck
 
-from schemas.topics import CHANGELOG, HOT_SOURCES
-from streams.changelog import SHARD_KEY, decode_shard_record
+from schemas.topics import HOT_SOURCES
+from streams.changelog import decode_shard_record
 from streams.errors import BrokerUnreachable
-from streams.log_reader import Cancelled, Offsets, read_ranges
+from streams.log_reader import Cancelled
 from streams.settings import Settings
-from streams.state.sole_membership import sole_membership
-from streams.transport.data_plane import Partition
+from streams.state.old_shard import shard_records
+from streams.state.sole_membership import sole_membership, transactional_id
 
-DEADLINE_S = 300.0
 COMMIT_TIMEOUT_S = 30.0
 
 
@@ -36,7 +33,7 @@ def align(settings: Settings) -> int:
     try:
         with sole_membership(settings) as claim:
             positions = _positions(settings)
-            producer = ck.Producer({**settings.producer_config(), "transactional.id": f"{settings.group}-state"})
+            producer = ck.Producer({**settings.producer_config(), "transactional.id": transactional_id(settings)})
             producer.init_transactions(COMMIT_TIMEOUT_S)
             producer.begin_transaction()
             producer.send_offsets_to_transaction(positions, claim.group_metadata(), COMMIT_TIMEOUT_S)
@@ -47,23 +44,9 @@ def align(settings: Settings) -> int:
 
 
 def _positions(settings: Settings) -> list[ck.TopicPartition]:
-    records = _shard_records(settings)
+    records = shard_records(settings)
     return [
         ck.TopicPartition(topic.full_name(settings.topic_prefix), p, decode_shard_record(raw, p).applied[topic.name])
         for p, raw in records.items()
         for topic in HOT_SOURCES
     ]
-
-
-def _shard_records(settings: Settings) -> dict[int, bytes]:
-    offsets, config = Offsets(settings.consumer_config()), settings.consumer_config()
-    tps = [Partition(CHANGELOG.full_name(settings.topic_prefix), p) for p in range(settings.partitions)]
-    low, high = offsets.start(tps), offsets.end(tps, committed=True)
-    deadline = time.monotonic() + DEADLINE_S
-    found: dict[int, bytes] = {}
-    ranges = {tp: (low[tp], high[tp]) for tp in tps}
-    for tp, messages in read_ranges(config, ranges, cancelled=lambda: time.monotonic() > deadline):
-        for message in messages:
-            if message.key() == SHARD_KEY:
-                found[tp.partition] = message.value() or b""
-    return found

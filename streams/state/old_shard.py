@@ -96,3 +96,16 @@ def _row(value: bytes) -> Rows | None:
         return None
     row: Rows = np.frombuffer(value, ROW)
     return row if row["format"][0] == ROW_FORMAT else None
+
+
+def shard_records(settings: Settings) -> dict[int, bytes]:
+    """Return the shard record of every partition that has one."""
+    offsets, config = Offsets(settings.consumer_config()), settings.consumer_config()
+    tps = [Partition(CHANGELOG.full_name(settings.topic_prefix), p) for p in range(settings.partitions)]
+    low, high = offsets.start(tps), offsets.end(tps, committed=True)
+    found: dict[int, bytes] = {}
+    for tp, messages in read_ranges(config, {tp: (low[tp], high[tp]) for tp in tps}, cancelled=deadline(DEADLINE_S)):
+        for message in messages:
+            if message.key() == SHARD_KEY:
+                found[tp.partition] = message.value() or b""
+    return found

@@ -33,7 +33,7 @@ from streams.settings import Settings
 from streams.state.decided import Decided, blank, read_decided, require_known, with_decisions
 from streams.state.old_shard import OldShard, read_old_shard
 from streams.state.replay import REPLAYED, Replay, Replayed
-from streams.state.sole_membership import sole_membership
+from streams.state.sole_membership import sole_membership, transactional_id
 from streams.transaction import Cut, Output, ShardRows, TransactionWriter
 from streams.transport.data_plane import Partition
 from streams.transport.identity import Claim
@@ -79,7 +79,7 @@ class _Rebuild:
         self._ids = identities(self._offsets, settings.topic_prefix)
         engine = PricingEngine(load_serving_model(settings), capacity=settings.max_offers, seed=settings.seed)
         self._replay = Replay(settings, engine, self._offsets)
-        self._transactional_id = f"{settings.group}-state"
+        self._transactional_id = transactional_id(settings)
         self._writer = TransactionWriter(
             settings.producer_config(),
             transactional_id=self._transactional_id,

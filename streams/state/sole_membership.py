@@ -52,6 +52,11 @@ def sole_membership(settings: Settings) -> Iterator[Claim]:
         consumer.close()
 
 
+def transactional_id(settings: Settings) -> str:
+    """Of the commands on the state: the next run ends what the last one left open."""
+    return f"{settings.group}-state"
+
+
 def _require_nobody(settings: Settings) -> None:
     """Wait for as long as a worker that was killed, or that has refused to go on, counts as a member."""
     admin = AdminClient(settings.client_config())

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import faust
+import structlog
 from faust.transport import drivers
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
@@ -28,6 +29,10 @@ from streams.transport.record_batch import RecordBatch
 
 IDLE_S = 0.001
 STANDBY_S = 0.005
+WAIT_EMPTY_S = 5.0
+"""Faust commits what its own consumer has read, without an end while the broker does not answer."""
+
+log = structlog.get_logger(__name__)
 
 
 class ShardOwner(Protocol):
@@ -114,7 +119,11 @@ class HybridConsumer(stock.Consumer):  # type: ignore[misc]
     async def wait_empty(self) -> None:
         """Called before partitions are given up, when the flow is stopped and the agents' queues are empty."""
         await self.app.owner.on_giving_up()
-        await super().wait_empty()
+        try:
+            async with asyncio.timeout(WAIT_EMPTY_S):
+                await super().wait_empty()
+        except TimeoutError:  # a dead broker: run modes are read again, and hot offsets are none of Faust's business
+            log.warning("offsets_not_committed", seconds=WAIT_EMPTY_S)
 
     async def _commit(self, offsets: Any) -> bool:
         """Commit what the control plane has read; a hot topic's offset here would overrule that of a cut."""

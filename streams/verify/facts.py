@@ -19,7 +19,7 @@ from schemas.topics import HOT_SOURCES, PRICING_CONTROL
 from streams.partitioner import partition_of
 from streams.settings import Settings
 from streams.verify.changelog import Changelog, read_changelog, state_frame
-from streams.verify.log import Log
+from streams.verify.log import GroupOffsets, Log
 from streams.verify.outputs import (
     Letter,
     Outputs,
@@ -31,8 +31,6 @@ from streams.verify.outputs import (
 )
 from streams.verify.sources import WITH_EVENT_ID, Source, read_source
 
-GroupOffsets = dict[tuple[str, int], int | None]
-
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -40,8 +38,8 @@ class Facts:
 
     settings: Settings
     partitions: int
-    group_before: GroupOffsets
-    group_after: GroupOffsets
+    group_before: GroupOffsets | None
+    group_after: GroupOffsets | None
     changelog: Changelog
     later: Changelog
     """The changelog's records behind those in ``changelog``."""

@@ -8,11 +8,13 @@ from itertools import groupby
 
 import confluent_kafka as ck
 
-from schemas.topics import CHANGELOG, HOT_SOURCES, Topic
+from schemas.topics import HOT_SOURCES, TOPICS, Topic
 from streams.dlq.coordinates import replayed_from
 from streams.errors import BrokerUnreachable
 from streams.settings import Settings
-from streams.verify.log import Chunk
+from streams.topic_admin import TopicAdmin
+from streams.topic_presence import require_present
+from streams.verify.log import Chunk, GroupOffsets
 
 REQUEST_TIMEOUT_S = 15.0
 STALL_S = 45.0
@@ -25,6 +27,7 @@ class KafkaLog:
     """Implements `streams.verify.log.Log`. Joins no group and commits nothing.
 
     Raises:
+        TopicMismatch: If a topic is missing.
         BrokerUnreachable: If the broker does not answer, or records do not come.
     """
 
@@ -41,7 +44,8 @@ class KafkaLog:
             "queued.max.messages.kbytes": 131_072,
         }
         self._asking = ck.Consumer({**self._config, "isolation.level": "read_uncommitted"})
-        self._partitions = self._count_partitions()
+        self._partitions = require_present(settings, TOPICS)
+        self._embedded = TopicAdmin(settings).embedded
 
     def close(self) -> None:
         """Leave the broker."""
@@ -60,8 +64,10 @@ class KafkaLog:
         """High watermark of each partition."""
         return {p: high for p, (_, high) in self._watermarks(topic).items()}
 
-    def group_offsets(self) -> dict[tuple[str, int], int | None]:
+    def group_offsets(self) -> GroupOffsets | None:
         """What the workers' group has committed; transactions on it that are open are waited for."""
+        if self._embedded:
+            return None
         short = {topic.full_name(self._settings.topic_prefix): topic.name for topic in HOT_SOURCES}
         asked = [ck.TopicPartition(name, p) for name in short for p in range(self._partitions)]
         consumer, deadline = ck.Consumer(self._config), time.monotonic() + STALL_S
@@ -92,14 +98,6 @@ class KafkaLog:
                 yield from _chunks(messages, todo, replays=replays)
         finally:
             consumer.close()
-
-    def _count_partitions(self) -> int:
-        name = CHANGELOG.full_name(self._settings.topic_prefix)
-        try:
-            found = self._asking.list_topics(name, timeout=REQUEST_TIMEOUT_S).topics[name]
-        except ck.KafkaException as error:
-            raise BrokerUnreachable(f"{self._settings.bootstrap_servers}: {error}") from error
-        return len(found.partitions)
 
     def _watermarks(self, topic: Topic) -> dict[int, tuple[int, int]]:
         name = topic.full_name(self._settings.topic_prefix)

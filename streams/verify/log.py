@@ -7,6 +7,9 @@ from typing import NamedTuple, Protocol
 
 from schemas.topics import Topic
 
+GroupOffsets = dict[tuple[str, int], int | None]
+"""By short topic name and partition; None where there is none."""
+
 
 class Chunk(NamedTuple):
     """Consecutive committed records of one partition."""
@@ -32,8 +35,8 @@ class Log(Protocol):
     def ends(self, topic: Topic) -> dict[int, int]:
         """High watermark of each partition: behind records of open transactions, too."""
 
-    def group_offsets(self) -> dict[tuple[str, int], int | None]:
-        """What the workers' group has committed, by short topic name and partition; None: nothing."""
+    def group_offsets(self) -> GroupOffsets | None:
+        """What the workers' group has committed; None if this broker does not keep it."""
 
     def read(self, topic: Topic, ranges: Mapping[int, tuple[int, int]], *, replays: bool = False) -> Iterator[Chunk]:
         """Yield the committed records of ``[start, stop)`` of each partition, in order within a partition.

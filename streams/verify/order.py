@@ -8,6 +8,7 @@ import polars as pl
 
 from streams.verify.changelog import SOURCES
 from streams.verify.facts import Facts
+from streams.verify.log import GroupOffsets
 from streams.verify.report import Check
 
 
@@ -23,7 +24,7 @@ def checks(facts: Facts) -> Iterator[Check]:
     yield Check.of("decision_order", "I5", len(decisions), _decisions_back(facts, decisions))
     yield Check.of("version_order", "I5", len(facts.changes.rows), _versions_back(facts.below_cut(facts.changes)))
     yield Check.of("shard_record_order", "I5", len(facts.changelog.history), _records_back(facts))
-    yield Check.of("group_offsets", "I5", len(facts.group_after), _group_differs(facts))
+    yield _group(facts)
 
 
 def _decisions_back(facts: Facts, decisions: pl.DataFrame) -> Iterator[str]:
@@ -64,9 +65,17 @@ def _records_back(facts: Facts) -> Iterator[str]:
         last[partition] = numbers
 
 
-def _group_differs(facts: Facts) -> Iterator[str]:
-    for (topic, partition), after in sorted(facts.group_after.items()):
-        applied, before = facts.changelog.applied(partition)[topic], facts.group_before[topic, partition]
+def _group(facts: Facts) -> Check:
+    """The group's offsets are those of the shard records: they were committed together."""
+    before, after = facts.group_before, facts.group_after
+    if before is None or after is None:
+        return Check.of("group_offsets", "I5", 0, (), ["this broker keeps no offsets of transactions"])
+    return Check.of("group_offsets", "I5", len(after), _group_differs(facts, before, after))
+
+
+def _group_differs(facts: Facts, all_before: GroupOffsets, all_after: GroupOffsets) -> Iterator[str]:
+    for (topic, partition), after in sorted(all_after.items()):
+        applied, before = facts.changelog.applied(partition)[topic], all_before[topic, partition]
         if after is None and applied > 0:
             yield f"{topic}/{partition}: the group has no offset. Start a worker: its first cut writes it"
         elif not (before or 0) <= applied <= (after or 0):

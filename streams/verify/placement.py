@@ -120,7 +120,9 @@ def _replays(facts: Facts) -> Check:
     applied = _counting_places(facts, {place[0] for place, _ in marks})
     times = Counter(original for place, original in marks if place in applied)
     found += [f"{original} was replayed and applied {n} times" for original, n in sorted(times.items()) if n > 1]
-    return Check.of("replays", "I6", len(facts.replays), found)
+    begun = [x for x in facts.replays if x.state == "begun"]
+    notes = [f"the replay of {x.topic}/{x.partition}/{x.offset} has begun and is not finished" for x in begun]
+    return Check.of("replays", "I6", len(facts.replays), found, notes)
 
 
 def _counting_places(facts: Facts, topics: set[str]) -> set[Place]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 import polars as pl
 
@@ -16,24 +17,25 @@ OFFER = ["partition", "key"]
 KEYED = tuple(name for name in SOURCES if name != TICKS.name)
 
 
+class Part(NamedTuple):
+    """Columns of the state that come from one source alone."""
+
+    topic: str
+    defaults: dict[str, int]
+    """What an offer has of which the source says nothing, by column."""
+    expected: pl.DataFrame
+    """The recomputation, by offer."""
+
+
 def checks(facts: Facts) -> Iterator[Check]:
     """Totals, last values, and whether every offer is there."""
     rows = {name: counting(facts.sources[name], facts.settings, facts.partitions) for name in KEYED}
-    yield _compare(
-        facts,
-        "totals",
-        [(ORDERS.name, SALES, _sales(rows[ORDERS.name])), (CLICKS.name, SHOPPERS, _shoppers(rows[CLICKS.name]))],
-        default=0,
-    )
-    yield _compare(
-        facts,
-        "last_values",
-        [
-            (INVENTORY.name, ("on_hand", "stock_at"), _stock(rows[INVENTORY.name])),
-            (PRICE_APPLIED.name, ("price", "price_version"), _prices(rows[PRICE_APPLIED.name])),
-        ],
-        default=None,
-    )
+    sales = Part(ORDERS.name, dict.fromkeys(SALES, 0), _sales(rows[ORDERS.name]))
+    shoppers = Part(CLICKS.name, dict.fromkeys(SHOPPERS, 0), _shoppers(rows[CLICKS.name]))
+    yield _compare(facts, "totals", sales, shoppers)
+    stock = Part(INVENTORY.name, {"on_hand": -1, "stock_at": 0}, _stock(rows[INVENTORY.name]))
+    price = Part(PRICE_APPLIED.name, {"price": 0, "price_version": 0}, _prices(rows[PRICE_APPLIED.name]))
+    yield _compare(facts, "last_values", stock, price)
     yield _offers(facts, rows)
 
 
@@ -69,30 +71,20 @@ def _prices(answers: pl.DataFrame) -> pl.DataFrame:
     return ordered.agg(pl.col("price").last(), pl.col("version").last().alias("price_version"))
 
 
-def _compare(
-    facts: Facts, name: str, parts: list[tuple[str, tuple[str, ...], pl.DataFrame]], *, default: int | None
-) -> Check:
-    """Compare columns of the state with what the sources say.
-
-    Args:
-        facts: The log.
-        name: Of the check.
-        parts: Source, columns that come from it alone, and their recomputation.
-        default: What an offer has of which the source says nothing; None: that is not compared.
-    """
+def _compare(facts: Facts, name: str, *parts: Part) -> Check:
+    """Compare columns of the state with what the sources say."""
     checked, found, notes = 0, [], []
-    for topic, columns, expected in parts:
+    for topic, defaults, expected in parts:
         whole = [p for p in range(facts.partitions) if facts.sources[topic].is_whole(p)]
         notes += facts.sources[topic].expired
         state = facts.state.filter(pl.col("partition").is_in(whole))
-        both = state.join(expected, on=OFFER, how="inner" if default is None else "left", suffix="_expected")
-        if default is not None:
-            both = both.with_columns(pl.col(f"{column}_expected").fill_null(default) for column in columns)
-        checked += len(both) * len(columns)
-        for column in columns:
+        both = state.join(expected, on=OFFER, how="left", suffix="_expected")
+        both = both.with_columns(pl.col(f"{column}_expected").fill_null(value) for column, value in defaults.items())
+        checked += len(both) * len(defaults)
+        for column in defaults:
             wrong = both.filter(pl.col(column) != pl.col(f"{column}_expected")).sort(OFFER)
             found += [
-                f"{_name(key)} in partition {p}: {column} is {is_!r}, {topic} says {should!r}"
+                f"{_name(key)} in partition {p}: {column} is {is_}, by {topic} it should be {should}"
                 for p, key, is_, should in wrong.select(*OFFER, column, f"{column}_expected").iter_rows()
             ]
     return Check.of(name, "I1", checked, found, notes)

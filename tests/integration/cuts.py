@@ -33,10 +33,10 @@ def shop(servers, records):
     return ours
 
 
-def publish(settings, records):
+def publish(settings, records, topic=ORDERS):
     producer = ck.Producer(settings.producer_config())
     for _ in range(records):
-        producer.produce(ORDERS.full_name(settings.topic_prefix), b"{}", b"k", 0)
+        producer.produce(topic.full_name(settings.topic_prefix), b"{}", b"k", 0)
     assert producer.flush(10) == 0
 
 
@@ -104,3 +104,14 @@ def visible(settings, topic):
                 consumer.close()
                 return values
             values.append(message.value())
+
+
+def recreate(settings, topic):
+    """Delete a topic and create it anew, as `repricer topics apply` does."""
+    admin, name = TopicAdmin(settings), topic.full_name(settings.topic_prefix)
+    admin.client.delete_topics([name])[name].result(20)
+    deadline = time.monotonic() + 30
+    while name in admin.cluster().topics:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert TopicAdmin(settings).apply() == [name]

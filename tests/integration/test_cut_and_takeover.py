@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from schemas.topics import CHANGELOG, ORDERS, PRICE_CHANGES
+from schemas.topics import CHANGELOG, ORDERS, PRICE_CHANGES, TICKS
 from streams.errors import CutFailed, GroupReset, OffsetGap
 from streams.log_reader import Cancelled, Offsets
 from streams.shard import WINDOWED
+from streams.state.skip import Skipped, skip_expired
 from streams.takeover import Takeover
 from streams.transport.data_plane import Partition
 from streams.transport.identity import Claim
-from tests.integration.cuts import ROW, cut, membership, read, shop, visible, writer
+from tests.integration.cuts import ROW, cut, membership, publish, read, shop, visible, writer
 
 pytestmark = pytest.mark.kafka
 
@@ -131,14 +132,29 @@ def test_what_the_next_owner_commits_while_we_read_is_no_reset(settings, claim):
     assert shard.applied[ORDERS.name] == 9
 
 
-def test_records_that_expired_before_they_were_read_are_an_error(settings, claim):
+def test_records_that_expired_before_they_were_read_are_an_error_until_a_person_skips_them(settings):
     topic = ORDERS.full_name(settings.topic_prefix)
-    writer(settings).commit(cut(settings, claim, applied=2))
+    with membership(settings) as claim:
+        writer(settings).commit(cut(settings, claim, applied=2, rows=[(b"web:a", 2)]))
     admin = AdminClient(settings.client_config())
     for future in admin.delete_records([ck.TopicPartition(topic, 0, 6)]).values():
         future.result(10)
-    with pytest.raises(OffsetGap, match="records 2 to 5 have expired"):
+    with pytest.raises(OffsetGap, match=r"records 2 to 5 have expired.*`repricer state skip-expired`"):
         read(settings)
+    assert skip_expired(settings) == [Skipped(ORDERS.name, 0, 2, 5)]
+    shard = read(settings)[0]
+    assert (shard.applied[ORDERS.name], shard.rows.keys()) == (6, {b"web:a"})
+    assert skip_expired(settings) == []
+
+
+def test_ticks_may_expire_because_later_ones_say_the_same(settings, claim):
+    publish(settings, 6, TICKS)
+    writer(settings).commit(cut(settings, claim))
+    admin = AdminClient(settings.client_config())
+    place = ck.TopicPartition(TICKS.full_name(settings.topic_prefix), 0, 4)
+    for future in admin.delete_records([place]).values():
+        future.result(10)
+    assert read(settings)[0].applied[TICKS.name] == 4
 
 
 def test_a_topic_that_ends_before_what_was_applied_is_not_the_one_that_the_state_came_from(settings, claim):

@@ -10,10 +10,11 @@ import pytest
 
 from schemas.topics import CHANGELOG, CLICKS, HOT_SOURCES, ORDERS, PRICE_CHANGES
 from streams.changelog import SHARD_KEY, latest
-from streams.errors import ShardLost, WorkersRunning
+from streams.errors import ShardLost, TopicRecreated, WorkersRunning
 from streams.topic_admin import TopicAdmin
+from tests.integration.cuts import recreate
 from tests.integration.recomputation import answered, check_outputs, totals_in_the_state, totals_in_the_topics
-from tests.integration.shop import Publisher, new_settings, order, skus_of_every_partition
+from tests.integration.shop import Publisher, impressions, new_settings, order, skus_of_every_partition
 from tests.integration.worker_process import (
     ROOT,
     environment_of,
@@ -120,3 +121,26 @@ def test_nothing_is_rebuilt_while_a_worker_runs_or_when_a_source_has_lost_record
     assert f"{name}[2]: records 0 to 0" in err
     assert CLICKS.name not in err
     assert changelog(settings) == before
+
+
+def test_after_a_source_was_created_anew_the_state_is_rebuilt_from_what_the_topics_say_now(settings, tmp_path):
+    skus, publisher = skus_of_every_partition(settings, "x"), Publisher(settings)
+    for round_, skus_now in enumerate((skus * 2, skus[:3])):
+        publisher.tell(*map(order, skus_now), *map(impressions, skus))
+        with running_worker(settings, tmp_path / f"{round_}.log") as worker:
+            if round_:
+                code, said = worker.outcome(60)
+                assert code == TopicRecreated.exit_code
+                assert "orders: deleted and created anew" in said
+            else:
+                for topic in (ORDERS, CLICKS):
+                    wait_until_read(worker, settings, topic, 60)
+                assert worker.end(signal.SIGTERM) == 0
+                recreate(settings, ORDERS)
+    assert rebuild(settings)[0] == 0
+    with running_worker(settings, tmp_path / "again.log") as worker:
+        for topic in (ORDERS, CLICKS):
+            wait_until_read(worker, settings, topic, 60)
+        assert worker.end(signal.SIGTERM) == 0
+    assert totals_in_the_state(settings) == totals_in_the_topics(settings)
+    assert sorted(row["units_placed"] for row in totals_in_the_state(settings).values()) == [0, 1, 1, 1]

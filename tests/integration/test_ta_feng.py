@@ -20,6 +20,7 @@ from streams.changelog import SHARD_KEY, latest
 from streams.publish.command import publish_csv
 from streams.settings import Settings
 from streams.topic_admin import TopicAdmin
+from tests.integration.recomputation import check_log
 from tests.integration.worker_process import read_committed, running_worker, wait_until_read
 
 ROWS, SKUS = 817_741, 23_812
@@ -78,6 +79,7 @@ def test_every_line_of_the_supermarket_is_in_the_state_to_the_last_unit(kafka, t
     in_the_state, in_the_file = totals_in_the_state(settings), totals_in_the_file(ta_feng)
     assert len(in_the_file) == SKUS
     assert in_the_state == in_the_file
+    check_log(settings)
 
 
 def totals_in_the_file(path):

@@ -1,7 +1,5 @@
 """A state belongs to the topics that it came from and to the offsets of its own cuts; anything else is refused."""
 
-import time
-
 import confluent_kafka as ck
 import pytest
 
@@ -9,7 +7,7 @@ from schemas.topics import CHANGELOG, HOT_SOURCES, ORDERS
 from streams.errors import GroupReset, ShardLost, TopicRecreated, WorkersRunning
 from streams.state.align import align
 from streams.topic_admin import TopicAdmin
-from tests.integration.cuts import cut, membership, publish, read, shop, topic_ids, writer
+from tests.integration.cuts import cut, membership, publish, read, recreate, shop, topic_ids, writer
 
 pytestmark = pytest.mark.kafka
 
@@ -17,17 +15,6 @@ pytestmark = pytest.mark.kafka
 @pytest.fixture
 def settings(kafka):
     return shop(kafka, 10)
-
-
-def recreate(settings, topic):
-    """Delete a topic and create it anew, as `repricer topics apply` does."""
-    admin, name = TopicAdmin(settings), topic.full_name(settings.topic_prefix)
-    admin.client.delete_topics([name])[name].result(20)
-    deadline = time.monotonic() + 30
-    while name in admin.cluster().topics:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert TopicAdmin(settings).apply() == [name]
 
 
 def test_a_source_that_was_created_anew_is_refused_by_name_though_its_offsets_fit(settings):

@@ -28,7 +28,7 @@ from schemas.topics import (
     offer_key,
 )
 from streams.partitioner import partition_of
-from tests.integration.recomputation import dead_letters, totals_in_the_state
+from tests.integration.recomputation import check_log, dead_letters, totals_in_the_state
 from tests.integration.shop import (
     Publisher,
     impressions,
@@ -245,6 +245,11 @@ def test_it_is_not_ready_before_the_takeover_stops_quickly_and_leaves_no_lag(set
     wait_for(
         lambda: all(line in worker.page("/metrics")[1] for line in lag), 10, "a lag gauge for each partition", worker
     )
+
+
+def test_what_all_these_tests_have_left_in_the_log_is_right(settings, worker):
+    check_log(settings)
+    worker.require_running()
 
 
 def restart(worker, how=signal.SIGTERM):

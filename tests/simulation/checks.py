@@ -58,13 +58,18 @@ class Audit:
             if not windowed or before is None or offset - before > self._settings.duplicate_window:
                 yield offset, record.key or b"", amount
 
-    def on_the_way(self) -> None:
-        """Whoever reads committed records never sees one taken back."""
+    def on_the_way(self, workers: list[Worker], controls: Mapping[int, int]) -> None:
+        """Whoever reads committed records never sees one taken back, and no owner has missed a run mode."""
         for partition in range(self._settings.partitions):
             now: list[object] = list(self._broker.logs[self.name(PRICE_DECISIONS.name), partition].committed())
             before = self._seen[partition]
             require(now[: len(before)] == before, f"partition {partition}: a committed output has vanished")
             self._seen[partition] = now
+        for worker in workers:
+            if worker.ownership.ready and self._broker.group.is_member(worker.generation, worker.member):
+                for partition, shard in worker.ownership.shards.items():
+                    heard, told = shard.run_mode_offset, controls[partition] - 1
+                    require(heard >= told, f"shard {partition} goes on as of control {heard}, was told {told}")
 
     def cuts(self, partition: int) -> dict[str, int]:
         """Every cut, in the changelog's order: nothing goes back, and its rows are those of its positions.

@@ -110,8 +110,15 @@ class AdminClient:
     def __init__(self, network: Network, process: Process) -> None:
         self._network, self._process = network, process
 
-    def list_topics(self, _topic: str, timeout: float) -> None:
+    def list_topics(self, _topic: str, timeout: float) -> Any:
         self._network.call(self._process, "metadata", lambda: None, timeout)
+        return SimpleNamespace(cluster_id="simulated")
+
+    def describe_topics(self, topics: Any, *, request_timeout: float) -> dict[str, Any]:
+        """Each topic's id is made of its name: nobody creates one anew."""
+        names: list[str] = topics.topic_names
+        ids = self._ask("describe_topics", lambda: [f"id of {name}" for name in names], len(names), request_timeout)
+        return {name: _Done(found, "topic_id") for name, found in zip(names, ids, strict=True)}
 
     def list_offsets(
         self, asked: Mapping[ck.TopicPartition, OffsetSpec], *, isolation_level: Any, request_timeout: float
@@ -125,11 +132,16 @@ class AdminClient:
                 for tp, spec in asked.items()
             ]
 
+        offsets = self._ask("list_offsets", serve, len(asked), request_timeout)
+        return {tp: _Done(offset, "offset") for tp, offset in zip(asked, offsets, strict=True)}
+
+    def _ask(self, name: str, serve: Any, count: int, timeout: float) -> list[Any]:
+        """One answer for each that was asked about, or the error for each."""
         try:
-            offsets: list[Any] = self._network.call(self._process, "list_offsets", serve, request_timeout)
+            answers: list[Any] = self._network.call(self._process, name, serve, timeout)
         except ck.KafkaException as error:
-            offsets = [error] * len(asked)
-        return {tp: _Done(offset) for tp, offset in zip(asked, offsets, strict=True)}
+            return [error] * count
+        return answers
 
 
 class Producer:
@@ -257,15 +269,15 @@ class Producer:
 
 
 class _Done:
-    """A future with its result."""
+    """A future with its result: an error, or something with the one attribute that was asked for."""
 
-    def __init__(self, result: Any) -> None:
-        self._result = result
+    def __init__(self, result: Any, attribute: str) -> None:
+        self._result, self._attribute = result, attribute
 
     def result(self, _timeout: float) -> Any:
         if isinstance(self._result, ck.KafkaException):
             raise self._result
-        return SimpleNamespace(offset=self._result)
+        return SimpleNamespace(**{self._attribute: self._result})
 
 
 def _message(place: Place, offset: int, record: Record) -> ck.Message:

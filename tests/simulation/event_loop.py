@@ -64,9 +64,11 @@ class EventLoop(asyncio.AbstractEventLoop):
             self._start(executor)
         return future
 
-    @property
-    def threads_busy(self) -> bool:
-        return any(self._jobs.values())
+    async def threads_done(self) -> None:
+        """What shutting an executor down would wait for, without standing still."""
+        for jobs in list(self._jobs.values()):
+            if jobs:
+                await asyncio.wait([future for _, future in jobs])
 
     def _run(self, handle: asyncio.Handle) -> None:
         if handle.cancelled():

@@ -64,6 +64,9 @@ class Group:
         if generation != self.generation:
             raise Refused(Code.ILLEGAL_GENERATION)
 
+    def is_member(self, generation: int, member: str) -> bool:
+        return generation == self.generation and member in self.members
+
     def join(self, member: str, answer: Answer) -> None:
         if member and member not in self.members:
             answer(Code.UNKNOWN_MEMBER_ID)

@@ -1,4 +1,4 @@
-"""Between a client and the broker: requests take time, get lost with their answers, and arrive after their senders' end.
+"""Between client and broker: requests take time, get lost with their answers, arrive after their senders' end.
 
 Every request passes three *points* (`sent`, `arrived`, `answered`) at which a scenario may do harm; the points of a
 cut in `streams.transaction` are the others.
@@ -18,6 +18,7 @@ from tests.simulation.world import Gone, Process, Strand, World
 
 Code = ck.KafkaError
 BACKOFF_S = 0.02
+ASK_TIMEOUT_S = 20.0
 PREEMPTED = 0.03
 """How often a thread stands still at a point while others go on."""
 RETRIED = frozenset({Code.CONCURRENT_TRANSACTIONS, Code.UNSTABLE_OFFSET_COMMIT, Code._TRANSPORT})
@@ -107,7 +108,7 @@ class Network:
                 raise failure(outcome.code, name)
             self._strand.park(BACKOFF_S)
 
-    async def ask(self, sender: Process, name: str, serve: Callable[..., Any], timeout: float, **held: bool) -> Outcome:
+    async def ask(self, sender: Process, name: str, serve: Callable[..., Any], **held: bool) -> Outcome:
         """From an event loop: the outcome, a timeout among them."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
@@ -116,7 +117,7 @@ class Network:
                 future.set_result(outcome)
 
         self.send(sender, name, serve, hear, **held)
-        await asyncio.wait([future], timeout=timeout)
+        await asyncio.wait([future], timeout=ASK_TIMEOUT_S)
         return future.result() if future.done() else Outcome(code=Code._TIMED_OUT)
 
     @property

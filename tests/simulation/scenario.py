@@ -13,9 +13,9 @@ HARM_S = 20.0
 """Faults begin within this time."""
 
 REQUESTS = ("init_producer", "produce", "add_offsets", "commit_offsets", "end")
-READS = ("fetch_offsets", "list_offsets", "fetch", "heartbeat", "join", "sync")
+READS = ("fetch_offsets", "list_offsets", "describe_topics", "fetch", "heartbeat", "join", "sync")
 CUT_POINTS = (
-    *("begun", "produced", "offsets_added", "committed"),
+    *("begun", "produced", "offsets_added", "committed") * 3,
     *(f"{name} {when}" for name in REQUESTS for when in ("sent", "arrived", "answered")),
 )
 READ_POINTS = tuple(f"{name} {when}" for name in READS for when in ("sent", "arrived", "answered"))
@@ -100,7 +100,7 @@ def _events(random: Random, partitions: int) -> list[Publication]:
 
 
 def _controls(random: Random) -> list[tuple[float, str]]:
-    times = [random.uniform(1, HARM_S) for _ in range(random.choice([0, 3, 10]))]
+    times = [random.uniform(1, HARM_S) for _ in range(random.choice([0, 5, 20]))]
     return [(at, random.choice(["HALTED", "ACTIVE"])) for at in times]
 
 
@@ -118,6 +118,6 @@ def _fault(random: Random, kind: Kind) -> Fault:
         at=random.uniform(0.5, HARM_S),
         point=None if by_time else random.choice(points),
         nth=random.choice([1, 2, 3, 4, 6, 9, 13]),
-        for_s=random.choice([random.uniform(6, 16), random.uniform(0.05, 5)]),
+        for_s=random.choice([random.uniform(8, 18), random.uniform(0.05, 5)]),
         request=random.choice(REQUESTS),
     )

@@ -1,25 +1,25 @@
 """A seeded simulation of the delivery protocol: the real owner of shards on a fake broker, a step at a time.
 
-*What runs.* `streams.ownership`, `cutter`, `takeover`, `fencing`, `transaction`, `log_reader`, `shard`, `changelog` and
-`transport.data_plane`, as they are. Their clients (`clients`) talk to a fake broker (`broker`, `group`, `fake_log`) over
-a fake network (`network`); their clock, event loops and threads (`world`, `event_loop`) have one heap of events, so
-that the seed alone says what happens next. A toy stands for the pipeline (`toy`): what it must have arrived at is one
-line of arithmetic.
+*What runs.* Everything of `streams` between the agents and the clients (`ownership`, `joining`, `keeping`, `holdings`,
+`cutter`, `takeover`, `fencing`, `transaction`, `log_reader`, `shard`, `transport.data_plane` …), as it is. Its clients
+(`clients`) talk to a fake broker (`broker`, `group`, `fake_log`) over a fake network (`network`); its clock, event
+loops and threads (`world`, `event_loop`) have one heap of events, so that the seed alone says what happens next. A toy
+stands for the pipeline (`toy`): what it must have arrived at is one line of arithmetic.
 
-*What goes wrong* (`scenario`). Workers are killed, frozen beyond their session and thawed, cut off from the group without
-noticing, thrown out, stopped in order; others join. Requests hang and arrive after their sender's end. The broker is
-killed (answers are lost, requests served or not) and paused (all is served later, the dead's requests too). Each at a
-random time, or at the n-th step of one kind: before a request, after the broker has served it, when the answer is
-there, and between the steps of a cut.
+*What goes wrong* (`scenario`). Workers are killed, frozen beyond their session and thawed, cut off from the group
+without noticing, thrown out, stopped in order; others join. Requests hang and arrive after their sender's end. The
+broker is killed (answers are lost, requests served or not) and paused (all is served later, the dead's requests too).
+Each at a random time, or at the n-th step of one kind: before a request, after the broker has served it, when the
+answer is there, and between the steps of a cut. Threads stand still now and then while others go on.
 
-*What is checked* (`checks`). After every cut, rows equal a recomputation of the sources up to its positions; positions and
-sequence never go back; every output is there once; nothing that was committed vanishes; the group's offsets equal the
-shard records; the last run mode holds; after the last fault all is applied within `SETTLE_S`, by workers that never
+*What is checked* (`checks`). After every cut, rows equal a recomputation of the sources up to its positions; positions
+and sequence never go back; every output is there once; nothing that was committed vanishes; the group's offsets equal
+the shard records; no run mode is missed; after the last fault all is applied within `SETTLE_S`, by workers that never
 stopped by themselves.
 
-*What is not modelled*: retention and compaction, several brokers, Faust's own code, librdkafka's own code (its documented
-behaviour is), wrong clocks. Why the answers can be trusted: `test_controls` switches every protection off, one at a
-time, and the checks notice.
+*What is not modelled*: retention and compaction, several brokers, Faust's and librdkafka's own code (their documented
+behaviour is), wrong clocks, an operator who resets the group. Why the answers can be trusted: `test_controls` switches
+every protection off, one at a time, and the checks notice; `test_fake_broker` holds the broker to Kafka's rules.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def _settings(instance: str, servers: str, cut_rows: int) -> Settings:
         cut_rows=cut_rows,
         duplicate_window=8,
         session_timeout_s=6,
+        rebalance_timeout_s=12,
         heartbeat_interval_s=1,
         transactional_sources=frozenset({"inventory"}),
     )
@@ -120,7 +121,7 @@ class Simulation:
             if self.world.now - self._begin < HARM_S or self.world.now < self._calm_at:
                 continue
             self._armed.clear()
-            alive = [worker for worker in self.workers.values() if not worker.process.dead]
+            alive = self._alive()
             left = self.audit.behind(alive, self._controls)
             if not left:
                 return self.audit.at_rest(alive)
@@ -128,10 +129,13 @@ class Simulation:
             require(late < SETTLE_S, f"not settled {late:.0f} s after the last fault: {left}")
 
     def _require_health(self) -> None:
-        self.audit.on_the_way()
+        self.audit.on_the_way(self._alive(), self._controls)
         for name, worker in self.workers.items():
             require(not worker.faults, f"{name} stopped by itself: {worker.faults[:1]}")
             require(not worker.loop.complaints, f"{name}: {worker.loop.complaints[:1]}")
+
+    def _alive(self) -> list[Worker]:
+        return [worker for worker in self.workers.values() if not worker.process.dead]
 
     def _start(self, name: str) -> None:
         """Begin a life of a worker, unless it lives; under the same name as the last one, as a supervisor does."""
@@ -195,7 +199,7 @@ class Simulation:
         worker.deaf_until = self.world.now + fault.for_s
 
     def _kick(self, worker: Worker, _fault: Fault) -> None:
-        self.broker.group.leave(worker.member)
+        self.world.later(0, self.broker.process, lambda: self.broker.group.leave(worker.member))
 
     def _stop(self, worker: Worker, fault: Fault) -> None:
         worker.stop()

@@ -88,6 +88,7 @@ class ToyPipeline:
         sequence = 0 if log.record is None else log.record.sequence
         self.engine.states[log.partition] = ToyShard(dict(zip(log.rows, values, strict=True)), sequence=sequence)
         shard = Shard(log.partition, dict(log.applied), log.ends, new_windows(self._settings.duplicate_window))
+        shard.topic_ids = log.topic_ids
         for topic, (offsets, records) in log.recent.items():
             self._admit(shard, topic, [key for key, _ in records], [value for _, value in records], offsets)
         self.hear(shard, log.controls)

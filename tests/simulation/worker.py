@@ -26,8 +26,7 @@ from tests.simulation.toy import ToyPipeline
 from tests.simulation.world import Gone, Process
 
 HEARTBEAT_S = 1.0
-BUSY_S, IDLE_S = 0.03, 0.2
-JOIN_TIMEOUT_S = 20.0
+BUSY_S, IDLE_S, CONTROL_S = 0.03, 0.2, 0.1
 QUEUED_BATCHES = 4
 LOST = frozenset({Code._TRANSPORT, Code._TIMED_OUT})
 
@@ -62,6 +61,8 @@ class Worker:
         self.generation, self.member = -1, ""
         self._rejoin = asyncio.Event()
         self._joining = self._stopping = self._flow = False
+        self._heard: dict[int, int] = {}
+        """Positions in pricing-control."""
         self._queues: dict[str, asyncio.Queue[Any]] = {}
         self.pipeline = ToyPipeline(settings)
         self.plane = DataPlane(settings.consumer_config(), max_records=settings.batch_records)
@@ -124,8 +125,7 @@ class Worker:
                 await self._rejoin.wait()
             await self._give_up()
         await self._ask("leave", lambda: self._network.broker.group.leave(self.member))
-        while self.loop.threads_busy:
-            await asyncio.sleep(BUSY_S)
+        await self.loop.threads_done()
         self.ownership.close()
         self._network.world.note(self.process.name, "stopped")
         self._network.world.kill(self.process)
@@ -150,6 +150,7 @@ class Worker:
             self._heed(joined.code)
             await asyncio.sleep(0.1)
         self._joining = False
+        self._heard.clear()
         await self.ownership.on_assigned(
             Claim(self._settings.group, self.generation, self.member, frozenset(mine.value))
         )
@@ -173,7 +174,7 @@ class Worker:
         self._rejoin.set()
 
     async def _ask(self, name: str, serve: Callable[..., Any], **held: bool) -> Outcome:
-        return await self._network.ask(self.process, name, serve, JOIN_TIMEOUT_S, **held)
+        return await self._network.ask(self.process, name, serve, **held)
 
     # records
     async def _deliver(self) -> None:
@@ -197,13 +198,16 @@ class Worker:
         """Record by record from where the group has acknowledged, as Faust's own consumer does."""
         topic = PRICING_CONTROL.full_name(self._settings.topic_prefix)
         while True:
-            await asyncio.sleep(IDLE_S)
+            await asyncio.sleep(CONTROL_S)
             claim = self.ownership.claim
             for partition in sorted(claim.partitions) if claim is not None and self._flow else ():
                 log = self._network.broker.logs[topic, partition]
-                for offset, record in log.read(self._controls[partition], 10, committed=True)[0]:
+                start = self._heard.setdefault(partition, self._controls[partition])
+                for offset, record in log.read(start, 10, committed=True)[0]:
                     await self.ownership.control(partition, offset, record.key, record.value)
-                    self._controls[partition] = offset + 1
+                    self._heard[partition] = offset + 1
+                    if self._network.broker.group.is_member(self.generation, self.member):
+                        self._controls[partition] = offset + 1
 
 
 def _answering(ask: Callable[[Callable[[Any], None]], None]) -> Callable[[Callable[[Outcome], None]], None]:

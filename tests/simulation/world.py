@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import heapq
 import threading
+from collections import deque
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Gone(BaseException):  # no error: what the code of a dead process never gets to see
@@ -40,6 +41,13 @@ class World:
         self.strand: Strand | None = None
         """The thread that runs now; None while an event loop or the broker does."""
         self.running: Process | None = None
+        self.driver: Strand | None = None
+        """The parked thread that runs events while it waits; None while the main thread does."""
+        self.ready: deque[Strand] = deque()
+        """Woken, and waiting for the baton."""
+        self.failure: BaseException | None = None
+        """Raised by an event in a driver's thread; for the main thread."""
+        self._until = 0.0
         self.trace: list[tuple[float, str, str]] = []
         self._heap: list[tuple[float, int, Process | None, Callable[[], None]]] = []
         self._events = 0
@@ -53,16 +61,27 @@ class World:
         heapq.heappush(self._heap, (self.now + delay, self._events, process, action))
 
     def run(self, until: float) -> None:
-        while self._heap and self._heap[0][0] <= until:
-            when, _, process, action = heapq.heappop(self._heap)
-            self.now = max(self.now, when)
-            if process is not None and process.frozen:
-                process.held.append(action)
-            elif process is None or not process.dead:
-                self.running = process
-                with contextlib.suppress(Gone):
-                    action()
+        self._until = until
+        while self.ready or self.step():
+            if self.ready:
+                self.ready.popleft().resume()
+            if self.failure is not None:
+                raise self.failure
         self.now = max(self.now, until)
+
+    def step(self) -> bool:
+        """Let the next event happen. Returns whether there was one in time."""
+        if not self._heap or self._heap[0][0] > self._until:
+            return False
+        when, _, process, action = heapq.heappop(self._heap)
+        self.now = max(self.now, when)
+        if process is not None and process.frozen:
+            process.held.append(action)
+        elif process is None or not process.dead:
+            self.running = process
+            with contextlib.suppress(Gone):
+                action()
+        return True
 
     def kill(self, process: Process) -> None:
         """SIGKILL, or the end of the process by itself: nothing of it runs any more."""
@@ -87,16 +106,21 @@ class World:
 
 
 class Strand:
-    """Blocking code of a process. It runs while it has the baton, and gives it back when it parks."""
+    """Blocking code of a process. It runs while it has the baton.
+
+    While it waits, its thread runs the world's events itself: handing the baton over costs more than most events do.
+    Only when another thread is woken does it give the baton back.
+    """
 
     def __init__(self, world: World, process: Process, work: Callable[[], Any], done: Callable[..., None]) -> None:
         """Begin at once. ``done`` gets the result and the exception, one of which is None."""
         self._world, self._process = world, process
         self._work, self._done = work, done
         self._ticket = 0
+        self._woken = False
         self._carrier: _Carrier | None = None
         process.strands.add(self)
-        world.later(0, process, self._begin)
+        world.later(0, process, self.waker())
 
     def park(self, delay: float | None) -> None:
         """Wait for `waker`'s answer, and no longer than ``delay``."""
@@ -105,8 +129,13 @@ class Strand:
         if delay is not None:
             self._world.later(delay, self._process, self.waker())
         assert self._carrier is not None
-        self._carrier.give_back()
-        self._ticket += 1  # whoever else wanted to wake this one up comes too late
+        self._world.strand, self._world.driver = None, self
+        woken = self._drive()
+        self._world.driver = None
+        if not woken:
+            self._carrier.give_back()
+        self._world.strand, self._world.running = self, self._process
+        self._ticket, self._woken = self._ticket + 1, False  # whoever else wanted to wake it comes too late
         if self._process.dead:
             raise Gone
 
@@ -115,27 +144,47 @@ class Strand:
         ticket = self._ticket
 
         def wake() -> None:
-            if ticket == self._ticket:
-                self._resume()
+            if ticket == self._ticket and not self._woken:
+                self._woken = True
+                self._world.ready.append(self)
 
         return wake
 
     def unwind(self) -> None:
+        """The process is dead."""
         if self._carrier is None:
             self._process.strands.discard(self)  # has not begun, and never will
-        elif self._world.strand is not self:
-            self._resume()
+        elif self not in {self._world.strand, self._world.driver}:  # which find out by themselves
+            self.resume()
 
-    def _begin(self) -> None:
-        self._carrier = _Carrier.free.pop() if _Carrier.free else _Carrier()
-        self._carrier.job = self._run
-        self._resume()
-
-    def _resume(self) -> None:
-        assert self._carrier is not None
-        before, self._world.strand = self._world.strand, self
+    def resume(self) -> None:
+        """Hand the baton over, and wait until it comes back."""
+        if self not in self._process.strands:
+            return
+        if self._carrier is None:
+            self._carrier = _Carrier.free.pop() if _Carrier.free else _Carrier()
+            self._carrier.job = self._run
+            self._ticket, self._woken = 1, False
+        before, self._world.strand, self._world.running = self._world.strand, self, self._process
         self._carrier.go_on()
         self._world.strand = before
+
+    def _drive(self) -> bool:
+        """Run events until this thread is woken (True), or somebody else has to go on (False)."""
+        world = self._world
+        while not self._process.dead:
+            if world.ready:
+                if world.ready[0] is not self:
+                    return False
+                world.ready.popleft()
+                return True
+            try:
+                if not world.step():
+                    return False
+            except BaseException as error:  # noqa: BLE001  # not of this thread's making
+                world.failure = error
+                return False
+        return True
 
     def _run(self) -> None:
         result = error = None
@@ -153,7 +202,7 @@ class Strand:
 class _Carrier:
     """A real thread. Kept for the next strand, because starting one costs more than a whole step."""
 
-    free: list[_Carrier] = []
+    free: ClassVar[list[_Carrier]] = []
 
     def __init__(self) -> None:
         self.job: Callable[[], None] = lambda: None

@@ -23,11 +23,15 @@ class SlowTakeover:
 
     def __init__(self):
         self.has_read, self.may_return = threading.Event(), threading.Event()
+        self.still_ours = frozenset()
 
     def read(self, partitions, _cancelled):
         self.has_read.set()
         assert self.may_return.wait(30)
         return {p: ShardLog(p, applied=dict(POSITIONS), ends=dict(POSITIONS)) for p in partitions}
+
+    def confirm(self, last_cuts, _cancelled):
+        return {p: [] for p in last_cuts if p in self.still_ours}
 
 
 class Writer:
@@ -52,11 +56,10 @@ class Plane:
         pass
 
 
-async def halted_during(takeover):
-    settings, faults = Settings(partitions=1), []
-    ownership = Ownership(
-        settings,
-        pipeline=Pipeline(settings, PricingEngine(load_model(), capacity=1024), Metrics()),
+def own(takeover, faults):
+    return Ownership(
+        Settings(partitions=3),
+        pipeline=Pipeline(Settings(partitions=3), PricingEngine(load_model(), capacity=1024), Metrics()),
         takeover=takeover,
         writer=Writer(),
         data_plane=Plane(),
@@ -64,17 +67,63 @@ async def halted_during(takeover):
         is_member=lambda _claim: True,
         halt=faults.append,
     )
-    await ownership.on_assigned(Claim("shop", 1, "a", frozenset({0})))
+
+
+def claim(generation, *partitions):
+    return Claim("shop", generation, "a", frozenset(partitions))
+
+
+async def settled(ownership):
+    await asyncio.wait_for(ownership._joining._task, 30)
+
+
+async def halted_during(takeover):
+    faults = []
+    ownership = own(takeover, faults)
+    await ownership.on_assigned(claim(1, 0))
     assert await asyncio.to_thread(takeover.has_read.wait, 30)
     await ownership.control(0, 7, b"*", encode(HALT))
     takeover.may_return.set()
-    await asyncio.wait_for(ownership._joining._task, 30)
-    assert not faults
+    await settled(ownership)
     mode = ownership.shards[0].run_mode
     ownership.close()
     assert (ownership.ready, faults) == (True, [])
     return mode
 
 
+async def rebalanced(takeover):
+    """From partitions 0 and 1 to 1 and 2: what is read before partition 2 is here, and after; which shards are old."""
+    faults = []
+    ownership = own(takeover, faults)
+    takeover.may_return.set()
+    await ownership.on_assigned(claim(1, 0, 1))
+    await settled(ownership)
+    before = dict(ownership.shards)
+    await ownership.on_giving_up()
+    assert (ownership.shards, ownership.ready) == ({}, False)
+    takeover.may_return.clear()
+    takeover.has_read.clear()
+    await ownership.on_assigned(claim(2, 1, 2))
+    assert await asyncio.to_thread(takeover.has_read.wait, 30)
+    meanwhile = set(ownership.shards)
+    takeover.may_return.set()
+    await settled(ownership)
+    kept = {p for p, shard in ownership.shards.items() if shard is before.get(p)}
+    ready = ownership.ready
+    ownership.close()
+    assert faults == []
+    return meanwhile, set(ownership.shards) if ready else None, kept
+
+
 def test_a_halt_that_comes_while_a_shard_is_taken_over_holds_it():
     assert asyncio.run(halted_during(SlowTakeover())) == "HALTED"
+
+
+def test_a_shard_that_the_log_confirms_goes_on_while_new_ones_are_read():
+    takeover = SlowTakeover()
+    takeover.still_ours = {0, 1}
+    assert asyncio.run(rebalanced(takeover)) == ({1}, {1, 2}, {1})
+
+
+def test_a_shard_that_the_log_does_not_confirm_is_read_again():
+    assert asyncio.run(rebalanced(SlowTakeover())) == (set(), {1, 2}, set())

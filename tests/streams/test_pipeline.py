@@ -69,7 +69,7 @@ class Partition0:
         """Step through the records as one batch. Returns the reasons of the dead letters."""
         first = len(self.records)
         self.records += [(offer_key(order.channel, order.sku), encode(order)) for order in orders]
-        keys, values = map(BinaryArray.of, zip(*self.records[first:], strict=True))
+        keys, values = (BinaryArray.of(record[part] for record in self.records[first:]) for part in range(2))
         end = len(self.records)
         batch = RecordBatch("repricer.orders", 0, 0, first, end, np.arange(first, end), keys, values, at_end=True)
         outputs = self.pipeline.step(self.shard, batch, wall)
@@ -121,7 +121,23 @@ def test_a_record_from_the_future_may_be_sent_again_when_its_time_has_come_after
     assert partition.units == 2 * ORDER.quantity
 
 
+def test_a_batch_of_which_nothing_is_left_only_moves_the_position():
+    partition = Partition0()
+    assert partition.read(replace(ORDER, quantity=-1)) == ["schema_violation"]
+    assert partition.read() == []
+    assert partition.shard.applied["orders"] == 1
+
+
 def test_a_resend_in_the_same_batch_as_the_refused_record_is_judged_by_itself():
     partition = Partition0()
     assert partition.read(ORDER, DOLLARS, DOLLARS, RIGHT, RIGHT) == ["currency_mismatch", "currency_mismatch"]
     assert partition.units == 2 * ORDER.quantity
+
+
+def test_a_batch_of_nothing_and_one_of_nothing_good_move_the_position_and_nothing_else():
+    partition = Partition0()
+    assert partition.read(TOMORROW) == ["future_timestamp"]
+    end = RecordBatch.of(("repricer.orders", 0), [], first_offset=1, next_offset=2)  # a transaction's marker
+    assert partition.pipeline.step(partition.shard, end, NOW) == []
+    assert partition.shard.applied["orders"] == 2
+    assert partition.pipeline.engine.totals(0) == {}
