@@ -39,7 +39,7 @@ class Plan:
     """What to run."""
 
     events: int
-    """Clicks, orders, competitor prices and inventory of one round, mixed 60:20:15:5."""
+    """Clicks, orders, competitor prices and inventory of one round, mixed 45:30:18:7."""
     offers: int
     rounds: int
     broker_pid: int | None
