@@ -12,7 +12,7 @@ from msgspec import inspect
 
 from schemas.binary import NULL, BinaryArray, Bytes, Int64
 from schemas.currencies import NUMERIC_CODES
-from schemas.scanner import CHOICE, CURRENCY, DIGITS, FLAG, INTEGER, NONE, TEXT, TIME, FieldTable
+from schemas.field_table import CHOICE, CURRENCY, DIGITS, FLAG, INTEGER, NONE, TEXT, TIME, FieldTable
 from schemas.timestamps import parse_ms
 
 Choices = Mapping[str, Mapping[str, int]]
