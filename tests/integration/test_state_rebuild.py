@@ -12,6 +12,7 @@ from schemas.topics import CHANGELOG, CLICKS, HOT_SOURCES, ORDERS, PRICE_CHANGES
 from streams.changelog import SHARD_KEY, latest
 from streams.errors import ShardLost, TopicRecreated, WorkersRunning
 from streams.topic_admin import TopicAdmin
+from streams.verify import verify
 from tests.integration.cuts import recreate
 from tests.integration.recomputation import answered, check_catalog, check_log, totals_in_the_state
 from tests.integration.shop import Publisher, impressions, new_settings, order, skus_of_every_partition
@@ -142,5 +143,6 @@ def test_after_a_source_was_created_anew_the_state_is_rebuilt_from_what_the_topi
         for topic in (ORDERS, CLICKS):
             wait_until_read(worker, settings, topic, 60)
         assert worker.end(signal.SIGTERM) == 0
-    check_log(settings)
+    in_order = {"decision_order", "shard_record_order"}
+    assert set(verify(settings).violated) == in_order, "offsets of the topic that is gone"
     assert sorted(row["units_placed"] for row in totals_in_the_state(settings).values()) == [0, 1, 1, 1]
