@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -139,8 +140,11 @@ def everything(
     from streams.bench.report import show
     from streams.settings import load_settings
 
-    result = measure(load_settings(), TINY if tiny else FULL, broker_pid=broker_pid, rivals_python=rivals)
-    if out is not None:
-        out.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
+    def keep(result: Mapping[str, Any]) -> None:
+        if out is not None:
+            out.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
+
+    sizes = TINY if tiny else FULL
+    result = measure(load_settings(), sizes, broker_pid=broker_pid, rivals_python=rivals, keep=keep)
     about = {name: result[name] for name in ("machine", "versions")}
     show(result if as_json else {"figures": summary(result), **about}, as_json=as_json)

@@ -21,7 +21,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 @check.command()
 def verify(as_json: AsJson = False) -> None:
-    """Recompute totals, ids, bounds, causes and order from the raw topics, beside working workers too."""
+    """Recompute totals, ids, bounds, causes and order from the raw topics, beside working workers too.
+
+    Give it the workers' own settings: the duplicate window is one of them.
+    """
     import orjson
 
     from streams.settings import load_settings

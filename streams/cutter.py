@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pricing_core.engine import PricingEngine
 from schemas.topics import HOT_SOURCES
-from streams.changelog import FORMAT, LastCut, ShardRecord, encode_shard_record
+from streams.changelog import FORMAT, LastCut, ShardRecord, decode_shard_record, encode_shard_record
 from streams.clock import wall_ms
+from streams.errors import CutFailed
 from streams.metrics import CUT_ROWS, CUT_SECONDS, Metrics
 from streams.settings import Settings
 from streams.shard import Shard
+from streams.stubborn import StubbornPlaces
 from streams.transaction import Cut, Output, ShardRows, TransactionWriter
 from streams.transport.data_plane import Partition
 from streams.transport.identity import Claim
@@ -52,6 +54,9 @@ class Cutter:
         self._is_idle = is_idle
         self.last: dict[int, LastCut] = {}
         """What the last committed cut of each shard has written."""
+        self._stubborn = StubbornPlaces()
+        self.failures = 0
+        """Cuts that have failed where the last failed one did."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cut")
         self._outputs: list[Output] = []
         self._touched: set[int] = set()
@@ -115,6 +120,9 @@ class Cutter:
         self._in_flight = asyncio.get_running_loop().run_in_executor(self._thread, self._writer.commit, cut)
         try:
             await asyncio.shield(self._in_flight)
+        except CutFailed:
+            self.failures = self._stubborn.note(self._places(cut))
+            raise
         finally:
             self._in_flight = None
             self._settled.set()
@@ -127,6 +135,20 @@ class Cutter:
         """Stop the thread and drop the producer."""
         self._thread.shutdown(wait=True)
         self._writer.close()
+
+    def _places(self, cut: Cut) -> dict[Partition, int]:
+        """Where the sources stand that a cut would have moved; a claim moves none, and has no place of its own."""
+        committed = {
+            Partition(topic.full_name(self._settings.topic_prefix), p): applied.get(topic.name, 0)
+            for p, applied in self._committed(cut).items()
+            for topic in HOT_SOURCES
+        }
+        moved = {tp: at for tp, at in committed.items() if cut.offsets[tp] != at}
+        return moved or (committed if cut.outputs else {})
+
+    def _committed(self, cut: Cut) -> dict[int, dict[str, int]]:
+        partitions = [shard.partition for shard in cut.shards if shard.partition in self.last]
+        return {p: decode_shard_record(self.last[p].record, p).applied for p in partitions}
 
     def _is_due(self) -> bool:
         there = bool(self._touched) and self._in_flight is None

@@ -101,8 +101,6 @@ class Ownership:
             halt=halt,
         )
         self._cutting: asyncio.Task[None] | None = None
-        self._failures = 0
-        """Cuts that failed since one was committed."""
 
     # what others ask
     @property
@@ -224,7 +222,6 @@ class Ownership:
                 async with self._cutter.turn:
                     if self.claim is not None and self._cutter.touched:  # else given up while we waited
                         await self._cutter.cut(self.claim, self._cutter.touched)
-                        self._failures = 0
             except CutFailed as error:
                 await self._recover(error)
 
@@ -234,9 +231,10 @@ class Ownership:
         self._metrics.add(FAILED_CUTS)
         claim = self.claim
         self._drop()
-        self._failures += 1
-        if self._failures == MAX_FAILURES:  # the claim cuts between them did not fail: it is what we write
-            self._halt(CutFailed(f"{MAX_FAILURES} transactions in a row failed, rebuilt after each; {error}"))
+        if self._cutter.failures >= MAX_FAILURES:  # other cuts did not fail: it is what we write
+            self._halt(
+                CutFailed(f"{MAX_FAILURES} transactions failed at the same records, rebuilt after each; {error}")
+            )
         if claim is not None and self._is_member(claim):
             await self.on_assigned(claim)
 

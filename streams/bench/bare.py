@@ -1,6 +1,6 @@
 """The yardstick: ``consume(n)`` and decode into the same structs, nothing else. Run as a process of its own.
 
-Reads ``{"positions": [[topic, partition, offset], ...], "events": n}`` on stdin; prints records a second.
+Reads a `Task` on stdin and prints a `Found`.
 """
 
 from __future__ import annotations
@@ -32,24 +32,32 @@ class Task(msgspec.Struct):
     events: int
 
 
-def read(settings: Settings, task: Task) -> float:
-    """Read and decode the load; returns records a second."""
+class Found(msgspec.Struct):
+    """How fast it was."""
+
+    per_s: float
+    cpu_us: float
+    """Of a record, in all threads of the process."""
+
+
+def read(settings: Settings, task: Task) -> Found:
+    """Read and decode the load."""
     consumer = ck.Consumer({**settings.consumer_config(), "fetch.queue.backoff.ms": 5, "queued.min.messages": 100_000})
     prefix = settings.topic_prefix
     decoders = {topic.full_name(prefix): msgspec.json.Decoder(kind).decode for topic, kind in TYPES.items()}
     consumer.assign([ck.TopicPartition(*position) for position in task.positions])
     first = len(consumer.consume(1, 30.0))  # connecting is not part of it
-    started, seen = time.perf_counter(), first
+    started, cpu, seen = time.perf_counter(), time.process_time(), first
     while seen < task.events:
         messages = consumer.consume(CONSUME, 1.0)
         for message in messages:
             decoders[str(message.topic())](message.value() or b"")
         seen += len(messages)
-    elapsed = time.perf_counter() - started
+    elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
     consumer.close()
-    return (seen - first) / elapsed
+    return Found((seen - first) / elapsed, cpu / (seen - first) * 1e6)
 
 
 if __name__ == "__main__":
-    rate = read(load_settings(), msgspec.json.decode(sys.stdin.buffer.read(), type=Task))
-    sys.stdout.write(f"{rate}\n")
+    found = read(load_settings(), msgspec.json.decode(sys.stdin.buffer.read(), type=Task))
+    sys.stdout.buffer.write(msgspec.json.encode(found))

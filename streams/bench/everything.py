@@ -46,8 +46,22 @@ TINY = Sizes((1_000, 2_000), 200_000, 200_000, (200,), 4, (32, 256), 200_000, 20
 """For a look at what the result is like: its figures say nothing."""
 
 
-def measure(settings: Settings, sizes: Sizes, *, broker_pid: int | None, rivals_python: Path | None) -> dict[str, Any]:
+def measure(
+    settings: Settings,
+    sizes: Sizes,
+    *,
+    broker_pid: int | None,
+    rivals_python: Path | None,
+    keep: Callable[[Mapping[str, Any]], None],
+) -> dict[str, Any]:
     """Run all benchmarks; returns one object with a part for each.
+
+    Args:
+        settings: The broker.
+        sizes: How large each is.
+        broker_pid: A broker on this machine.
+        rivals_python: Python that has the rivals; None leaves them out.
+        keep: Told the result so far after each part: an hour's work is not lost with its last minute.
 
     Raises:
         RepricerError: If one fails.
@@ -70,7 +84,11 @@ def measure(settings: Settings, sizes: Sizes, *, broker_pid: int | None, rivals_
         "memory": lambda: memory.measure(memory.Plan(sizes.offers, sizes.memory_events)),
         "profile": lambda: profile.measure(events=sizes.profile_events, offers=few, batch=1_000),
     }
-    return {name: _said(name, part) for name, part in parts.items()} | {"machine": machine(), "versions": versions()}
+    result: dict[str, Any] = {"machine": machine(), "versions": versions()}
+    for name, part in parts.items():
+        result[name] = _said(name, part)
+        keep(result)
+    return result
 
 
 def _said(name: str, part: Callable[[], dict[str, Any]]) -> dict[str, Any]:

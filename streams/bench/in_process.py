@@ -13,6 +13,7 @@ from pricing_core.model_file import load_model
 from schemas.binary import BinaryArray
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, Topic
 from streams.bench import load
+from streams.bench.under_test import REVIEW_S
 from streams.changelog import FORMAT, ShardRecord, encode_shard_record
 from streams.clock import wall_ms
 from streams.metrics import DECISIONS, Metrics
@@ -43,7 +44,7 @@ class InProcessWorker:
         self._settings = settings.model_copy(update={"decide_during_catch_up": True})
         self._commit = commit
         self._metrics = Metrics()
-        intervals = Intervals(decision=settings.decision_interval_s * 1000, review=settings.review_interval_s * 1000)
+        intervals = Intervals(decision=settings.decision_interval_s * 1000, review=REVIEW_S * 1000)
         self.engine = PricingEngine(load_model(), capacity=max(offers, 1024), intervals=intervals)
         self._pipeline = Pipeline(self._settings, self.engine, self._metrics)
         self._pipeline.warm_up()

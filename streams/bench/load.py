@@ -17,13 +17,13 @@ from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, OF
 from streams.errors import BrokerUnreachable
 from streams.settings import Settings
 
-SHARES: Mapping[Topic, float] = {CLICKS: 0.60, ORDERS: 0.20, COMPETITOR_PRICES: 0.15, INVENTORY: 0.05}
+SHARES: Mapping[Topic, float] = {CLICKS: 0.45, ORDERS: 0.30, COMPETITOR_PRICES: 0.18, INVENTORY: 0.07}
 ZIPF = 1.1
 SEED = 1
 CHUNK = 50_000
 FIRST_EVENT_MS = 1_735_689_600_000
-MS_PER_EVENT = 60
-"""Event time between two events: a shop with 16 events a second."""
+MS_PER_EVENT = 100
+"""Event time between two events: a shop with 10 events a second."""
 AUTOMATIC = 8
 """Every so-manieth offer is priced automatically, the others by recommendation: nobody answers price changes here, and
 an offer whose change is not answered is held with a short record. A recommendation takes the whole way."""

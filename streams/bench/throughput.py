@@ -39,7 +39,7 @@ class Plan:
     """What to run."""
 
     events: int
-    """Clicks, orders, competitor prices and inventory of one round, mixed 60:20:15:5."""
+    """Clicks, orders, competitor prices and inventory of one round, mixed 45:30:18:7."""
     offers: int
     rounds: int
     broker_pid: int | None
@@ -67,7 +67,7 @@ class WorkerRun:
 class Round:
     """One turn of each."""
 
-    bare_per_s: float = 0.0
+    bare: bare.Found
     worker: WorkerRun | None = None
     rivals: dict[str, float] = field(default_factory=dict)
 
@@ -99,21 +99,20 @@ def prime(settings: Settings, offers: int) -> None:
 
 def _round(settings: Settings, plan: Plan, number: int) -> Round:
     load.publish(settings, load.events(WARM + number * plan.events, plan.events, plan.offers))
-    result = Round()
-    _run_bare(settings, plan, result)  # before the worker: it reads from where the worker stands
+    result = Round(_run_bare(settings, plan))  # before the worker: it reads from where the worker stands
     _run_worker(settings, plan, result)
     if plan.rivals_python is not None:
         result.rivals = {r.name: r.run(plan.rivals_python, settings, plan.events) for r in RIVALS}
     return result
 
 
-def _run_bare(settings: Settings, plan: Plan, result: Round) -> None:
+def _run_bare(settings: Settings, plan: Plan) -> bare.Found:
     with closing(Progress(settings, load.SHARES)) as progress:
         positions = [(*tp, offset) for tp, offset in progress.positions().items()]
     task = msgspec.json.encode(bare.Task(positions, plan.events))
     command = [sys.executable, "-m", "streams.bench.bare"]
     done = subprocess.run(command, check=True, input=task, stdout=subprocess.PIPE, env=environment(settings))  # noqa: S603  # our own module
-    result.bare_per_s = float(done.stdout)
+    return msgspec.json.decode(done.stdout, type=bare.Found)
 
 
 def _run_worker(settings: Settings, plan: Plan, result: Round) -> None:
@@ -152,8 +151,8 @@ def _result(plan: Plan, rounds: list[Round]) -> dict[str, Any]:
     return {
         "events_per_s": round(statistics.median(run.events_per_s for run in ours)),
         "decisions_per_s": round(statistics.median(run.decisions_per_s for run in ours)),
-        "bare_events_per_s": round(statistics.median(r.bare_per_s for r in rounds)),
-        **_spread("ratio_bare", [r.ours.events_per_s / r.bare_per_s for r in rounds]),
+        "bare_events_per_s": round(statistics.median(r.bare.per_s for r in rounds)),
+        **_spread("ratio_bare", [r.ours.events_per_s / r.bare.per_s for r in rounds]),
         **{
             name: value
             for rival in rounds[0].rivals
@@ -169,6 +168,8 @@ def _result(plan: Plan, rounds: list[Round]) -> dict[str, Any]:
         "decisions": {name: round(share, 4) for name, share in ours[-1].outcomes.items()},
         "cut_interval_p50_ms": statistics.median(intervals),
         "cut_interval_max_ms": max(intervals),
+        "ratio_bare_cpu": round(statistics.median(r.bare.cpu_us / r.ours.worker_cpu_us for r in rounds), 3),
+        "bare_cpu_us_per_event": round(statistics.median(r.bare.cpu_us for r in rounds), 2),
         "worker_cpu_us_per_event": round(statistics.median(run.worker_cpu_us for run in ours), 2),
         "broker_cpu_us_per_event": round(statistics.median(run.broker_cpu_us for run in ours), 2),
         "broker_cores": round(statistics.median(run.broker_cpu_share for run in ours), 2),

@@ -18,6 +18,8 @@ from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams.verify.log import Log
 
 SHARD_KEY = b"\0shard"
+RECORD_FORMATS = frozenset({1, 2})
+"""Of shard records; what is read here they all have."""
 ROW_FORMAT, ROW_BYTES = 1, 616
 ROW = np.dtype(
     {
@@ -48,9 +50,11 @@ SOURCES = tuple(topic.name for topic in HOT_SOURCES)
 
 
 class _ShardRecord(msgspec.Struct):
+    format: int
     applied: dict[str, int]
     now: int
     sequence: int
+    topic_ids: dict[str, str] = {}
 
 
 @dataclass(slots=True)
@@ -59,14 +63,21 @@ class Changelog:
 
     cuts: dict[int, _ShardRecord] = field(default_factory=dict)
     """The last shard record of each partition."""
-    history: list[tuple[int, int, _ShardRecord]] = field(default_factory=list)
-    """Partition and offset of every shard record that compaction has left."""
+    history: list[tuple[int, int, _ShardRecord | None]] = field(default_factory=list)
+    """Partition and offset of every shard record that compaction has left; None for one that cannot be read."""
     rows: dict[int, dict[bytes, bytes | None]] = field(default_factory=dict)
     """The last value of every offer's key, by partition."""
-    damaged: list[str] = field(default_factory=list)
-    """Records that are not what they should be."""
+    unreadable_cuts: dict[int, str] = field(default_factory=dict)
+    """By partition, where the last shard record is none."""
+    damaged_rows: list[str] = field(default_factory=list)
+    """Rows that are none; known when they have been looked at (`state_frame`)."""
     ends: dict[int, int] = field(default_factory=dict)
     records: int = 0
+
+    @property
+    def damaged(self) -> list[str]:
+        """What is not what it should be, and is the last word."""
+        return [*self.unreadable_cuts.values(), *self.damaged_rows]
 
     def applied(self, partition: int) -> dict[str, int]:
         """Next offset of every source; 0 before the first cut."""
@@ -100,18 +111,30 @@ def read_changelog(log: Log, since: dict[int, int] | None = None) -> Changelog:
 
 
 def _take_record(found: Changelog, partition: int, offset: int, value: bytes | None) -> None:
+    """The last one counts. One that cannot be read is no damage once another stands behind it: it was repaired."""
+    record, fault = _decode_record(value)
+    found.history.append((partition, offset, record))
+    if record is None:
+        found.unreadable_cuts[partition] = f"changelog/{partition}/{offset}: {fault}"
+    else:
+        found.unreadable_cuts.pop(partition, None)
+        found.cuts[partition] = record
+
+
+def _decode_record(value: bytes | None) -> tuple[_ShardRecord | None, str]:
+    """A shard record, or what is wrong with it."""
     try:
         record = msgspec.json.decode(value or b"", type=_ShardRecord)
     except msgspec.DecodeError as error:
-        found.damaged.append(f"changelog/{partition}/{offset}: no shard record: {error}")
-        return
-    found.cuts[partition] = record
-    found.history.append((partition, offset, record))
+        return None, f"no shard record: {error}"
+    if record.format not in RECORD_FORMATS:
+        return None, f"a shard record of format {record.format}"
+    return record, ""
 
 
 def state_frame(changelog: Changelog) -> pl.DataFrame:
     """Rows of the state as columns: partition, key, the totals and `VALUES`. Damaged rows are noted and left out."""
-    frames = [_frame(partition, rows, changelog.damaged) for partition, rows in changelog.rows.items()]
+    frames = [_frame(partition, rows, changelog.damaged_rows) for partition, rows in changelog.rows.items()]
     return pl.concat([_frame(0, {}, []), *frames])
 
 

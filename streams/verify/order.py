@@ -56,13 +56,20 @@ def _versions_back(changes: pl.DataFrame) -> Iterator[str]:
 
 
 def _records_back(facts: Facts) -> Iterator[str]:
+    """Two things may begin anew: a source that was created anew, and event time where the record was lost."""
     last: dict[int, dict[str, int]] = {}
+    ids: dict[int, dict[str, str]] = {}
     for partition, offset, record in facts.changelog.history:
+        before = last.setdefault(partition, {})
+        if record is None:
+            before.pop("now", None)
+            continue
+        anew = {name for name, found in record.topic_ids.items() if ids.get(partition, {}).get(name, found) != found}
         numbers = {"now": record.now, "sequence": record.sequence, **record.applied}
-        for name, was in last.get(partition, {}).items():
-            if numbers.get(name, 0) < was:
-                yield f"changelog/{partition}/{offset}: {name} goes back from {was} to {numbers.get(name, 0)}"
-        last[partition] = numbers
+        for name in before.keys() - anew:
+            if numbers.get(name, 0) < before[name]:
+                yield f"changelog/{partition}/{offset}: {name} goes back from {before[name]} to {numbers.get(name, 0)}"
+        last[partition], ids[partition] = numbers, record.topic_ids
 
 
 def _group(facts: Facts) -> Check:

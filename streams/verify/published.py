@@ -18,20 +18,24 @@ MOST_RESENDS = 3
 def checks(facts: Facts) -> Iterator[Check]:
     """Decisions, then price changes beside them."""
     decisions, changes = facts.below_cut(facts.decisions), facts.below_cut(facts.changes)
-    yield Check.of("readable", "I2", _outputs(facts), _unreadable(facts))
+    yield readable(facts)
     yield _ids(decisions)
     yield _sequence(facts, decisions)
     yield _pairs(facts, decisions, changes)
     yield _versions(facts, decisions, changes)
 
 
-def _outputs(facts: Facts) -> int:
-    return len(facts.decisions.rows) + len(facts.changes.rows) + facts.changelog.records
+def readable(facts: Facts) -> Check:
+    """Everything is what it should be, and no output is later than every cut."""
+    checked = len(facts.decisions.rows) + len(facts.changes.rows) + facts.changelog.records
+    unknown = [f"how far partition {p} is applied" for p in facts.changelog.unreadable_cuts]
+    return Check.of("readable", "I2", checked, _unreadable(facts), unknown)
 
 
 def _unreadable(facts: Facts) -> list[str]:
-    """What cannot be read, and outputs that no cut has published."""
     found = [*facts.decisions.unreadable, *facts.changes.unreadable, *facts.changelog.damaged, *facts.later.damaged]
+    if facts.changelog.unreadable_cuts:
+        return found
     for outputs in (facts.decisions, facts.changes):
         limits = {p: facts.last_sequence(p) for p in range(facts.partitions)}
         limit = pl.col("id_partition").replace_strict(limits, default=-1, return_dtype=pl.Int64)

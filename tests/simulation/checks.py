@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
 
 from schemas.topics import CHANGELOG, HOT_SOURCES, PRICE_DECISIONS, PRICING_CONTROL
 from streams.changelog import SHARD_KEY, decode_shard_record
@@ -25,6 +28,25 @@ def require(condition: object, what: str) -> None:
         raise Violation(what)
 
 
+class Told(NamedTuple):
+    """An event that counts."""
+
+    topic: str
+    offset: int
+    key: bytes
+    amount: int
+
+
+def totals_of(told: Iterable[Told], applied: Mapping[str, int]) -> Totals:
+    """Count and total of every key, from the sources up to ``applied``."""
+    totals: Totals = {}
+    for topic, offset, key, amount in told:
+        if offset < applied[topic]:
+            count, total = totals.get(key, (0, 0))
+            totals[key] = count + 1, total + amount
+    return totals
+
+
 class Audit:
     """Reads the broker's logs as an outsider."""
 
@@ -38,23 +60,19 @@ class Audit:
     def end(self, topic: str, partition: int) -> int:
         return self._broker.logs[self.name(topic), partition].last_stable_offset
 
-    def expected(self, partition: int, applied: Mapping[str, int]) -> Totals:
-        """Count and total of every key, from the sources up to ``applied``."""
-        totals: Totals = {}
-        for topic in HOT_SOURCES:
-            for offset, key, amount in self._once(topic.name, partition):
-                if offset < applied[topic.name]:
-                    count, total = totals.get(key, (0, 0))
-                    totals[key] = count + 1, total + amount
-        return totals
+    def told(self, partition: int) -> list[Told]:
+        """The events of all sources without those that came again within the window."""
+        return [
+            Told(topic.name, offset, *event)
+            for topic in HOT_SOURCES
+            for offset, *event in self._once(topic.name, partition, windowed=topic in WINDOWED)
+        ]
 
-    def _once(self, topic: str, partition: int) -> Iterator[tuple[int, bytes, int]]:
-        """The events of a source without those that came again within the window."""
+    def _once(self, topic: str, partition: int, *, windowed: bool) -> Iterator[tuple[int, bytes, int]]:
         last: dict[str, int] = {}
         for offset, record in self._broker.logs[self.name(topic), partition].committed():
             number, amount = number_and_amount(record.value or b"")
             before, last[number] = last.get(number), offset
-            windowed = any(source.name == topic for source in WINDOWED)
             if not windowed or before is None or offset - before > self._settings.duplicate_window:
                 yield offset, record.key or b"", amount
 
@@ -71,7 +89,7 @@ class Audit:
                     heard, told = shard.run_mode_offset, controls[partition] - 1
                     require(heard >= told, f"shard {partition} goes on as of control {heard}, was told {told}")
 
-    def cuts(self, partition: int) -> dict[str, int]:
+    def cuts(self, partition: int, told: list[Told]) -> dict[str, int]:
         """Every cut, in the changelog's order: nothing goes back, and its rows are those of its positions.
 
         Returns the positions after the last one.
@@ -83,18 +101,14 @@ class Audit:
             if record.key != SHARD_KEY:
                 rows[record.key or b""] = _row(record.value or b"")
                 continue
-            self._require_rows(partition, offset, rows, applied)
+            _require_rows(f"changelog[{partition}]@{offset}", rows, totals_of(told, applied))
             shard = decode_shard_record(record.value or b"", partition)
             back = {name: (at, shard.applied[name]) for name, at in applied.items() if shard.applied[name] < at}
             require(not back, f"changelog[{partition}]@{offset}: positions went back: {back}")
             require(shard.sequence >= sequence, f"changelog[{partition}]@{offset}: the sequence went back")
             applied, sequence = shard.applied, shard.sequence
-        self._require_rows(partition, -1, rows, applied)
+        _require_rows(f"changelog[{partition}] at its end", rows, totals_of(told, applied))
         return applied
-
-    def _require_rows(self, partition: int, offset: int, rows: Totals, applied: Mapping[str, int]) -> None:
-        expected = self.expected(partition, applied)
-        require(rows == expected, f"changelog[{partition}] before {offset}: rows are {rows}, must be {expected}")
 
     def outputs(self, partition: int, totals: Totals) -> None:
         """Every output once, numbered without a hole."""
@@ -109,8 +123,9 @@ class Audit:
     def at_rest(self, workers: list[Worker]) -> None:
         """Everything, after all has been applied."""
         for partition in range(self._settings.partitions):
-            applied = self.cuts(partition)
-            totals = self.expected(partition, applied)
+            told = self.told(partition)
+            applied = self.cuts(partition, told)
+            totals = totals_of(told, applied)
             self.outputs(partition, totals)
             for name, at in applied.items():
                 offset = self._broker.offsets.get((self.name(name), partition))
@@ -149,8 +164,10 @@ class Audit:
         return ""
 
 
-def _row(value: bytes) -> tuple[int, int]:
-    import numpy as np
+def _require_rows(where: str, rows: Totals, expected: Totals) -> None:
+    require(rows == expected, f"{where}: rows are {rows}, must be {expected}")
 
+
+def _row(value: bytes) -> tuple[int, int]:
     count, total = np.frombuffer(value, ROW)[0]
     return int(count), int(total)

@@ -67,9 +67,6 @@ class Consumer:
         )
         return [ck.TopicPartition(*place, offset) for place, offset in found.items()]
 
-    def get_watermark_offsets(self, tp: ck.TopicPartition, *, cached: bool) -> tuple[int, int]:  # noqa: ARG002
-        return 0, self._network.broker.logs[tp.topic, tp.partition].last_stable_offset
-
     def close(self) -> None:
         self._positions = {}
 

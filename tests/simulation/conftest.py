@@ -6,12 +6,9 @@ import pytest
 
 
 def pytest_addoption(parser):
-    parser.addoption("--seed", type=int, default=None, help="the seed of the simulation that `-k replay` runs")
+    parser.addoption("--seed", type=int, default=0, help="the seed of the simulation that `-k replay` runs")
 
 
 @pytest.fixture
 def seed(request):
-    given = request.config.getoption("--seed")
-    if given is None:
-        pytest.skip("no --seed given")
-    return given
+    return request.config.getoption("--seed", default=0)

@@ -12,8 +12,10 @@ import confluent_kafka as ck
 import pytest
 
 from streams import cutter
+from streams.transport import data_plane
 from tests.simulation.clients import AdminClient, Consumer, Producer
 from tests.simulation.network import Network
+from tests.simulation.plane import PlaneConsumer
 from tests.simulation.world import Process, World
 
 CUTTER_POLL_S = 0.03
@@ -48,9 +50,14 @@ def installed(network: Network, processes: Mapping[str, Process]) -> Iterator[py
             }
         ),
     }
+
+    def plane_consumer(config: Mapping[str, Any], max_records: int) -> PlaneConsumer:
+        return PlaneConsumer(network, processes[config["bootstrap.servers"]], config, max_records)
+
     with pytest.MonkeyPatch.context() as patch:
         for module in [module for name, module in sys.modules.items() if name.startswith("streams.")]:
             for name in names.keys() & vars(module).keys():
                 patch.setattr(module, name, names[name])
+        patch.setattr(data_plane, "Consumer", plane_consumer)
         patch.setattr(cutter, "POLL_S", CUTTER_POLL_S)
         yield patch

@@ -43,7 +43,7 @@ from tests.simulation.toy import event
 from tests.simulation.worker import Worker
 from tests.simulation.world import Process, World
 
-SETTLE_S = 90.0
+SETTLE_S = 45.0
 STEP_S = 0.5
 PARTITIONS = 2
 Mutation = Callable[["Simulation", pytest.MonkeyPatch], None]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from schemas.binary import BinaryArray
 from schemas.topics import HOT_SOURCES, PRICE_DECISIONS
 from streams.settings import Settings
 from streams.shard import Shard, new_windows
@@ -77,7 +78,7 @@ class ToyPipeline:
         topic = self._topics[batch.topic]
         outputs = [
             output
-            for key, amount in self._admit(shard, topic, batch.keys, batch.values, list(batch.offsets))
+            for key, amount in self._admit(shard, topic, list(batch.keys), list(batch.values), batch.offsets)
             for output in self._count(shard.partition, key, amount)
         ]
         shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=None)
@@ -90,7 +91,7 @@ class ToyPipeline:
         shard = Shard(log.partition, dict(log.applied), log.ends, new_windows(self._settings.duplicate_window))
         shard.topic_ids = log.topic_ids
         for topic, (offsets, records) in log.recent.items():
-            self._admit(shard, topic, [key for key, _ in records], [value for _, value in records], offsets)
+            self._admit(shard, topic, [key for key, _ in records], [value for _, value in records], np.array(offsets))
         self.hear(shard, log.controls)
         return shard
 
@@ -105,14 +106,18 @@ class ToyPipeline:
         return []
 
     @staticmethod
-    def _admit(
-        shard: Shard, topic: str, keys: list[Any], values: list[Any], offsets: list[int]
-    ) -> list[tuple[bytes, int]]:
+    def _admit(shard: Shard, topic: str, keys: list[Any], values: list[Any], offsets: Any) -> list[tuple[bytes, int]]:
         events = [number_and_amount(value) for value in values]
         admitted = [(key, amount) for key, (_, amount) in zip(keys, events, strict=True)]
         window = shard.windows.get(topic)
-        fresh = window.admit([number for number, _ in events], offsets) if window is not None else None
-        return admitted if fresh is None else [admitted[row] for row in fresh]
+        if window is None:
+            return admitted
+        ids = BinaryArray.of(number.encode() for number, _ in events)
+        kept: list[int] = []
+        for rows in window.stretches(offsets):
+            fresh = window.admit(ids.take(rows), offsets[rows])
+            kept += (rows if fresh is None else rows[fresh]).tolist()
+        return [admitted[row] for row in kept]
 
     def _count(self, partition: int, key: bytes, amount: int) -> list[Output]:
         state = self.engine.states[partition]

@@ -28,7 +28,8 @@ class Process:
         self.dead = self.frozen = False
         self.held: list[Callable[[], None]] = []
         """What happened while it was frozen, in that order."""
-        self.strands: set[Strand] = set()
+        self.strands: dict[Strand, None] = {}
+        """In the order in which they began."""
         self.last_rites: Callable[[], None] = lambda: None
 
 
@@ -119,7 +120,7 @@ class Strand:
         self._ticket = 0
         self._woken = False
         self._carrier: _Carrier | None = None
-        process.strands.add(self)
+        process.strands[self] = None
         world.later(0, process, self.waker())
 
     def park(self, delay: float | None) -> None:
@@ -153,7 +154,7 @@ class Strand:
     def unwind(self) -> None:
         """The process is dead."""
         if self._carrier is None:
-            self._process.strands.discard(self)  # has not begun, and never will
+            self._process.strands.pop(self, None)  # has not begun, and never will
         elif self not in {self._world.strand, self._world.driver}:  # which find out by themselves
             self.resume()
 
@@ -195,7 +196,7 @@ class Strand:
         except BaseException as raised:  # noqa: BLE001  # as a thread pool hands it over
             error = raised
         finally:
-            self._process.strands.discard(self)
+            self._process.strands.pop(self, None)
         self._done(result, error)
 
 

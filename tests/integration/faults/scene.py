@@ -25,7 +25,7 @@ from schemas.topics import (
 from streams.settings import Settings
 from streams.verify import verify
 from tests.integration.faults.load import Account
-from tests.integration.recomputation import answered, check_outputs, totals_in_the_state
+from tests.integration.recomputation import answered, check_catalog, totals_in_the_state
 from tests.integration.shop import new_settings
 from tests.integration.worker_process import (
     WorkerProcess,
@@ -140,7 +140,7 @@ class Scene:
         state = totals_in_the_state(self.settings)
         counted = {key.decode(): {name: n for name, n in sums.items() if n} for key, sums in state.items()}
         assert counted == account.totals
-        assert check_outputs(self.settings, self.database) > 0
+        assert check_catalog(self.settings, self.database) > 0
         return account
 
     def _load(self, *order):

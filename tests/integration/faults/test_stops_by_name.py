@@ -11,7 +11,7 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from pricing_core.state import ROW
 from schemas.topics import CHANGELOG, ORDERS, PRICE_CHANGES, PRICE_DECISIONS
 from streams.changelog import FORMAT, SHARD_KEY
-from streams.errors import CutFailed, ShardLost, TopicMismatch
+from streams.errors import ShardLost, TopicMismatch
 from streams.partitioner import partition_of
 from streams.topic_admin import TopicAdmin
 from streams.verify import verify
@@ -120,8 +120,10 @@ def test_an_output_that_the_broker_finds_too_large_stops_the_worker_before_anyth
         limit_messages(settings, PRICE_DECISIONS, "100")
         publisher.tell(policy("a", 1, ceiling=1199), order("a"))
         code, said = worker.outcome(WITHIN_S)
-    assert code == CutFailed.exit_code
-    assert f"{PRICE_DECISIONS.full_name(settings.topic_prefix)}: Broker: Message size too large" in said
+    name = PRICE_DECISIONS.full_name(settings.topic_prefix)
+    assert f"undelivered to {name}: Broker: Message size too large" in said
+    assert code == TopicMismatch.exit_code
+    assert f"{name}: message size is 100 bytes, must be at least" in said
     assert read_committed(settings, PRICE_CHANGES) == []
     assert verify(settings).clean
     limit_messages(settings, PRICE_DECISIONS, "1048588")

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from pricing_core.state import FORMAT, TOTALS
 from pricing_core.state import ROW as WORKERS_ROW
+from streams.changelog import READABLE
 from streams.verify import verify_log
-from streams.verify.changelog import ROW, ROW_FORMAT, SALES, SHOPPERS
+from streams.verify.changelog import RECORD_FORMATS, ROW, ROW_FORMAT, SALES, SHARD_KEY, SHOPPERS
 from tests.streams.verify.synthetic_worker import SETTINGS, SyntheticWorker
 
 
@@ -26,6 +27,7 @@ def test_every_check_had_something_to_check():
 
 
 def test_the_layout_of_a_row_is_that_of_the_worker():
+    assert RECORD_FORMATS == READABLE
     assert (ROW.itemsize, ROW_FORMAT, SALES + SHOPPERS) == (WORKERS_ROW.itemsize, FORMAT, TOTALS)
     assert {name: ROW.fields[name] for name in ROW.names} == {name: WORKERS_ROW.fields[name] for name in ROW.names}
 
@@ -61,6 +63,13 @@ def test_what_has_expired_is_named_and_not_called_wrong(topic):
     assert f"{topic}/1: records before {start} have expired" in {
         n for check in report.checks for n in check.not_checkable
     }
+
+
+def test_a_damaged_shard_record_that_was_repaired_is_no_damage():
+    worker = SyntheticWorker(3, 50)
+    worker.log.append("changelog", 0, SHARD_KEY, b"{")
+    worker._cut()
+    assert not verify_log(worker.log, SETTINGS).violated
 
 
 def test_a_policy_version_that_compaction_has_removed_is_not_called_fine():
