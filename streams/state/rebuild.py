@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from pricing_core.engine import PricingEngine
 from pricing_core.state import ROW, Rows
 from schemas.binary import BinaryArray
-from schemas.topics import CHANGELOG, HOT_SOURCES
+from schemas.topics import CHANGELOG, HOT_SOURCES, TICKS
 from streams import topic_admin
 from streams.changelog import FORMAT, ShardRecord, encode_shard_record
 from streams.clock import wall_ms
@@ -118,7 +118,7 @@ class _Rebuild:
             generation=self._claim.generation,
             applied=applied,
             seen=replayed.seen if before is None else before.seen | replayed.seen,
-            now=max(replayed.now, decided.now, 0 if before is None else before.now),
+            now=max(replayed.now, decided.now) if before is None else before.now,
             sequence=max(decided.sequence, 0 if before is None else before.sequence),
             written_at=wall_ms(),
             topic_ids=self._ids,
@@ -155,7 +155,8 @@ def _require_retained(settings: Settings, offsets: Offsets) -> None:
     Raises:
         ShardLost: Naming every partition of every source that has lost something, and how much.
     """
-    topics = [topic.full_name(settings.topic_prefix) for topic in REPLAYED if topic.cleanup == "delete"]
+    needed = [topic for topic in REPLAYED if topic.cleanup == "delete" and topic is not TICKS]  # those tell the time
+    topics = [topic.full_name(settings.topic_prefix) for topic in needed]
     low = offsets.start([Partition(name, p) for name in topics for p in range(settings.partitions)])
     lost = [f"{tp.topic}[{tp.partition}]: records 0 to {first - 1}" for tp, first in low.items() if first > 0]
     if lost:

@@ -18,6 +18,7 @@ from schemas.topics import (
     OFFER_POLICIES,
     ORDERS,
     PRICE_APPLIED,
+    TICKS,
     Topic,
 )
 from streams.clock import wall_ms
@@ -32,8 +33,8 @@ from streams.state.old_shard import DEADLINE_S, deadline
 from streams.transport.data_plane import Partition
 from streams.transport.record_batch import RecordBatch
 
-REPLAYED = (OFFER_POLICIES, ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED)
-"""In this order. Ticks only tell the time, which the shard record keeps; their topic forgets them after a day."""
+REPLAYED = (OFFER_POLICIES, ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED, TICKS)
+"""In this order."""
 
 BY_STATE = frozenset({Reason.WRONG_PARTITION, Reason.CURRENCY_MISMATCH, Reason.SHARD_FULL})
 """Refusals that depend on more than the record: they must come out the same again. Others are left out."""
@@ -53,6 +54,7 @@ class Replayed:
     rows: Rows
     seen: dict[str, int]
     now: int
+    """No earlier than it was: when a source was at its end, and so did not hold time back, nobody knows any more."""
     refused: dict[str, list[Run]]
     """Offsets within the duplicate windows, by source topic."""
 
@@ -83,7 +85,9 @@ class Replay:
             keys, rows = self._engine.snapshot(partition)
         finally:
             self._engine.drop_shard(partition)
-        return Replayed(keys.present(), rows, shard.seen, shard.now, self._refused(applied, known))
+        return Replayed(
+            keys.present(), rows, shard.seen, max(shard.seen.values(), default=0), self._refused(applied, known)
+        )
 
     def _apply(self, shard: Shard, applied: dict[str, int], known: dict[Place, str]) -> set[Place]:
         refused: set[Place] = set()
