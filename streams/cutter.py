@@ -118,6 +118,7 @@ class Cutter:
             raise AssertionError("one cut at a time")
         cut, started = self._collect(claim, partitions), time.monotonic()
         self._in_flight = asyncio.get_running_loop().run_in_executor(self._thread, self._writer.commit, cut)
+        self._in_flight.add_done_callback(_take_note)
         try:
             await asyncio.shield(self._in_flight)
         except CutFailed:
@@ -187,3 +188,9 @@ class Cutter:
             refused=shard.refused_lately(),
             topic_ids=shard.topic_ids,
         )
+
+
+def _take_note(cut: asyncio.Future[None]) -> None:
+    """Whoever waited may have given up: the error of the cut is known, and no reason for asyncio to complain."""
+    if not cut.cancelled():
+        cut.exception()

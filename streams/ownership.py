@@ -235,7 +235,10 @@ class Ownership:
             self._halt(
                 CutFailed(f"{MAX_FAILURES} transactions failed at the same records, rebuilt after each; {error}")
             )
-        if claim is not None and self._is_member(claim):
+        if claim is None or not self._is_member(claim):
+            return
+        await self._joining.stop()  # up to 12 s: the claim may be given up meanwhile, and a newer one be taken
+        if self.claim is claim:
             await self.on_assigned(claim)
 
     def _drop(self) -> None:

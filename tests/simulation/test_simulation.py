@@ -49,6 +49,18 @@ def test_nothing_is_lost_or_doubled_in_many_more_seeds(capsys):
     say(capsys, run_for(LONG_CPU_S, LONG_SEEDS), LONG_SEEDS)
 
 
+@pytest.mark.parametrize(
+    "remembered",
+    [
+        pytest.param(2291, id="a failed cut waits for a takeover to stop, and then takes up the claim before the last"),
+        pytest.param(3283, id="the same, after a crash of the broker"),
+        pytest.param(3557, id="nobody waits any more for the last cut when it fails"),
+    ],
+)
+def test_what_once_went_wrong(remembered):
+    run(remembered)
+
+
 def test_replay_of_one_seed(seed):
     run(seed)
 
