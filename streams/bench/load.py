@@ -17,7 +17,7 @@ from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, OF
 from streams.errors import BrokerUnreachable
 from streams.settings import Settings
 
-SHARES: Mapping[Topic, float] = {CLICKS: 0.45, ORDERS: 0.30, COMPETITOR_PRICES: 0.18, INVENTORY: 0.07}
+SHARES: Mapping[Topic, float] = {CLICKS: 0.35, ORDERS: 0.35, COMPETITOR_PRICES: 0.20, INVENTORY: 0.10}
 ZIPF = 1.1
 SEED = 1
 CHUNK = 50_000

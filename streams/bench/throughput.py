@@ -39,7 +39,7 @@ class Plan:
     """What to run."""
 
     events: int
-    """Clicks, orders, competitor prices and inventory of one round, mixed 45:30:18:7."""
+    """Clicks, orders, competitor prices and inventory of one round, mixed 35:35:20:10."""
     offers: int
     rounds: int
     broker_pid: int | None

@@ -22,7 +22,7 @@ from streams.settings import PREFIX, Settings
 from streams.topic_admin import TopicAdmin
 
 PARTITIONS = 4
-BATCH_RECORDS = 5_000
+BATCH_RECORDS = 4_000
 REVIEW_S = 30 * 86_400
 """Event time flies here: with shorter reviews a million quiet offers would be decided more often than events come."""
 DEADLINE_S = 900.0
