@@ -17,8 +17,8 @@ from streams.settings import Settings
 from streams.shard import Shard
 from streams.stubborn import StubbornPlaces
 from streams.transaction import Cut, Output, ShardRows, TransactionWriter
-from streams.transport.data_plane import Partition
 from streams.transport.identity import Claim
+from streams.transport.partition import Partition
 
 POLL_S = 0.001
 

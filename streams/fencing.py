@@ -16,7 +16,7 @@ import structlog
 
 from streams.changelog import SHARD_KEY, decode_shard_record
 from streams.log_reader import Offsets, read_ranges
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,8 @@ from schemas.topics import HOT_SOURCES
 from streams.metrics import READY_SHARDS, Metrics
 from streams.settings import Settings
 from streams.shard import Shard
-from streams.transport.data_plane import DataPlane, Partition
+from streams.transport.data_plane import DataPlane
+from streams.transport.partition import Partition
 from streams.transport.record_batch import RecordBatch
 
 

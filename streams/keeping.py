@@ -27,7 +27,7 @@ from schemas.topics import CHANGELOG, HOT_SOURCES, PRICING_CONTROL
 from streams.changelog import SHARD_KEY, LastCut, ShardRecord, decode_shard_record
 from streams.log_reader import NO_OFFSET, Cancelled, Offsets, read_ranges
 from streams.settings import Settings
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,8 @@ from streams.clock import wall_ms
 from streams.metrics import LAG_RECORDS, LAG_SECONDS, PENDING_CHANGES, QUEUE_DEPTH, STATE_OFFERS, Metrics
 from streams.ownership import Ownership
 from streams.settings import Settings
-from streams.transport.data_plane import DataPlane, Partition
+from streams.transport.data_plane import DataPlane
+from streams.transport.partition import Partition
 
 INTERVAL_S = 1.0
 

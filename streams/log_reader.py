@@ -12,7 +12,7 @@ import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams import embedded_broker
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 
 LATEST: OffsetSpec = OffsetSpec.latest()
 EARLIEST: OffsetSpec = OffsetSpec.earliest()

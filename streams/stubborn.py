@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 
 
 class StubbornPlaces:

@@ -31,7 +31,7 @@ from streams.fencing import Fencer
 from streams.keeping import Controls, Keeper, identities
 from streams.log_reader import NO_OFFSET, Cancelled, Offsets, read_ranges
 from streams.settings import Settings
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 
 log = structlog.get_logger(__name__)
 

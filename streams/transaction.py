@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from schemas.binary import BinaryArray
 from streams.changelog import SHARD_KEY
 from streams.errors import CutFailed
-from streams.transport.data_plane import Partition
 from streams.transport.identity import Claim
+from streams.transport.partition import Partition
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from streams.changelog import SHARD_KEY, decode_shard_record
 from streams.errors import NotReady
 from streams.log_reader import Offsets, read_ranges
 from streams.settings import Settings
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 
 POLL_S = 0.02
 REQUEST_TIMEOUT_S = 10.0

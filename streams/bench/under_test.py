@@ -22,7 +22,6 @@ from streams.settings import PREFIX, Settings
 from streams.topic_admin import TopicAdmin
 
 PARTITIONS = 4
-BATCH_RECORDS = 4_000
 REVIEW_S = 30 * 86_400
 """Event time flies here: with shorter reviews a million quiet offers would be decided more often than events come."""
 DEADLINE_S = 900.0
@@ -40,7 +39,6 @@ def bench_settings(settings: Settings, name: str, **changed: Any) -> Settings:
         "partitions": PARTITIONS,
         "decide_during_catch_up": True,
         "tick_interval_s": 0.0,  # event time comes from the load
-        "batch_records": BATCH_RECORDS,
         "log_level": "warning",
         "review_interval_s": REVIEW_S,
     }

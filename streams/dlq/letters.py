@@ -18,7 +18,7 @@ from streams.errors import BrokerUnreachable, InputRefused
 from streams.log_reader import Cancelled, Offsets, read_ranges
 from streams.settings import Settings
 from streams.topic_presence import require_present
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 
 _AGO = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

@@ -44,7 +44,7 @@ from streams.log_reader import Offsets
 from streams.partitioner import partition_of
 from streams.settings import Settings
 from streams.topic_presence import require_present
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 
 TIMEOUT_S = 30.0
 

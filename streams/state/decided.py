@@ -19,7 +19,7 @@ from streams.errors import ShardLost
 from streams.log_reader import Offsets, read_ranges
 from streams.settings import Settings
 from streams.state.old_shard import DEADLINE_S, deadline
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 
 OF_DECISIONS = (
     "pending",

@@ -17,7 +17,7 @@ from streams.changelog import FORMAT, SHARD_KEY, ShardRecord, latest
 from streams.errors import BrokerUnreachable
 from streams.log_reader import Offsets, read_ranges
 from streams.settings import Settings
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 
 DEADLINE_S = 600.0
 STABLE_S = 60.0

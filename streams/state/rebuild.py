@@ -35,8 +35,8 @@ from streams.state.old_shard import OldShard, read_old_shard
 from streams.state.replay import REPLAYED, Replay, Replayed
 from streams.state.sole_membership import sole_membership, transactional_id
 from streams.transaction import Cut, Output, ShardRows, TransactionWriter
-from streams.transport.data_plane import Partition
 from streams.transport.identity import Claim
+from streams.transport.partition import Partition
 
 ROWS_AT_ONCE = 20_000
 TRANSACTION_TIMEOUT_S = 60.0

@@ -30,7 +30,7 @@ from streams.refused_offsets import RefusedOffsets, Run
 from streams.settings import Settings
 from streams.shard import WINDOWED, Shard, new_windows, refused_in
 from streams.state.old_shard import DEADLINE_S, deadline
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 from streams.transport.record_batch import RecordBatch
 
 REPLAYED = (OFFER_POLICIES, ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED, TICKS)

@@ -22,7 +22,7 @@ from streams.settings import Settings
 from streams.state.old_shard import shard_records
 from streams.state.sole_membership import sole_membership, transactional_id
 from streams.transaction import Cut, Output, ShardRows, TransactionWriter
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 
 TRANSACTION_TIMEOUT_S = 60.0
 

@@ -13,7 +13,7 @@ import structlog
 from schemas.binary import Int64
 from streams.errors import OffsetGap, SourceUnreadable
 from streams.transport.librdkafka import Consumer, RawMessages
-from streams.transport.partition import Partition as Partition  # noqa: PLC0414
+from streams.transport.partition import Partition
 from streams.transport.record_batch import RecordBatch
 
 log = structlog.get_logger(__name__)

@@ -18,8 +18,8 @@ from streams.shard import WINDOWED
 from streams.takeover import Takeover
 from streams.topic_admin import TopicAdmin
 from streams.transaction import Cut, Output, ShardRows, TransactionWriter
-from streams.transport.data_plane import Partition
 from streams.transport.identity import Claim
+from streams.transport.partition import Partition
 
 ROW = np.dtype([("n", "<i8")])
 

@@ -13,8 +13,8 @@ from streams.log_reader import Cancelled, Offsets
 from streams.shard import WINDOWED
 from streams.state.skip import Skipped, skip_expired
 from streams.takeover import Takeover
-from streams.transport.data_plane import Partition
 from streams.transport.identity import Claim
+from streams.transport.partition import Partition
 from tests.integration.cuts import ROW, cut, membership, publish, read, shop, visible, writer
 
 pytestmark = pytest.mark.kafka

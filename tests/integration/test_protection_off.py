@@ -9,7 +9,7 @@ import pytest
 from schemas.topics import HOT_SOURCES, ORDERS, PRICE_CHANGES
 from streams.shard import WINDOWED
 from streams.takeover import Takeover
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 from tests.integration.cuts import cut, membership, shop, visible, writer
 
 pytestmark = pytest.mark.kafka

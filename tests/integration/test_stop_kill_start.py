@@ -14,7 +14,7 @@ from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, OR
 from streams.log_reader import Offsets
 from streams.settings import Settings
 from streams.topic_admin import TopicAdmin
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 from tests.integration.recomputation import answered, check_catalog, check_log
 from tests.integration.worker_process import (
     WorkerProcess,

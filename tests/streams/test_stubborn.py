@@ -1,7 +1,7 @@
 """What counts as a failure at the same place."""
 
 from streams.stubborn import StubbornPlaces
-from streams.transport.data_plane import Partition
+from streams.transport.partition import Partition
 
 ORDERS, TICKS = Partition("orders", 0), Partition("ticks", 0)
 
