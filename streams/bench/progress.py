@@ -14,6 +14,7 @@ from streams.changelog import SHARD_KEY, decode_shard_record
 from streams.errors import NotReady
 from streams.log_reader import Offsets, read_ranges
 from streams.settings import Settings
+from streams.topic_admin import settled
 from streams.transport.partition import Partition
 
 POLL_S = 0.02
@@ -45,7 +46,8 @@ class Progress:
     def positions(self) -> dict[Partition, int]:
         """Next offset of every partition: where the group goes on."""
         asked = [ck.TopicPartition(*tp) for tp in self._tps]
-        answer = self._consumer.committed(asked, timeout=REQUEST_TIMEOUT_S)
+        # a fresh broker is still choosing the group's coordinator
+        answer = settled(lambda: self._consumer.committed(asked, timeout=REQUEST_TIMEOUT_S))
         return {Partition(tp.topic, tp.partition): max(tp.offset, 0) for tp in answer}
 
     def committed(self) -> int:
