@@ -21,7 +21,7 @@ def finite(result):
 
 
 def test_throughput_tells_its_ratio_how_often_it_decides_and_how_it_cuts(settings):
-    result = throughput.measure(settings, throughput.Plan(200_000, 2_000, 2, None, None))
+    result = throughput.measure(settings, throughput.Plan(600_000, 2_000, 2, None, None))
     finite(result)
     assert 0 < result["ratio_bare_min"] <= result["ratio_bare"] <= result["ratio_bare_max"]
     assert result["decisions_per_s"] > 0
