@@ -56,12 +56,11 @@ class EventType:
             source: URI reference of the system that says it.
             time_ms: When it happened, ms since the epoch.
         """
-        return [
-            ("ce_id", event_id.encode()),
-            ("ce_source", source.encode()),
-            ("ce_time", _time(time_ms)),
-            *_type_headers(self),
-        ]
+        return [("ce_id", event_id.encode()), *self.shared_headers(source=source, time_ms=time_ms)]
+
+    def shared_headers(self, *, source: str, time_ms: int) -> Headers:
+        """Headers that all records have which one source says at one time: all but ``ce_id``."""
+        return [("ce_source", source.encode()), ("ce_time", _time(time_ms)), *_type_headers(self)]
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import orjson
 
 from pricing_core.decisions import CHANGED, HELD, OUTCOMES, Decisions, Resends
@@ -59,10 +60,13 @@ class Emitter:
             return []
         self._count(decisions)
         outputs, times = [], self._times(wall)
-        for record in self._audit_records(shard, decisions):
-            outputs.append(self._audit(shard, record, wall))
+        shared = PRICE_DECIDED.shared_headers(source=self._source, time_ms=wall)
+        for key, record in zip(decisions.keys, self._audit_records(shard, decisions), strict=True):
+            value = orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
+            headers = [("ce_id", record["decision_id"].encode()), *shared]
+            outputs.append(Output(self._decisions, shard.partition, key, value, headers))
             if record["outcome"] == OUTCOMES[CHANGED]:
-                outputs.append(self._change(shard, record, times, wall))
+                outputs.append(self._change(shard, key, record, times, wall))
         return outputs
 
     def _count(self, decisions: Decisions) -> None:
@@ -83,7 +87,8 @@ class Emitter:
         self._metrics.add(RESENDS, len(resends))
         self._metrics.add(ACKNOWLEDGEMENT_ALARMS, resends.alarms)
         times = self._times(wall)
-        return [self._change(shard, record, times, wall) for record in self._resend_records(shard, resends)]
+        records = zip(resends.keys, self._resend_records(shard, resends), strict=True)
+        return [self._change(shard, key, record, times, wall) for key, record in records]
 
     def dead_letters(self, batch: RecordBatch, rejects: Iterable[Reject], wall: int) -> list[Output]:
         """One dead letter for each refused record of a batch."""
@@ -92,15 +97,8 @@ class Emitter:
     def _headers(self, kind: EventType, event_id: str, wall: int) -> Headers:
         return [*kind.headers(event_id=event_id, source=self._source, time_ms=wall)]
 
-    def _audit(self, shard: Shard, record: dict[str, Any], wall: int) -> Output:
-        key = f"{record['channel']}:{record['sku']}".encode()
-        value = orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
-        headers = self._headers(PRICE_DECIDED, record["decision_id"], wall)
-        return Output(self._decisions, shard.partition, key, value, headers)
-
-    def _change(self, shard: Shard, record: dict[str, Any], times: dict[str, str], wall: int) -> Output:
+    def _change(self, shard: Shard, key: bytes, record: dict[str, Any], times: dict[str, str], wall: int) -> Output:
         change = {name: record[name] for name in CHANGE_FIELDS} | times
-        key = f"{record['channel']}:{record['sku']}".encode()
         headers = self._headers(PRICE_CHANGED, record["decision_id"], wall)
         return Output(self._changes, shard.partition, key, orjson.dumps(change), headers)
 
@@ -114,7 +112,7 @@ class Emitter:
         previous, currencies, chosen = d.previous_price.tolist(), d.currency.tolist(), d.chosen.tolist()
         lower, upper, limits, values = d.lower.tolist(), d.upper.tolist(), d.limit.tolist(), d.value.tolist()
         outcomes, sequences, propensity = d.outcome.tolist(), d.sequence.tolist(), d.propensity.tolist()
-        masked = [[None if code == 0 else RULES[code] for code in row] for row in d.masked.tolist()]
+        masked = _RULE_NAMES[d.masked].tolist()
         considered = d.considered.tolist()
         for i, (channel, sku) in enumerate(offers):
             yield {
@@ -189,6 +187,10 @@ CHANGE_FIELDS = (
     "policy_version",
     "reason",
 )
+
+
+_RULE_NAMES = np.array([None, *RULES[1:]], object)
+"""Of each value of `Decisions.masked`; null where a candidate is legal."""
 
 
 def _optional(value: int) -> int | None:

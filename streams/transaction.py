@@ -162,9 +162,8 @@ class TransactionWriter:
         for shard in cut.shards:
             _produce(producer, Output(self._changelog, shard.partition, SHARD_KEY, shard.record, []))  # 2
             size, raw = shard.rows.dtype.itemsize, shard.rows.tobytes()
-            for i, key in enumerate(shard.keys):  # 3
-                row = raw[i * size : (i + 1) * size]
-                _produce(producer, Output(self._changelog, shard.partition, key, row, []))
+            for key, start in zip(shard.keys, range(0, len(raw), size), strict=True):  # 3
+                _produce(producer, (self._changelog, shard.partition, key, raw[start : start + size], None))
         for out in cut.outputs:  # 4
             _produce(producer, out)
         producer.poll(0)
@@ -202,9 +201,10 @@ class TransactionWriter:
             producer.purge()
 
 
-def _produce(producer: ck.Producer, out: Output) -> None:
+def _produce(producer: ck.Producer, out: tuple[str, int, bytes | None, bytes | None, Headers | None]) -> None:
+    topic, partition, key, value, headers = out
     while True:
         try:
-            return producer.produce(out.topic, out.value, out.key, out.partition, headers=out.headers)
+            return producer.produce(topic, value, key, partition, headers=headers)
         except BufferError:
             producer.poll(0.01)  # the local queue is full: let it drain; the commit's deadline bounds the whole

@@ -18,6 +18,10 @@ from streams.errors import BrokerUnreachable
 from streams.settings import Settings
 
 SHARES: Mapping[Topic, float] = {CLICKS: 0.35, ORDERS: 0.35, COMPETITOR_PRICES: 0.20, INVENTORY: 0.10}
+MANY = 100_000
+"""Offers from which on `SHARES_OF_MANY` hold: there nearly every event that matters makes another offer due."""
+SHARES_OF_MANY: Mapping[Topic, float] = {CLICKS: 0.78, ORDERS: 0.11, COMPETITOR_PRICES: 0.07, INVENTORY: 0.04}
+"""Both give a decision for every 12 to 20 events."""
 ZIPF = 1.1
 SEED = 1
 CHUNK = 50_000
@@ -72,11 +76,12 @@ def policies(offers: int) -> Iterator[Record]:
 def events(first: int, count: int, offers: int) -> Iterator[Record]:
     """Yield events number ``first`` to ``first + count - 1``; ``first`` is a multiple of `CHUNK`."""
     weights = np.cumsum(1.0 / np.arange(1, offers + 1) ** ZIPF)
-    topics = list(SHARES)
+    shares = SHARES if offers < MANY else SHARES_OF_MANY
+    topics = list(shares)
     for start in range(first, first + count, CHUNK):
         draw = np.random.default_rng((SEED, start // CHUNK))
         skus = np.searchsorted(weights, draw.random(CHUNK) * weights[-1]).tolist()
-        kinds = draw.choice(len(topics), CHUNK, p=list(SHARES.values())).tolist()
+        kinds = draw.choice(len(topics), CHUNK, p=list(shares.values())).tolist()
         times = format_many(FIRST_EVENT_MS + MS_PER_EVENT * np.arange(start, start + CHUNK, dtype=np.int64))
         draws = draw.integers(0, 1_000, CHUNK).tolist()
         for i in range(min(CHUNK, first + count - start)):

@@ -47,7 +47,7 @@ def test_recovery_rebuilds_what_was_stored(settings):
 
 
 def test_a_soak_has_a_rate_for_every_window(settings):
-    result = soak.measure(settings, soak.Plan(200_000, 2_000, 40_000))
+    result = soak.measure(settings, soak.Plan(1_000_000, 2_000, 200_000))
     finite({name: value for name, value in result.items() if name != "slope_percent_per_window"})
     assert result["windows"] >= 3
     assert result["events_per_s_min"] <= result["events_per_s"] <= result["events_per_s_max"]
