@@ -165,6 +165,10 @@ def _at_rate(settings: Settings, rate: int, plan: Plan, stream: Stream) -> dict[
             answered = turn(settings, task)
             lead = int(LEAD_S * PER_S)
             measured = [load.measured_key(number).decode() for number in task.measured[lead:]]
+            if not answered.keys() & set(measured):
+                raise NotReady(
+                    f"at {rate} events/s {name or 'worker'} has answered none of {len(measured)} orders in time"
+                )
             found[name].rounds.append([answered[key] for key in measured if key in answered])
             found[name].unanswered += sum(key not in answered for key in measured)
     ours, transactional = found[""].p99s(), found["txn_echo_"].p99s()
