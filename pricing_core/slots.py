@@ -23,7 +23,7 @@ class SlotTable:
     """Hands out rows of an arena of ``capacity`` to offers of several shards, and takes them back shard by shard.
 
     The arena never grows, so that nothing that was compiled for its size is compiled again. Keys are looked up in a
-    hash table with open addressing: of a million offers, a dictionary of byte strings takes three times as long.
+    compiled hash table with open addressing, straight from a batch's buffer: no key becomes a Python object for it.
     """
 
     def __init__(self, capacity: int) -> None:

@@ -118,18 +118,13 @@ def _scaled(values: Int64, factor: int) -> Int64:
 
 
 @lru_cache(maxsize=65_536)
-def competitor_digest(name: str) -> int:
+def competitor_digest(name: bytes) -> int:
     """First 8 bytes of BLAKE2b of a competitor's name, as a signed integer: state rows hold no text."""
-    return _digest(name.encode())
-
-
-@lru_cache(maxsize=65_536)
-def _digest(name: bytes) -> int:
     return int.from_bytes(blake2b(name, digest_size=8).digest(), "little", signed=True)
 
 
 def _digests(names: BinaryArray) -> Int64:
-    return np.fromiter((_digest(name or b"") for name in names), np.int64, len(names))
+    return np.fromiter((competitor_digest(name or b"") for name in names), np.int64, len(names))
 
 
 def _orders(base: Columns, fields: Fields) -> OrderColumns:

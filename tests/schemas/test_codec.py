@@ -34,7 +34,7 @@ EUR = 978
         (CLICKS, {"kind": c.CLICK, "count": 3, "price": 1299}),
         (
             COMPETITOR_PRICES,
-            {"competitor": competitor_digest("Müller"), "price": 1648, "currency": EUR, "in_stock": False},
+            {"competitor": competitor_digest("Müller".encode()), "price": 1648, "currency": EUR, "in_stock": False},
         ),
         (INVENTORY, {"on_hand": 7}),
         (PRICE_APPLIED, {"version": 4, "status": c.APPLIED, "price": 1249, "currency": EUR}),

@@ -1,15 +1,29 @@
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.timestamps import format_many, format_ms, parse_many, parse_ms
+from schemas.binary import BinaryArray
+from schemas.codec import decoder_for
+from schemas.timestamps import format_many, format_ms, parse_ms
+from schemas.topics import TICKS
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST, LAST = -62_135_596_800_000, 253_402_300_799_999  # 0001-01-01 to the end of 9999
 MILLISECONDS = st.integers(FIRST, LAST)
+
+
+def parse_many(texts):
+    """What the codec reads: times, 0 where invalid, and whether each is valid."""
+    keys = BinaryArray.of([None] * len(texts))
+    values = BinaryArray.of(msgspec.json.encode({"at": text}) for text in texts)
+    columns = decoder_for(TICKS)(keys, values, LAST).columns
+    ms, valid = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.bool_)
+    ms[columns.index], valid[columns.index] = columns.time, True
+    return ms, valid
 
 
 def to_datetime(ms):
