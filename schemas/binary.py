@@ -36,6 +36,18 @@ class BinaryArray:
         ends = np.maximum(length, 0).cumsum()
         return cls(data, ends - np.maximum(length, 0), length)
 
+    @classmethod
+    def columns(cls, records: Iterable[tuple[bytes | None, bytes | None]]) -> tuple[Self, Self]:
+        """Copy the keys and the values of records."""
+        pairs = list(records)
+        return cls.of(key for key, _ in pairs), cls.of(value for _, value in pairs)
+
+    @classmethod
+    def slices(cls, data: Bytes, size: int) -> Self:
+        """Cut a buffer into strings of ``size`` bytes each; nothing is copied."""
+        start = np.arange(0, len(data), size)
+        return cls(data, start, np.full(len(start), size))
+
     def __len__(self) -> int:
         return len(self.start)
 

@@ -58,13 +58,13 @@ class EventType:
         """
         return [("ce_id", event_id.encode()), *self.shared_headers(source=source, time_ms=time_ms)]
 
-    def shared_headers(self, *, source: str, time_ms: int) -> Headers:
+    def shared_headers(self, *, source: str, time_ms: int) -> list[tuple[str, bytes]]:
         """Headers that all records have which one source says at one time: all but ``ce_id``."""
         return [("ce_source", source.encode()), ("ce_time", _time(time_ms)), *_type_headers(self)]
 
 
 @lru_cache(maxsize=64)
-def _type_headers(event_type: EventType) -> Headers:
+def _type_headers(event_type: EventType) -> list[tuple[str, bytes]]:
     return [("ce_type", event_type.name.encode()), *_STATIC]
 
 

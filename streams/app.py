@@ -37,6 +37,7 @@ from streams.transport.data_plane import DataPlane
 from streams.transport.hybrid import HybridApp
 from streams.transport.identity import Claim
 from streams.transport.librdkafka import Consumer
+from streams.transport.raw_producer import Producer
 
 log = structlog.get_logger(__name__)
 
@@ -123,6 +124,7 @@ class Worker:
         pipeline = Pipeline(settings, engine, self._metrics)
         pipeline.warm_up()  # before the group is joined: nothing compiles on the hot path
         Consumer.warm_up()
+        Producer.warm_up()
         gc.freeze()  # what is here now stays: the collector need not look through it again and again
         self._app = create_app(settings)
         self._plane = DataPlane(settings.consumer_config(), max_records=settings.batch_records)
@@ -173,7 +175,7 @@ class Worker:
         await health.start()
         ticker = Ticker(self._settings, is_leader=self._is_leader)
         lag = LagGauge(self._settings, self._plane, self.ownership, self._metrics)
-        aside = [asyncio.create_task(carefully(task, halt)) for task in (ticker.run(), lag.run())]
+        aside = [asyncio.create_task(carefully(halt, task)) for task in (ticker.run, lag.run)]
         try:
             await self._app.start()
             await self._watch(stopping)

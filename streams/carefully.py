@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import ParamSpec
+
+P = ParamSpec("P")
 
 
-async def carefully(work: Awaitable[None], halt: Callable[[BaseException], None]) -> None:
-    """Await ``work``; whatever it raises ends the process through ``halt``."""
+async def carefully(
+    halt: Callable[[BaseException], None], work: Callable[P, Awaitable[None]], *args: P.args, **kwargs: P.kwargs
+) -> None:
+    """Call and await ``work``; whatever it raises ends the process through ``halt``."""
     try:
-        await work
+        await work(*args, **kwargs)
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # noqa: BLE001  # the worker must stop instead of losing a record

@@ -13,10 +13,11 @@ from streams.changelog import FORMAT, LastCut, ShardRecord, decode_shard_record,
 from streams.clock import wall_ms
 from streams.errors import CutFailed
 from streams.metrics import CUT_ROWS, CUT_SECONDS, Metrics
+from streams.output import OutputBatch
 from streams.settings import Settings
 from streams.shard import Shard
 from streams.stubborn import StubbornPlaces
-from streams.transaction import Cut, Output, ShardRows, TransactionWriter
+from streams.transaction import Cut, ShardRows, TransactionWriter
 from streams.transport.identity import Claim
 from streams.transport.partition import Partition
 
@@ -58,7 +59,7 @@ class Cutter:
         self.failures = 0
         """Cuts that have failed where the last failed one did."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cut")
-        self._outputs: list[Output] = []
+        self._outputs: list[OutputBatch] = []
         self._touched: set[int] = set()
         self._since = 0.0
         self._in_flight: asyncio.Future[None] | None = None
@@ -72,7 +73,7 @@ class Cutter:
         """Shards that have moved since the last cut."""
         return frozenset(self._touched)
 
-    def add(self, partition: int, outputs: list[Output]) -> None:
+    def add(self, partition: int, outputs: list[OutputBatch]) -> None:
         """A step of a shard has ended; its effects go into the next cut."""
         if not self._touched:
             self._since = time.monotonic()
@@ -157,7 +158,7 @@ class Cutter:
 
     def _is_full(self) -> bool:
         rows = sum(self._engine.dirty_count(p) for p in self._touched)
-        return max(rows, len(self._outputs)) >= self._settings.cut_rows
+        return max(rows, sum(map(len, self._outputs))) >= self._settings.cut_rows
 
     def _is_old(self) -> bool:
         return (time.monotonic() - self._since) * 1000 >= self._settings.cut_interval_ms

@@ -13,6 +13,7 @@ import orjson
 from pricing_core.decisions import CHANGED, HELD, OUTCOMES, Decisions, Resends
 from pricing_core.engine import PricingEngine
 from pricing_core.rules import RULES
+from schemas.binary import BinaryArray
 from schemas.cloud_events import DEAD_LETTERED, PRICE_CHANGED, PRICE_DECIDED, EventType
 from schemas.codec import Reject, encode
 from schemas.columns import NONE
@@ -33,10 +34,13 @@ from streams.metrics import (
 from streams.metrics import (
     PRICE_CHANGES as PRICE_CHANGES_TOTAL,
 )
+from streams.output import OutputBatch
 from streams.settings import Settings
 from streams.shard import Shard
-from streams.transaction import Headers, Output
 from streams.transport.record_batch import RecordBatch
+
+Records = list[tuple[bytes, bytes, bytes]]
+"""Key, value and ``ce_id`` of each."""
 
 
 class Emitter:
@@ -45,29 +49,27 @@ class Emitter:
     def __init__(self, settings: Settings, engine: PricingEngine, metrics: Metrics) -> None:
         prefix = settings.topic_prefix
         self._prefix = f"{prefix}."
-        self._changes = PRICE_CHANGES.full_name(prefix)
-        self._decisions = PRICE_DECISIONS.full_name(prefix)
-        self._dead_letters = DEAD_LETTERS.full_name(prefix)
+        topics = {PRICE_CHANGED: PRICE_CHANGES, PRICE_DECIDED: PRICE_DECISIONS, DEAD_LETTERED: DEAD_LETTERS}
+        self._topics = {kind: topic.full_name(prefix) for kind, topic in topics.items()}
         self._source = f"/{settings.group}"
         self._lifetime_ms = settings.change_lifetime_s * 1000
         self._engine = engine
         self._model = f"{engine.model.name}/{engine.model.version}@{engine.model.sha256[:12]}"
         self._metrics = metrics
 
-    def decisions(self, shard: Shard, decisions: Decisions, wall: int) -> list[Output]:
+    def decisions(self, shard: Shard, decisions: Decisions, wall: int) -> list[OutputBatch]:
         """One audit record for each decision, and one price change for each that changes a price."""
         if not len(decisions):
             return []
         self._count(decisions)
-        outputs, times = [], self._times(wall)
-        shared = PRICE_DECIDED.shared_headers(source=self._source, time_ms=wall)
-        for key, record in zip(decisions.keys, self._audit_records(shard, decisions), strict=True):
-            value = orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
-            headers = [("ce_id", record["decision_id"].encode()), *shared]
-            outputs.append(Output(self._decisions, shard.partition, key, value, headers))
-            if record["outcome"] == OUTCOMES[CHANGED]:
-                outputs.append(self._change(shard, key, record, times, wall))
-        return outputs
+        audit = list(self._audit_records(shard, decisions))
+        ids = [record["decision_id"].encode() for record in audit]
+        values = [orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY) for record in audit]
+        records = list(zip(decisions.keys, values, ids, strict=True))
+        outputs = [self._batch(PRICE_DECIDED, records, shard.partition, wall)]
+        changed = np.flatnonzero(decisions.outcome == CHANGED).tolist()
+        keys = [decisions.keys[i] for i in changed]
+        return outputs + self._changes_of(shard, keys, [audit[i] for i in changed], wall)
 
     def _count(self, decisions: Decisions) -> None:
         """Count by outcome and reason, once for all decisions of a step: a labelled counter costs 8 µs."""
@@ -81,26 +83,35 @@ class Emitter:
         """From when until when a price change is good: by the wall clock, as the catalog's own clock goes."""
         return {"valid_from": format_ms(wall), "expires_at": format_ms(wall + self._lifetime_ms)}
 
-    def resends(self, shard: Shard, wall: int) -> list[Output]:
+    def resends(self, shard: Shard, wall: int) -> list[OutputBatch]:
         """The same price change again for every offer whose answer is overdue; an alarm where that did not help."""
         resends: Resends = self._engine.overdue_acknowledgements(shard.partition, shard.now)
         self._metrics.add(RESENDS, len(resends))
         self._metrics.add(ACKNOWLEDGEMENT_ALARMS, resends.alarms)
-        times = self._times(wall)
-        records = zip(resends.keys, self._resend_records(shard, resends), strict=True)
-        return [self._change(shard, key, record, times, wall) for key, record in records]
+        return self._changes_of(shard, resends.keys, list(self._resend_records(shard, resends)), wall)
 
-    def dead_letters(self, batch: RecordBatch, rejects: Iterable[Reject], wall: int) -> list[Output]:
+    def dead_letters(self, batch: RecordBatch, rejects: Iterable[Reject], wall: int) -> list[OutputBatch]:
         """One dead letter for each refused record of a batch."""
-        return [self._dead_letter(batch, reject, wall) for reject in rejects]
+        letters = [self._dead_letter(batch, reject, wall) for reject in rejects]
+        if not letters:
+            return []
+        records = [(place, letter, place) for place, letter in letters]
+        return [self._batch(DEAD_LETTERED, records, batch.partition, wall)]
 
-    def _headers(self, kind: EventType, event_id: str, wall: int) -> Headers:
-        return [*kind.headers(event_id=event_id, source=self._source, time_ms=wall)]
+    def _batch(self, kind: EventType, records: Records, partition: int, wall: int) -> OutputBatch:
+        keys, values, ids = map(BinaryArray.of, zip(*records, strict=True))
+        headers = kind.shared_headers(source=self._source, time_ms=wall)
+        return OutputBatch(self._topics[kind], partition, keys, values, ids, headers)
 
-    def _change(self, shard: Shard, key: bytes, record: dict[str, Any], times: dict[str, str], wall: int) -> Output:
-        change = {name: record[name] for name in CHANGE_FIELDS} | times
-        headers = self._headers(PRICE_CHANGED, record["decision_id"], wall)
-        return Output(self._changes, shard.partition, key, orjson.dumps(change), headers)
+    def _changes_of(
+        self, shard: Shard, keys: list[bytes], records: list[dict[str, Any]], wall: int
+    ) -> list[OutputBatch]:
+        if not records:
+            return []
+        times = self._times(wall)
+        values = [orjson.dumps({name: record[name] for name in CHANGE_FIELDS} | times) for record in records]
+        ids = [record["decision_id"].encode() for record in records]
+        return [self._batch(PRICE_CHANGED, list(zip(keys, values, ids, strict=True)), shard.partition, wall)]
 
     def _audit_records(self, shard: Shard, d: Decisions) -> Iterator[dict[str, Any]]:
         """`PriceDecided` as dictionaries. What all records of a step share is encoded once."""
@@ -155,7 +166,8 @@ class Emitter:
                 "reason": r.code[i],
             }
 
-    def _dead_letter(self, batch: RecordBatch, reject: Reject, wall: int) -> Output:
+    def _dead_letter(self, batch: RecordBatch, reject: Reject, wall: int) -> tuple[bytes, bytes]:
+        """Where the record was, and the letter."""
         self._metrics.add(DEAD_LETTERS_TOTAL, 1, batch.topic.removeprefix(self._prefix), reject.reason)
         key, value = batch.keys[reject.index], batch.values[reject.index]
         offset = int(batch.offsets[reject.index])
@@ -171,9 +183,7 @@ class Emitter:
             sha256=hashlib.sha256(value or b"").hexdigest(),
             rejected_at=format_ms(wall),
         )
-        where = f"{batch.topic}/{batch.partition}/{offset}"
-        headers = self._headers(DEAD_LETTERED, where, wall)
-        return Output(self._dead_letters, batch.partition, where.encode(), encode(letter), headers)
+        return f"{batch.topic}/{batch.partition}/{offset}".encode(), encode(letter)
 
 
 CHANGE_FIELDS = (

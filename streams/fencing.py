@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from typing import Any
 
 import confluent_kafka as ck
@@ -17,6 +18,7 @@ import structlog
 from streams.changelog import SHARD_KEY, decode_shard_record
 from streams.log_reader import Offsets, read_ranges
 from streams.transport.partition import Partition
+from streams.transport.raw_producer import Producer
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +80,8 @@ class Fencer:
         started = time.monotonic()
         config = {**self._producer_config, "transactional.id": transactional_id, "retry.backoff.ms": 2}
         try:
-            ck.Producer(config).init_transactions(INIT_TIMEOUT_S)
+            with closing(Producer(config)) as producer:
+                producer.init_transactions(INIT_TIMEOUT_S)
         except ck.KafkaException as error:
             log.warning("fencing_failed", transactional_id=transactional_id, error=str(error))
             return

@@ -67,7 +67,7 @@ class Joining:
     def begin(self, claim: Claim) -> None:
         """Start. `stop` must have been called for the claim before."""
         self._void = threading.Event()
-        self._task = asyncio.create_task(carefully(self._join(claim, self._void.is_set), self._halt))
+        self._task = asyncio.create_task(carefully(self._halt, self._join, claim, self._void.is_set))
 
     async def stop(self) -> None:
         """Make the claim void for the takeover. Bounded: one that does not stop in time finds out by itself."""

@@ -134,7 +134,7 @@ class Ownership:
         self._owning.set()
         self._metrics.set(OWNED_SHARDS, len(claim.partitions))
         if self._cutting is None:
-            self._cutting = asyncio.create_task(carefully(self._cut_loop(), self._halt))
+            self._cutting = asyncio.create_task(carefully(self._halt, self._cut_loop))
         self._joining.begin(claim)
         log.info("assigned", generation=claim.generation, partitions=sorted(claim.partitions))
 

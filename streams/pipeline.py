@@ -23,11 +23,11 @@ from streams.duplicate_window import DuplicateWindow
 from streams.emit import Emitter
 from streams.errors import ShardLost
 from streams.metrics import DUPLICATES, EVENTS, Metrics
+from streams.output import OutputBatch
 from streams.partitioner import partitions_of
 from streams.settings import Settings
 from streams.shard import Shard, new_windows, refused_in
 from streams.takeover import Records, ShardLog
-from streams.transaction import Output
 from streams.transport.record_batch import RecordBatch
 
 T = TypeVar("T", Columns, BinaryArray)
@@ -56,7 +56,7 @@ class Pipeline:
         for decoder in self._decoders.values():
             decoder(nothing, nothing, 0)
 
-    def step(self, shard: Shard, batch: RecordBatch, wall: int) -> list[Output]:
+    def step(self, shard: Shard, batch: RecordBatch, wall: int) -> list[OutputBatch]:
         """Apply a batch and decide what it makes due. Everything that follows from it is in the result.
 
         Args:
@@ -112,7 +112,7 @@ class Pipeline:
         for offset, value in controls:
             _set_run_mode(shard, value, offset)
 
-    def control(self, shard: Shard, batch: RecordBatch, wall: int) -> list[Output]:
+    def control(self, shard: Shard, batch: RecordBatch, wall: int) -> list[OutputBatch]:
         """Set the run mode of a shard. A record that cannot be understood becomes a dead letter; the mode stays."""
         reject = _set_run_mode(shard, batch.values[0], batch.first_offset)
         return [] if reject is None else self._emit.dead_letters(batch, [reject], wall)
@@ -174,8 +174,8 @@ class Pipeline:
         ]
         return columns.take(np.delete(np.arange(len(columns)), rows)), rejects
 
-    def _decide(self, shard: Shard, wall: int) -> list[Output]:
-        outputs: list[Output] = []
+    def _decide(self, shard: Shard, wall: int) -> list[OutputBatch]:
+        outputs: list[OutputBatch] = []
         if not (shard.now and (shard.caught_up or self._settings.decide_during_catch_up)):
             return outputs
         while True:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import confluent_kafka as ck
 import numpy as np
@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from schemas.binary import BinaryArray
 from streams.changelog import SHARD_KEY
 from streams.errors import CutFailed
+from streams.output import OutputBatch
 from streams.transport.identity import Claim
 from streams.transport.partition import Partition
+from streams.transport.raw_producer import Producer
 
 log = structlog.get_logger(__name__)
 
@@ -35,19 +37,6 @@ CURES = {
 }
 """What a person can do about a record that cannot be delivered."""
 
-Headers = list[tuple[str, str | bytes | None]]
-"""CloudEvents attributes of a record."""
-
-
-class Output(NamedTuple):
-    """One record to be published by a cut."""
-
-    topic: str
-    partition: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-
 
 @dataclass(frozen=True, slots=True)
 class ShardRows:
@@ -58,6 +47,12 @@ class ShardRows:
     keys: BinaryArray
     rows: NDArray[np.void]
 
+    def batches(self, changelog: str) -> list[OutputBatch]:
+        """As records: the shard's own comes first."""
+        values = BinaryArray.slices(self.rows.view(np.uint8), self.rows.dtype.itemsize)
+        record = OutputBatch.of(changelog, self.partition, [(SHARD_KEY, self.record)])
+        return [record, OutputBatch(changelog, self.partition, self.keys, values)]
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -65,7 +60,7 @@ class Cut:
 
     claim: Claim
     shards: list[ShardRows]
-    outputs: list[Output]
+    outputs: list[OutputBatch]
     offsets: dict[Partition, int]
 
     @property
@@ -106,12 +101,10 @@ class TransactionWriter:
             "batch.num.messages": 10_000,
             "queue.buffering.max.messages": 1_000_000,
             "message.max.bytes": LARGEST_RECORD,
-            "delivery.report.only.error": True,
-            "on_delivery": self._note_undelivered,
         }
         self._changelog = changelog
         self._at_point = at_point
-        self._producer: ck.Producer | None = None
+        self._producer: Producer | None = None
         self._undelivered = ""
 
     def open(self) -> None:
@@ -122,7 +115,7 @@ class TransactionWriter:
         """
         if self._producer is None:
             started = time.monotonic()
-            producer = ck.Producer(self._config)
+            producer = Producer(self._config, on_undelivered=self._note_undelivered)
             producer.init_transactions(INIT_TIMEOUT_S)
             self._producer = producer
             log.info("producer_opened", seconds=round(time.monotonic() - started, 3))
@@ -145,13 +138,13 @@ class TransactionWriter:
         try:
             self.open()
             self._write(cut)
-        except (ck.KafkaException, BufferError) as error:
+        except ck.KafkaException as error:
             self._discard()
             raise CutFailed(f"generation {cut.claim.generation}: {error}{self._undelivered}") from error
 
     def close(self) -> None:
         """Drop the producer."""
-        self._producer = None
+        self._discard()
 
     def _write(self, cut: Cut) -> None:
         producer = self._producer
@@ -160,22 +153,18 @@ class TransactionWriter:
         producer.begin_transaction()  # 1
         self._at_point("begun")
         for shard in cut.shards:
-            _produce(producer, Output(self._changelog, shard.partition, SHARD_KEY, shard.record, []))  # 2
-            size, raw = shard.rows.dtype.itemsize, shard.rows.tobytes()
-            for key, start in zip(shard.keys, range(0, len(raw), size), strict=True):  # 3
-                _produce(producer, (self._changelog, shard.partition, key, raw[start : start + size], None))
-        for out in cut.outputs:  # 4
-            _produce(producer, out)
-        producer.poll(0)
+            for batch in shard.batches(self._changelog):  # 2, 3
+                producer.produce(batch)
+        for batch in cut.outputs:  # 4
+            producer.produce(batch)
         self._at_point("produced")
-        positions = [ck.TopicPartition(*tp, offset) for tp, offset in cut.offsets.items()]
-        producer.send_offsets_to_transaction(positions, cut.claim.group_metadata(), SEND_OFFSETS_TIMEOUT_S)  # 5
+        producer.send_offsets_to_transaction(cut.offsets, cut.claim, SEND_OFFSETS_TIMEOUT_S)  # 5
         self._at_point("offsets_added")
         self._commit(producer)  # 6
         self._at_point("committed")
 
     @staticmethod
-    def _commit(producer: ck.Producer) -> None:
+    def _commit(producer: Producer) -> None:
         deadline = time.monotonic() + COMMIT_TIMEOUT_S
         while True:
             try:
@@ -184,11 +173,11 @@ class TransactionWriter:
                 if not error.args[0].retriable() or time.monotonic() > deadline:
                     raise
 
-    def _note_undelivered(self, error: ck.KafkaError | None, record: ck.Message) -> None:
-        """Called for failures only; those that follow from the first one say nothing new."""
-        if error is not None and not self._undelivered:
+    def _note_undelivered(self, error: ck.KafkaError, topic: str) -> None:
+        """Keep the first one: those that follow from it say nothing new."""
+        if not self._undelivered:
             cure = CURES.get(error.code())
-            self._undelivered = f"; undelivered to {record.topic()}: {error.str()}" + (f" ({cure})" if cure else "")
+            self._undelivered = f"; undelivered to {topic}: {error.str()}" + (f" ({cure})" if cure else "")
 
     def _discard(self) -> None:
         """Drop the producer; the next one with the same transactional id aborts what this one left open.
@@ -198,13 +187,4 @@ class TransactionWriter:
         """
         producer, self._producer = self._producer, None
         if producer is not None:
-            producer.purge()
-
-
-def _produce(producer: ck.Producer, out: tuple[str, int, bytes | None, bytes | None, Headers | None]) -> None:
-    topic, partition, key, value, headers = out
-    while True:
-        try:
-            return producer.produce(topic, value, key, partition, headers=headers)
-        except BufferError:
-            producer.poll(0.01)  # the local queue is full: let it drain; the commit's deadline bounds the whole
+            producer.close()

@@ -23,6 +23,6 @@ def register(app: HybridApp, prefix: str, control: Control, halt: Callable[[Base
     async def set_run_mode(stream: Any) -> None:
         async for event in stream.events():
             message = event.message
-            await carefully(control(message.partition, message.offset, message.key, message.value), halt)
+            await carefully(halt, control, message.partition, message.offset, message.key, message.value)
 
     app.agent(channel, name=PRICING_CONTROL.name)(set_run_mode)

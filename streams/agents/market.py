@@ -26,6 +26,6 @@ def _register_one(
 
     async def apply_batches(stream: Any) -> None:
         async for batch in stream:
-            await carefully(process(batch), halt)
+            await carefully(halt, process, batch)
 
     app.agent(channel, name=source.name)(apply_batches)

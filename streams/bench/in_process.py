@@ -17,12 +17,13 @@ from streams.bench.under_test import REVIEW_S
 from streams.changelog import FORMAT, ShardRecord, encode_shard_record
 from streams.clock import wall_ms
 from streams.metrics import DECISIONS, Metrics
+from streams.output import OutputBatch
 from streams.partitioner import partitions_of
 from streams.pipeline import Pipeline
 from streams.settings import Settings
 from streams.shard import Shard
 from streams.takeover import ShardLog
-from streams.transaction import Cut, Output, ShardRows
+from streams.transaction import Cut, ShardRows
 from streams.transport.identity import Claim
 from streams.transport.record_batch import RecordBatch
 
@@ -54,7 +55,7 @@ class InProcessWorker:
             for p in range(settings.partitions)
         }
         self._positions: dict[tuple[Topic, int], int] = {}
-        self._outputs: list[Output] = []
+        self._outputs: list[OutputBatch] = []
         self._last_cut = 0.0
         self.run(self._empty_batches())
 
@@ -114,7 +115,7 @@ class InProcessWorker:
 
     def _is_cut_due(self) -> bool:
         late = (time.monotonic() - self._last_cut) * 1000 >= self._settings.cut_interval_ms
-        rows = max(sum(map(self.engine.dirty_count, self._shards)), len(self._outputs))
+        rows = max(sum(map(self.engine.dirty_count, self._shards)), sum(map(len, self._outputs)))
         return late or rows >= self._settings.cut_rows
 
     def _cut(self) -> None:

@@ -6,6 +6,8 @@ events twice, or without some; who wants the sources to be read again wants `rep
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import confluent_kafka as ck
 
 from schemas.topics import HOT_SOURCES
@@ -15,6 +17,8 @@ from streams.log_reader import Cancelled
 from streams.settings import Settings
 from streams.state.old_shard import shard_records
 from streams.state.sole_membership import sole_membership, transactional_id
+from streams.transport.partition import Partition
+from streams.transport.raw_producer import Producer
 
 COMMIT_TIMEOUT_S = 30.0
 
@@ -33,20 +37,20 @@ def align(settings: Settings) -> int:
     try:
         with sole_membership(settings) as claim:
             positions = _positions(settings)
-            producer = ck.Producer({**settings.producer_config(), "transactional.id": transactional_id(settings)})
-            producer.init_transactions(COMMIT_TIMEOUT_S)
-            producer.begin_transaction()
-            producer.send_offsets_to_transaction(positions, claim.group_metadata(), COMMIT_TIMEOUT_S)
-            producer.commit_transaction(COMMIT_TIMEOUT_S)
-            return len({position.partition for position in positions})
+            config = {**settings.producer_config(), "transactional.id": transactional_id(settings)}
+            with closing(Producer(config)) as producer:
+                producer.init_transactions(COMMIT_TIMEOUT_S)
+                producer.begin_transaction()
+                producer.send_offsets_to_transaction(positions, claim, COMMIT_TIMEOUT_S)
+                producer.commit_transaction(COMMIT_TIMEOUT_S)
+            return len({tp.partition for tp in positions})
     except (ck.KafkaException, Cancelled) as error:
         raise BrokerUnreachable(f"the group's offsets were not set: {error}") from error
 
 
-def _positions(settings: Settings) -> list[ck.TopicPartition]:
-    records = shard_records(settings)
-    return [
-        ck.TopicPartition(topic.full_name(settings.topic_prefix), p, decode_shard_record(raw, p).applied[topic.name])
-        for p, raw in records.items()
+def _positions(settings: Settings) -> dict[Partition, int]:
+    return {
+        Partition(topic.full_name(settings.topic_prefix), p): decode_shard_record(raw, p).applied[topic.name]
+        for p, raw in shard_records(settings).items()
         for topic in HOT_SOURCES
-    ]
+    }

@@ -12,6 +12,7 @@ again. Nobody sees a half of it but who reads the changelog.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import confluent_kafka as ck
@@ -28,13 +29,14 @@ from streams.clock import wall_ms
 from streams.errors import BrokerUnreachable, CutFailed, ShardLost
 from streams.keeping import identities
 from streams.log_reader import Cancelled, Offsets
+from streams.output import OutputBatch
 from streams.serving_model import load_serving_model
 from streams.settings import Settings
 from streams.state.decided import Decided, blank, read_decided, require_known, with_decisions
 from streams.state.old_shard import OldShard, read_old_shard
 from streams.state.replay import REPLAYED, Replay, Replayed
 from streams.state.sole_membership import sole_membership, transactional_id
-from streams.transaction import Cut, Output, ShardRows, TransactionWriter
+from streams.transaction import Cut, ShardRows, TransactionWriter
 from streams.transport.identity import Claim
 from streams.transport.partition import Partition
 
@@ -65,7 +67,9 @@ def rebuild(settings: Settings) -> Iterator[Rebuilt]:
     topic_admin.require(settings)
     try:
         with sole_membership(settings) as claim:
-            yield from _Rebuild(settings, claim).run()
+            work = _Rebuild(settings, claim)
+            with closing(work.writer):
+                yield from work.run()
     except (ck.KafkaException, Cancelled, CutFailed) as error:
         raise BrokerUnreachable(f"the rebuild is not complete, run it again: {error}") from error
 
@@ -80,7 +84,7 @@ class _Rebuild:
         engine = PricingEngine(load_serving_model(settings), capacity=settings.max_offers, seed=settings.seed)
         self._replay = Replay(settings, engine, self._offsets)
         self._transactional_id = transactional_id(settings)
-        self._writer = TransactionWriter(
+        self.writer = TransactionWriter(
             settings.producer_config(),
             transactional_id=self._transactional_id,
             changelog=self._changelog,
@@ -128,16 +132,16 @@ class _Rebuild:
     def _write(self, old: OldShard, rows: dict[bytes, Rows], record: ShardRecord) -> None:
         p, keys = old.partition, list(rows)
         gone = (old.rows.keys() | old.lost) - rows.keys()
-        tombstones = [Output(self._changelog, p, key, None, []) for key in gone]
+        tombstones = [OutputBatch.of(self._changelog, p, [(key, None) for key in gone])]
         names = {topic.name: topic.full_name(self._settings.topic_prefix) for topic in HOT_SOURCES}
         offsets = {Partition(names[name], p): offset for name, offset in record.applied.items()}
         unfinished = encode_shard_record(replace(record, format=UNFINISHED))
         for start in range(0, len(keys), ROWS_AT_ONCE):
             some = keys[start : start + ROWS_AT_ONCE]
             part = ShardRows(p, unfinished, BinaryArray.of(some), np.concatenate([rows[key] for key in some]))
-            self._writer.commit(Cut(self._claim, [part], [], offsets))
+            self.writer.commit(Cut(self._claim, [part], [], offsets))
         whole = ShardRows(p, encode_shard_record(record), BinaryArray.of([]), np.zeros(0, ROW))
-        self._writer.commit(Cut(self._claim, [whole], tombstones, offsets))
+        self.writer.commit(Cut(self._claim, [whole], tombstones, offsets))
 
 
 def _join(replayed: Replayed, old: OldShard, decided: Decided) -> dict[bytes, Rows]:

@@ -98,8 +98,9 @@ class Replay:
                 self._settings.consumer_config(), ranges, cancelled=deadline(DEADLINE_S), committed=True
             ):
                 batch = _batch(tp, messages, known)
-                for out in self._pipeline.step(shard, batch, wall_ms()) if len(batch) else []:
-                    refused.add(_place(msgspec.json.decode(out.value or b"", type=DeadLettered)))
+                for letters in self._pipeline.step(shard, batch, wall_ms()) if len(batch) else []:
+                    for letter in letters.values.present():
+                        refused.add(_place(msgspec.json.decode(letter, type=DeadLettered)))
         return refused
 
     def _refused(self, applied: dict[str, int], known: dict[Place, str]) -> dict[str, list[Run]]:

@@ -6,6 +6,7 @@ is said, record by record; everything else stays as it is.
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import NamedTuple
 
 import confluent_kafka as ck
@@ -18,10 +19,11 @@ from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams.changelog import ShardRecord, decode_shard_record, encode_shard_record
 from streams.errors import BrokerUnreachable, CutFailed
 from streams.log_reader import Cancelled, Offsets
+from streams.output import OutputBatch
 from streams.settings import Settings
 from streams.state.old_shard import shard_records
 from streams.state.sole_membership import sole_membership, transactional_id
-from streams.transaction import Cut, Output, ShardRows, TransactionWriter
+from streams.transaction import Cut, ShardRows, TransactionWriter
 from streams.transport.partition import Partition
 
 TRANSACTION_TIMEOUT_S = 60.0
@@ -55,7 +57,8 @@ def skip_expired(settings: Settings) -> list[Skipped]:
                 if applied < low[name, p]
             ]
             if skipped:
-                _writer(settings).commit(Cut(claim, *_moved(settings, records, low)))
+                with closing(_writer(settings)) as writer:
+                    writer.commit(Cut(claim, *_moved(settings, records, low)))
             return skipped
     except (ck.KafkaException, Cancelled, CutFailed) as error:
         raise BrokerUnreachable(f"nothing was skipped: {error}") from error
@@ -73,7 +76,7 @@ def _starts(settings: Settings, records: dict[int, ShardRecord]) -> dict[tuple[s
 
 def _moved(
     settings: Settings, records: dict[int, ShardRecord], low: dict[tuple[str, int], int]
-) -> tuple[list[ShardRows], list[Output], dict[Partition, int]]:
+) -> tuple[list[ShardRows], list[OutputBatch], dict[Partition, int]]:
     shards, offsets = [], {}
     for p, record in records.items():
         applied = {name: max(offset, low[name, p]) for name, offset in record.applied.items()}

@@ -35,12 +35,3 @@ class Claim:
         group, member, _ = raw[len(MAGIC) + 4 :].split(b"\0", 2)
         (generation,) = struct.unpack_from("<i", raw, len(MAGIC))
         return cls(group.decode(), generation, member.decode(), partitions)
-
-    def group_metadata(self) -> bytes:
-        """Return the bytes that librdkafka reads as consumer group metadata.
-
-        The layout is that of ``rd_kafka_consumer_group_metadata_write``: magic, generation (int32, little-endian),
-        group, NUL, member, NUL, and 1 for "no static instance id".
-        """
-        head = MAGIC + struct.pack("<i", self.generation)
-        return head + self.group.encode() + b"\0" + self.member.encode() + b"\0\x01"

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_ssize_t, c_void_p
 from functools import partial
 from typing import Any
@@ -24,7 +25,8 @@ from streams.transport.partition import Partition
 from streams.transport.raw_messages import measure, unpack
 
 NO_ERROR = 0
-CONSUMER = 1  # RD_KAFKA_CONSUMER
+PRODUCER, CONSUMER = 0, 1  # rd_kafka_type_t
+DELIVERY_REPORTS = 1  # RD_KAFKA_EVENT_DR: as events, many messages each, instead of a call for each
 ERROR_TEXT = 512
 
 _log_callback = CFUNCTYPE(None, c_void_p, c_int, c_char_p, c_char_p)
@@ -48,6 +50,29 @@ _SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "rd_kafka_get_watermark_offsets": (c_int, (c_void_p, c_char_p, c_int32, POINTER(c_int64), POINTER(c_int64))),
     "rd_kafka_err2str": (c_char_p, (c_int,)),
     "rd_kafka_consumer_close": (c_int, (c_void_p,)),
+    "rd_kafka_conf_set_events": (None, (c_void_p, c_int)),
+    "rd_kafka_queue_get_main": (c_void_p, (c_void_p,)),
+    "rd_kafka_queue_poll": (c_void_p, (c_void_p, c_int)),
+    "rd_kafka_event_message_count": (c_size_t, (c_void_p,)),
+    "rd_kafka_event_message_array": (c_size_t, (c_void_p, c_void_p, c_size_t)),
+    "rd_kafka_event_destroy": (None, (c_void_p,)),
+    "rd_kafka_outq_len": (c_int, (c_void_p,)),
+    "rd_kafka_topic_new": (c_void_p, (c_void_p, c_char_p, c_void_p)),
+    "rd_kafka_topic_destroy": (None, (c_void_p,)),
+    "rd_kafka_produceva": (c_void_p, (c_void_p, c_void_p, c_size_t)),
+    "rd_kafka_purge": (c_int, (c_void_p, c_int)),
+    "rd_kafka_init_transactions": (c_void_p, (c_void_p, c_int)),
+    "rd_kafka_begin_transaction": (c_void_p, (c_void_p,)),
+    "rd_kafka_send_offsets_to_transaction": (c_void_p, (c_void_p, c_void_p, c_void_p, c_int)),
+    "rd_kafka_commit_transaction": (c_void_p, (c_void_p, c_int)),
+    "rd_kafka_consumer_group_metadata_new_with_genid": (c_void_p, (c_char_p, c_int32, c_char_p, c_char_p)),
+    "rd_kafka_consumer_group_metadata_destroy": (None, (c_void_p,)),
+    "rd_kafka_error_code": (c_int, (c_void_p,)),
+    "rd_kafka_error_string": (c_char_p, (c_void_p,)),
+    "rd_kafka_error_is_fatal": (c_int, (c_void_p,)),
+    "rd_kafka_error_is_retriable": (c_int, (c_void_p,)),
+    "rd_kafka_error_txn_requires_abort": (c_int, (c_void_p,)),
+    "rd_kafka_error_destroy": (None, (c_void_p,)),
     "rd_kafka_destroy": (None, (c_void_p,)),
 }
 
@@ -61,8 +86,36 @@ def _load() -> Any:
     return library
 
 
-_lib = _load()
-_DESTROY = ctypes.cast(_lib.rd_kafka_message_destroy, c_void_p).value or 0
+lib = _load()
+_DESTROY = ctypes.cast(lib.rd_kafka_message_destroy, c_void_p).value or 0
+
+
+class Client:
+    """A handle of the library, made from a configuration as confluent-kafka takes it."""
+
+    def __init__(self, kind: int, config: Mapping[str, Any]) -> None:
+        """Make it; no broker is waited for.
+
+        Args:
+            kind: `PRODUCER` or `CONSUMER`.
+            config: ``logger`` is Python's, all else the library's own.
+
+        Raises:
+            ConfigurationError: The configuration is refused.
+        """
+        logger = config.get("logger") or logging.getLogger("librdkafka")
+        self._log = _log_callback(partial(_log, logger))  # kept for as long as the client lives: C calls it
+        conf = lib.rd_kafka_conf_new()
+        lib.rd_kafka_conf_set_log_cb(conf, self._log)
+        if kind == PRODUCER:
+            lib.rd_kafka_conf_set_events(conf, DELIVERY_REPORTS)
+        text = ctypes.create_string_buffer(ERROR_TEXT)
+        for name, value in config.items():
+            if name != "logger" and lib.rd_kafka_conf_set(conf, name.encode(), _plain(value), text, ERROR_TEXT):
+                raise ConfigurationError(text.value.decode())
+        self.handle = lib.rd_kafka_new(kind, conf, text, ERROR_TEXT)
+        if not self.handle:
+            raise ConfigurationError(text.value.decode())
 
 
 class RawMessages:
@@ -76,7 +129,7 @@ class RawMessages:
         size = measure(addresses, self.code, self.topic, self.partition, self.offset)
         self.names = {handle: _topic_name(handle) for handle in set(self.topic[self._changes()].tolist())}
         self.errors = {
-            row: (_lib.rd_kafka_message_errstr(int(addresses[row])) or b"").decode("utf-8", "replace")
+            row: (lib.rd_kafka_message_errstr(int(addresses[row])) or b"").decode("utf-8", "replace")
             for row in np.flatnonzero(self.code).tolist()
         }
         """Text of each event that is no record, by row."""
@@ -111,19 +164,10 @@ class Consumer:
         Raises:
             ConfigurationError: The configuration is refused.
         """
-        logger = config.get("logger") or logging.getLogger("librdkafka")
-        self._log = _log_callback(partial(_log, logger))  # kept as long as the consumer: C calls it
-        conf = _lib.rd_kafka_conf_new()
-        _lib.rd_kafka_conf_set_log_cb(conf, self._log)
-        text = ctypes.create_string_buffer(ERROR_TEXT)
-        for name, value in config.items():
-            if name != "logger" and _lib.rd_kafka_conf_set(conf, name.encode(), _plain(value), text, ERROR_TEXT):
-                raise ConfigurationError(text.value.decode())
-        self._handle = _lib.rd_kafka_new(CONSUMER, conf, text, ERROR_TEXT)
-        if not self._handle:
-            raise ConfigurationError(text.value.decode())
-        _lib.rd_kafka_poll_set_consumer(self._handle)
-        self._queue = _lib.rd_kafka_queue_get_consumer(self._handle)
+        self._client = Client(CONSUMER, config)
+        self._handle = self._client.handle
+        lib.rd_kafka_poll_set_consumer(self._handle)
+        self._queue = lib.rd_kafka_queue_get_consumer(self._handle)
         self._fetched = np.empty(max_records, np.int64)
 
     @staticmethod
@@ -137,36 +181,43 @@ class Consumer:
         Raises:
             SourceUnreadable: librdkafka has given up.
         """
-        places = _lib.rd_kafka_topic_partition_list_new(len(positions))
-        try:
-            for (topic, partition), offset in positions.items():
-                _lib.rd_kafka_topic_partition_list_add(places, topic.encode(), partition)
-                _lib.rd_kafka_topic_partition_list_set_offset(places, topic.encode(), partition, offset)
-            code = _lib.rd_kafka_assign(self._handle, places)
-        finally:
-            _lib.rd_kafka_topic_partition_list_destroy(places)
+        with places(positions) as where:
+            code = lib.rd_kafka_assign(self._handle, where)
         if code:
-            raise SourceUnreadable(_lib.rd_kafka_err2str(code).decode())
+            raise SourceUnreadable(lib.rd_kafka_err2str(code).decode())
 
     def consume(self) -> RawMessages:
         """Take what has arrived, at most ``max_records``, without waiting."""
         fetched = self._fetched
-        n = _lib.rd_kafka_consume_batch_queue(self._queue, 0, fetched.ctypes.data, len(fetched))
+        n = lib.rd_kafka_consume_batch_queue(self._queue, 0, fetched.ctypes.data, len(fetched))
         return RawMessages(fetched[: max(n, 0)])
 
     def end(self, topic: str, partition: int) -> int:
         """High watermark as the last fetch has told it; negative if none has."""
         low, high = c_int64(-1), c_int64(-1)
-        _lib.rd_kafka_get_watermark_offsets(self._handle, topic.encode(), partition, low, high)
+        lib.rd_kafka_get_watermark_offsets(self._handle, topic.encode(), partition, low, high)
         return high.value
 
     def close(self) -> None:
         """Let go of the broker and of all memory."""
         if self._handle:
-            _lib.rd_kafka_queue_destroy(self._queue)
-            _lib.rd_kafka_consumer_close(self._handle)
-            _lib.rd_kafka_destroy(self._handle)
+            lib.rd_kafka_queue_destroy(self._queue)
+            lib.rd_kafka_consumer_close(self._handle)
+            lib.rd_kafka_destroy(self._handle)
             self._handle = None
+
+
+@contextmanager
+def places(positions: Mapping[Partition, int]) -> Iterator[int]:
+    """Partitions with offsets as C reads them."""
+    found = lib.rd_kafka_topic_partition_list_new(len(positions))
+    try:
+        for (topic, partition), offset in positions.items():
+            lib.rd_kafka_topic_partition_list_add(found, topic.encode(), partition)
+            lib.rd_kafka_topic_partition_list_set_offset(found, topic.encode(), partition, offset)
+        yield found
+    finally:
+        lib.rd_kafka_topic_partition_list_destroy(found)
 
 
 _LEVELS = (*3 * (logging.CRITICAL,), logging.ERROR, logging.WARNING, *2 * (logging.INFO,), logging.DEBUG)
@@ -183,4 +234,4 @@ def _plain(value: object) -> bytes:
 
 
 def _topic_name(handle: int) -> str:
-    return "" if not handle else str(_lib.rd_kafka_topic_name(handle).decode())
+    return "" if not handle else str(lib.rd_kafka_topic_name(handle).decode())

@@ -38,13 +38,13 @@ def measure(addresses: Int64, code: Int64, topic: Int64, partition: Int64, offse
     for i in range(len(addresses)):
         at = addresses[i]
         code[i], topic[i], partition[i], offset[i] = (
-            _int32(at + CODE),
-            _int64(at + TOPIC),
-            _int32(at + PARTITION),
-            _int64(at + OFFSET),
+            read_int32(at + CODE),
+            read_int64(at + TOPIC),
+            read_int32(at + PARTITION),
+            read_int64(at + OFFSET),
         )
         if code[i] == 0:
-            size += _int64(at + KEY_LENGTH) + _int64(at + VALUE_LENGTH)
+            size += read_int64(at + KEY_LENGTH) + read_int64(at + VALUE_LENGTH)
     return size
 
 
@@ -73,10 +73,10 @@ def unpack(
     for i in range(len(addresses)):
         message = addresses[i]
         for is_value in range(2):
-            source, length = _int64(message + KEY), _int64(message + KEY_LENGTH)
+            source, length = read_int64(message + KEY), read_int64(message + KEY_LENGTH)
             if is_value:
-                source, length = _int64(message + VALUE), _int64(message + VALUE_LENGTH)
-            if source == 0 or _int32(message + CODE) != 0:
+                source, length = read_int64(message + VALUE), read_int64(message + VALUE_LENGTH)
+            if source == 0 or read_int32(message + CODE) != 0:
                 length = NULL
             if is_value:
                 value_start[i], value_length[i] = at, length
@@ -102,7 +102,7 @@ def _load(bits: int) -> Any:
     return load
 
 
-_int32, _int64 = _load(32), _load(64)
+read_int32, read_int64 = _load(32), _load(64)
 
 
 @intrinsic

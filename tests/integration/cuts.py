@@ -9,15 +9,17 @@ import uuid
 import confluent_kafka as ck
 import numpy as np
 
+from schemas.binary import BinaryArray
 from schemas.topics import CHANGELOG, HOT_SOURCES, ORDERS, PRICE_CHANGES
 from streams.changelog import FORMAT, ShardRecord, encode_shard_record
 from streams.keeping import identities
 from streams.log_reader import Offsets
+from streams.output import OutputBatch
 from streams.settings import Settings
 from streams.shard import WINDOWED
 from streams.takeover import Takeover
 from streams.topic_admin import TopicAdmin
-from streams.transaction import Cut, Output, ShardRows, TransactionWriter
+from streams.transaction import Cut, ShardRows, TransactionWriter
 from streams.transport.identity import Claim
 from streams.transport.partition import Partition
 
@@ -77,13 +79,13 @@ def cut(settings, claim, *, applied=0, rows=(), outputs=(), instance="a", partit
     positions = {topic.name: 0 for topic in HOT_SOURCES} | {ORDERS.name: applied}
     ids = {} if record_format == 1 else topic_ids(settings.bootstrap_servers, settings.topic_prefix)
     record = ShardRecord(record_format, f"{settings.group}-{instance}", 1, positions, {}, 0, 0, 0, ids)
-    keys = [key for key, _ in rows]
+    keys = BinaryArray.of(key for key, _ in rows)
     values = np.array([(n,) for _, n in rows], ROW)
     prefix = settings.topic_prefix
     return Cut(
         claim,
         [ShardRows(partition, encode_shard_record(record), keys, values)],
-        [Output(PRICE_CHANGES.full_name(prefix), partition, b"k", value.encode(), []) for value in outputs],
+        [OutputBatch.of(PRICE_CHANGES.full_name(prefix), partition, [(b"k", value.encode()) for value in outputs])],
         {Partition(topic.full_name(prefix), partition): positions[topic.name] for topic in HOT_SOURCES},
     )
 

@@ -15,6 +15,7 @@ from streams.state.skip import Skipped, skip_expired
 from streams.takeover import Takeover
 from streams.transport.identity import Claim
 from streams.transport.partition import Partition
+from streams.transport.raw_producer import Producer
 from tests.integration.cuts import ROW, cut, membership, publish, read, shop, visible, writer
 
 pytestmark = pytest.mark.kafka
@@ -107,11 +108,11 @@ def test_a_takeover_ends_a_dead_owners_transaction_at_once_and_sees_nothing_of_i
 
 def test_a_group_that_somebody_reset_is_refused(settings, claim):
     writer(settings).commit(cut(settings, claim, applied=7))
-    producer = ck.Producer({**settings.producer_config(), "transactional.id": "op", "retry.backoff.ms": 2})
+    producer = Producer({**settings.producer_config(), "transactional.id": "op", "retry.backoff.ms": 2})
     producer.init_transactions(10)
     producer.begin_transaction()
-    position = ck.TopicPartition(ORDERS.full_name(settings.topic_prefix), 0, 3)
-    producer.send_offsets_to_transaction([position], claim.group_metadata(), 10)
+    orders = Partition(ORDERS.full_name(settings.topic_prefix), 0)
+    producer.send_offsets_to_transaction({orders: 3}, claim, 10)
     producer.commit_transaction(10)
     with pytest.raises(GroupReset, match="the group's offset is 3, the shard record says 7"):
         read(settings)

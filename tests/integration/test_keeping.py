@@ -1,12 +1,13 @@
 """Which shards a worker may keep in memory after a rebalance: those that nobody has touched since its last cut."""
 
-import confluent_kafka as ck
 import pytest
 
 from schemas.topics import ORDERS
 from streams.changelog import LastCut
 from streams.shard import WINDOWED
 from streams.takeover import Takeover
+from streams.transport.partition import Partition
+from streams.transport.raw_producer import Producer
 from tests.integration.cuts import cut, membership, shop, writer
 
 pytestmark = pytest.mark.kafka
@@ -46,11 +47,11 @@ def test_a_shard_that_another_worker_has_claimed_is_not_kept_though_nothing_was_
 
 
 def test_a_shard_with_an_open_transaction_on_its_offsets_is_not_kept(settings, claim, ours):
-    producer = ck.Producer({**settings.producer_config(), "transactional.id": "frozen", "retry.backoff.ms": 2})
+    producer = Producer({**settings.producer_config(), "transactional.id": "frozen", "retry.backoff.ms": 2})
     producer.init_transactions(10)
     producer.begin_transaction()
-    position = ck.TopicPartition(ORDERS.full_name(settings.topic_prefix), 0, 7)
-    producer.send_offsets_to_transaction([position], claim.group_metadata(), 10)
+    orders = Partition(ORDERS.full_name(settings.topic_prefix), 0)
+    producer.send_offsets_to_transaction({orders: 7}, claim, 10)
     assert confirmed(settings, ours) == set()
     producer.commit_transaction(10)
     assert confirmed(settings, ours) == set(), "the group's offset is not that of the last cut"

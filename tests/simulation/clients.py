@@ -1,12 +1,11 @@
-"""The three clients of confluent-kafka as far as the delivery protocol uses them, on the fake broker.
+"""The clients as far as the delivery protocol uses them, on the fake broker: confluent-kafka's two, and our producer.
 
-`install` puts them in the place of ``ck`` in the modules that the protocol is made of. Errors, messages and topic
+`installed` puts them in their places in the modules that the protocol is made of. Errors, messages and topic
 partitions are the real ones.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import confluent_kafka as ck
 from confluent_kafka.admin import OffsetSpec
 
+from streams.output import OutputBatch
+from streams.transport.identity import Claim
 from tests.simulation.fake_log import Place, Record
 from tests.simulation.network import Code, Network, Outcome, failure
 from tests.simulation.world import Process
@@ -166,19 +167,13 @@ class Producer:
             raise failure(Code._STATE, "the last transaction has not ended")
         self._begun, self._ending = True, []
 
-    def produce(self, topic: str, value: Any, key: Any, partition: int, headers: Any = None) -> None:
-        place = (topic, partition)
-        self._queues.setdefault(place, []).append(Record(key, value, headers))
+    def produce(self, batch: OutputBatch) -> None:
+        place = (batch.topic, batch.partition)
+        self._queues.setdefault(place, []).extend(map(Record, batch.keys, batch.values))
         self._world.later(self._world.random.uniform(0, 0.004), self._process, lambda: self._send(place))
 
-    def poll(self, timeout: float) -> int:
-        if timeout and self._world.strand is not None:
-            self._world.strand.park(timeout)
-        return 0
-
-    def send_offsets_to_transaction(self, positions: list[ck.TopicPartition], metadata: bytes, timeout: float) -> None:
-        broker, member = self._network.broker, _member(metadata)
-        offsets = {(tp.topic, tp.partition): tp.offset for tp in positions}
+    def send_offsets_to_transaction(self, offsets: Mapping[Place, int], claim: Claim, timeout: float) -> None:
+        broker, member = self._network.broker, (claim.generation, claim.member)
         deadline = self._world.now + timeout
         self._require_sound()
         self._call("add_offsets", lambda: broker.add_offsets(self._name, self._epoch), timeout)
@@ -205,12 +200,9 @@ class Producer:
                 raise failure(answer.code or 0, "end")
         self._begun = False
 
-    def purge(self) -> None:
+    def close(self) -> None:
         self._queues.clear()
         self._failed = Code._PURGE_QUEUE
-
-    def flush(self, _timeout: float) -> int:
-        return 0
 
     def _call(self, name: str, serve: Any, timeout: float) -> Any:
         return self._network.call(self._process, name, serve, timeout)
@@ -284,9 +276,3 @@ def _message(place: Place, offset: int, record: Record) -> ck.Message:
 def _end_of(place: Place, position: int) -> ck.Message:
     error = ck.KafkaError(Code._PARTITION_EOF)
     return ck.Message(topic=place[0], partition=place[1], offset=position, error=error)
-
-
-def _member(metadata: bytes) -> tuple[int, str]:
-    """Generation and member id out of what librdkafka calls consumer group metadata."""
-    (generation,) = struct.unpack("<i", metadata[7:11])
-    return generation, metadata[11:].split(b"\0")[1].decode()

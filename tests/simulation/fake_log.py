@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -13,7 +13,6 @@ Place = tuple[str, int]
 class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
-    headers: Any = None
 
 
 @dataclass(slots=True)

@@ -46,9 +46,9 @@ def installed(network: Network, processes: Mapping[str, Process]) -> Iterator[py
             **{name: value for name, value in vars(ck).items() if not name.startswith("_")}
             | {
                 "Consumer": lambda config: Consumer(network, processes[config["bootstrap.servers"]], config),
-                "Producer": lambda config: Producer(network, processes[config["bootstrap.servers"]], config),
             }
         ),
+        "Producer": lambda config, **_: Producer(network, processes[config["bootstrap.servers"]], config),
     }
 
     def plane_consumer(config: Mapping[str, Any], max_records: int) -> PlaneConsumer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import struct
+from dataclasses import replace
 
 import confluent_kafka as ck
 import pytest
@@ -14,7 +14,6 @@ from streams.log_reader import Cancelled, Offsets
 from streams.ownership import Ownership
 from streams.takeover import Takeover
 from streams.transaction import TransactionWriter
-from streams.transport.identity import Claim
 from tests.simulation import worker
 from tests.simulation.checks import Violation
 from tests.simulation.clients import Consumer
@@ -43,20 +42,31 @@ def offsets_that_move_are_called_a_reset(_simulation, patch):
     patch.setattr(Takeover, "_read_positions", read_positions)
 
 
-def _metadata(group, generation, member):
-    return b"CGMDv2:" + struct.pack("<i", generation) + b"%b\0%b\0\x01" % (group.encode(), member.encode())
+class _Identity:
+    """What a claim says of generation and member, asked when it is used."""
+
+    def __init__(self, ask):
+        self._ask = ask
+
+    generation = property(lambda self: self._ask()[0])
+    member = property(lambda self: self._ask()[1])
+
+
+def _commit_as(patch, ask):
+    commit = TransactionWriter.commit
+    patch.setattr(TransactionWriter, "commit", lambda self, cut: commit(self, replace(cut, claim=_Identity(ask))))
 
 
 def cuts_have_the_identity_of_nobody(_simulation, patch):
-    patch.setattr(Claim, "group_metadata", lambda self: _metadata(self.group, -1, ""))
+    _commit_as(patch, lambda: (-1, ""))
 
 
 def cuts_have_the_identity_of_the_moment(simulation, patch):
-    def group_metadata(self):
+    def identity():
         (alive,) = [one for one in simulation.workers.values() if one.process is simulation.world.running]
-        return _metadata(self.group, alive.generation, alive.member)
+        return alive.generation, alive.member
 
-    patch.setattr(Claim, "group_metadata", group_metadata)
+    _commit_as(patch, identity)
 
 
 def memory_is_kept_after_a_failed_cut(_simulation, patch):

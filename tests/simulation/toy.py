@@ -13,9 +13,9 @@ import numpy as np
 
 from schemas.binary import BinaryArray
 from schemas.topics import HOT_SOURCES, PRICE_DECISIONS
+from streams.output import OutputBatch
 from streams.settings import Settings
 from streams.shard import Shard, new_windows
-from streams.transaction import Output
 
 ROW = np.dtype([("count", "<i8"), ("total", "<i8")])
 EVERY = 2
@@ -59,10 +59,10 @@ class ToyEngine:
     def dirty_count(self, shard: int) -> int:
         return len(self.states[shard].dirty)
 
-    def snapshot(self, shard: int) -> tuple[list[bytes], Any]:
+    def snapshot(self, shard: int) -> tuple[BinaryArray, Any]:
         state = self.states[shard]
         keys, state.dirty = sorted(state.dirty), set()
-        return keys, np.array([state.rows[key] for key in keys], ROW)
+        return BinaryArray.of(keys), np.array([state.rows[key] for key in keys], ROW)
 
 
 class ToyPipeline:
@@ -74,7 +74,7 @@ class ToyPipeline:
         self._topics = {topic.full_name(settings.topic_prefix): topic.name for topic in HOT_SOURCES}
         self._decisions = PRICE_DECISIONS.full_name(settings.topic_prefix)
 
-    def step(self, shard: Shard, batch: Any, _wall: int) -> list[Output]:
+    def step(self, shard: Shard, batch: Any, _wall: int) -> list[OutputBatch]:
         topic = self._topics[batch.topic]
         outputs = [
             output
@@ -101,7 +101,7 @@ class ToyPipeline:
             shard.set_run_mode(value.decode(), offset)
 
     @staticmethod
-    def control(shard: Shard, batch: Any, _wall: int) -> list[Output]:
+    def control(shard: Shard, batch: Any, _wall: int) -> list[OutputBatch]:
         shard.set_run_mode(batch.values[0].decode(), batch.first_offset)
         return []
 
@@ -119,7 +119,7 @@ class ToyPipeline:
             kept += (rows if fresh is None else rows[fresh]).tolist()
         return [admitted[row] for row in kept]
 
-    def _count(self, partition: int, key: bytes, amount: int) -> list[Output]:
+    def _count(self, partition: int, key: bytes, amount: int) -> list[OutputBatch]:
         state = self.engine.states[partition]
         count, total = state.rows.get(key, (0, 0))
         state.rows[key] = count + 1, total + amount
@@ -127,4 +127,4 @@ class ToyPipeline:
         if (count + 1) % EVERY:
             return []
         state.sequence += 1
-        return [Output(self._decisions, partition, key, b"%d:%d" % (count + 1, state.sequence), [])]
+        return [OutputBatch.of(self._decisions, partition, [(key, b"%d:%d" % (count + 1, state.sequence))])]

@@ -113,7 +113,7 @@ class Worker:
 
     def _run(self, work: Callable[[], Any]) -> None:
         async def run() -> None:
-            await carefully(work(), self._halt)
+            await carefully(self._halt, work)
 
         self.loop.create_task(run())
 

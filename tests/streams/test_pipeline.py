@@ -73,7 +73,8 @@ class Partition0:
         end = len(self.records)
         batch = RecordBatch("repricer.orders", 0, 0, first, end, np.arange(first, end), keys, values, at_end=True)
         outputs = self.pipeline.step(self.shard, batch, wall)
-        return [orjson.loads(out.value)["reason"] for out in outputs if out.topic == "repricer.dead-letters"]
+        letters = [letter for out in outputs if out.topic == "repricer.dead-letters" for letter in out.values]
+        return [orjson.loads(letter)["reason"] for letter in letters]
 
     def restart(self, wall):
         keys, rows = self.pipeline.engine.snapshot(0)
