@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_ssize_t, c_void_p
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -104,9 +104,8 @@ class Client:
             ConfigurationError: The configuration is refused.
         """
         logger = config.get("logger") or logging.getLogger("librdkafka")
-        self._log = _log_callback(partial(_log, logger))  # kept for as long as the client lives: C calls it
         conf = lib.rd_kafka_conf_new()
-        lib.rd_kafka_conf_set_log_cb(conf, self._log)
+        lib.rd_kafka_conf_set_log_cb(conf, _log_to(logger))
         if kind == PRODUCER:
             lib.rd_kafka_conf_set_events(conf, DELIVERY_REPORTS)
         text = ctypes.create_string_buffer(ERROR_TEXT)
@@ -222,6 +221,12 @@ def places(positions: Mapping[Partition, int]) -> Iterator[int]:
 
 _LEVELS = (*3 * (logging.CRITICAL,), logging.ERROR, logging.WARNING, *2 * (logging.INFO,), logging.DEBUG)
 """Of Python's logging, by syslog's number."""
+
+
+@cache
+def _log_to(logger: logging.Logger) -> Any:
+    """What C calls to log. Never freed: the threads of a client that nobody has closed go on calling it."""
+    return _log_callback(partial(_log, logger))
 
 
 def _log(logger: logging.Logger, _: object, level: int, facility: bytes, text: bytes) -> None:

@@ -132,8 +132,14 @@ class Producer:
 
         _check(self._bounded(send, timeout_s + GRACE_S))
 
+    def flush(self, timeout_s: float) -> None:
+        """Wait until all records are delivered, or cannot be; at most ``timeout_s``."""
+        deadline = time.monotonic() + timeout_s
+        while lib.rd_kafka_outq_len(self._client.handle) and (left := deadline - time.monotonic()) > 0:
+            self._hear_reports(_ms(left))
+
     def commit_transaction(self, timeout_s: float) -> None:
-        """Wait until all records are acknowledged, and commit.
+        """Wait until all records are delivered, and commit.
 
         The library would wait, too, but look only every 10 ms whether they are.
 
@@ -141,8 +147,7 @@ class Producer:
             confluent_kafka.KafkaException: If it is not committed, or whether it is remains unknown.
         """
         deadline = time.monotonic() + timeout_s
-        while lib.rd_kafka_outq_len(self._client.handle) and (left := deadline - time.monotonic()) > 0:
-            self._hear_reports(_ms(left))
+        self.flush(timeout_s)
         _check(lib.rd_kafka_commit_transaction(self._client.handle, _ms(max(deadline - time.monotonic(), 0))))
 
     def close(self) -> None:

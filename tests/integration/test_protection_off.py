@@ -58,7 +58,7 @@ class Frozen:
     def __init__(self, settings, claim):
         self._stopped, self._go_on = threading.Event(), threading.Event()
         self._writer = writer(settings, "frozen", self._at_point)
-        self._writer._config["linger.ms"] = 20_000
+        self._writer._config["linger.ms"] = 10_000
         self._cut = cut(settings, claim, applied=7, rows=[(b"web:a", 7)], outputs=["0-7"], instance="frozen")
         self._thread = threading.Thread(target=self._writer.commit, args=[self._cut])
         self._thread.start()

@@ -1,6 +1,8 @@
 """Producing through librdkafka's C interface: the layout that we assume, and what arrives."""
 
 import ctypes
+import gc
+import logging
 import threading
 
 import confluent_kafka as ck
@@ -102,20 +104,20 @@ def test_a_queue_that_is_full_is_waited_for(broker):
     assert [value for _, value, _ in read(broker, "many", 1000)] == numbers
 
 
-def test_what_cannot_be_delivered_is_named_with_its_topic(broker):
+def test_what_cannot_be_delivered_is_named_with_its_topic():
     heard = []
-    config = {"bootstrap.servers": broker.bootstrap_servers, "transactional.id": "late", "message.timeout.ms": 1000}
-    late = Producer(
-        {**config, "transaction.timeout.ms": 1000},
-        on_undelivered=lambda error, topic: heard.append((error.code(), topic)),
-    )
-    late.init_transactions(20)
-    late.begin_transaction()
-    late.produce(OutputBatch.of("nowhere", 99, [(b"k", b"v")]))
-    with pytest.raises(ck.KafkaException) as caught:
+    limits = {"message.timeout.ms": 1000, "transaction.timeout.ms": 1000, "transactional.id": "late"}
+    with EmbeddedBroker(topic_prefix=None) as mortal:
+        late = Producer(
+            {"bootstrap.servers": mortal.bootstrap_servers, **limits},
+            on_undelivered=lambda error, topic: heard.append((error.name(), topic)),
+        )
+        late.init_transactions(20)
+        late.begin_transaction()
+    late.produce(OutputBatch.of("topic", 0, [(b"k", b"v"), (b"k", b"w")]))
+    with pytest.raises(ck.KafkaException):
         late.commit_transaction(5)
-    assert caught.value.args[0].txn_requires_abort()
-    assert [topic for _, topic in heard] == ["nowhere"]
+    assert heard == [("_MSG_TIMED_OUT", "topic")]
     late.close()
 
 
@@ -143,3 +145,13 @@ def test_an_answer_that_never_comes_is_not_waited_for(producer, monkeypatch):
         producer.send_offsets_to_transaction({Partition("plain", 0): 1}, CLAIM, 0.05)
     producer.close()  # returns, though the call is still inside
     released.set()
+
+
+def test_a_producer_that_was_dropped_without_being_closed_does_no_harm():
+    """Its threads live on, and log: here that nobody listens at its address any more."""
+    logger = logging.getLogger("dropped")
+    heard = threading.Event()
+    logger.addFilter(lambda _: heard.set() or False)
+    Producer({"bootstrap.servers": "127.0.0.1:1", "transactional.id": "dropped", "logger": logger})
+    gc.collect()
+    assert heard.wait(20)
