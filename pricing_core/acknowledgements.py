@@ -7,9 +7,9 @@ import numpy as np
 from pricing_core.decisions import Decisions, Resends
 from pricing_core.offers import current_price
 from pricing_core.policy_table import PolicyTable
-from pricing_core.rules import CODE, CODES
 from pricing_core.slots import Slots
 from pricing_core.state import State
+from schemas.binary import BinaryArray
 from schemas.columns import Int64
 
 MAX_RESENDS = 3
@@ -25,7 +25,7 @@ def expect(state: State, slots: Slots, decisions: Decisions, rows: Int64) -> Non
     state.decided_price[slots] = decisions.price[rows]
     state.decided_sequence[slots] = decisions.sequence[rows]
     state.decided_policy[slots] = decisions.policy_version[rows]
-    state.decided_code[slots] = [CODE[decisions.code[row]] for row in rows.tolist()]
+    state.decided_code[slots] = decisions.code[rows]
     state.decided_at[slots] = state.sent_at[slots] = state.last_change_at[slots] = now
 
 
@@ -40,12 +40,12 @@ def overdue(state: State, pending: Slots, now: int, interval: int) -> tuple[Slot
     return again, given_up
 
 
-def resends(state: State, policies: PolicyTable, slots: Slots, keys: list[bytes], alarms: int) -> Resends:
+def resends(state: State, policies: PolicyTable, slots: Slots, keys: BinaryArray, alarms: int) -> Resends:
     """Repeat changes with the version, price and policy version that they had."""
     return Resends(
         keys=keys,
         sequence=state.decided_sequence[slots],
-        code=[CODES[number] for number in state.decided_code[slots].tolist()],
+        code=state.decided_code[slots].astype(np.int64),
         version=state.decided_version[slots],
         price=state.decided_price[slots],
         previous_price=current_price(state.price[slots], policies.list_price[slots]),

@@ -13,8 +13,9 @@ from pricing_core.features import HOLD, MOVES_BP
 from pricing_core.guardrails import CONDITIONS, PASSED, PRICE_RULES, Verdicts, judge
 from pricing_core.ladder import Ladder
 from pricing_core.offers import Offers
-from pricing_core.rules import CODE, CODES
+from pricing_core.rules import CODE
 from pricing_core.valuation import Float32, Valuation
+from schemas.binary import BinaryArray
 from schemas.columns import NONE, RECOMMEND, Bool, Int64
 
 Ask = Callable[[Offers, Ladder, Float32], Valuation]
@@ -35,7 +36,7 @@ class _Considered:
     verdicts: Verdicts
 
 
-def decide(offers: Offers, keys: list[bytes], sequence: Int64, uniform: Float32, ask: Ask) -> Decisions:
+def decide(offers: Offers, keys: BinaryArray, sequence: Int64, uniform: Float32, ask: Ask) -> Decisions:
     """Decide n offers.
 
     Args:
@@ -53,15 +54,13 @@ def decide(offers: Offers, keys: list[bytes], sequence: Int64, uniform: Float32,
         _fill_in(decisions, rows, considered)
         verdicts.code[rows] = considered.verdicts.code
         verdicts.limit[rows], verdicts.value[rows] = considered.verdicts.limit, considered.verdicts.value
-    decisions.code[:] = [CODES[number] for number in verdicts.code.tolist()]
-    decisions.limit[:], decisions.value[:] = verdicts.limit, verdicts.value
+    decisions.code[:], decisions.limit[:], decisions.value[:] = verdicts.code, verdicts.limit, verdicts.value
     return decisions
 
 
-def _held(offers: Offers, keys: list[bytes], sequence: Int64) -> Decisions:
+def _held(offers: Offers, keys: BinaryArray, sequence: Int64) -> Decisions:
     """Every price stays: where nothing else is decided, this is the answer."""
-    decisions = blank(offers.now, len(offers))
-    decisions.keys[:] = keys
+    decisions = blank(offers.now, keys)
     decisions.sequence[:] = sequence
     decisions.price[:] = decisions.previous_price[:] = np.where(offers.current > 0, offers.current, NONE)
     decisions.currency[:] = offers.state["currency"]

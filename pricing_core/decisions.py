@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pricing_core.features import FEATURES, MOVES_BP
+from pricing_core.rules import CODES
+from schemas.binary import BinaryArray
 from schemas.columns import NONE, Bool, Int8, Int64
 
 CHANGED, RECOMMENDED, HELD = 0, 1, 2
@@ -23,13 +25,13 @@ class Decisions:
 
     now: int
     """Event time, ms."""
-    keys: list[bytes]
+    keys: BinaryArray
     sequence: Int64
     """Numbers of the decisions, ascending by one within the shard."""
     outcome: Int8
     """`CHANGED`, `RECOMMENDED` or `HELD`."""
-    code: list[str]
-    """Why: one of `guardrails.CODES`."""
+    code: Int64
+    """Why: numbers of `rules.CODES`."""
     price: Int64
     """After the decision; of a recommendation, what is recommended."""
     previous_price: Int64
@@ -62,15 +64,20 @@ class Decisions:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def reasons(self) -> list[str]:
+        """Names of ``code``."""
+        return [CODES[number] for number in self.code.tolist()]
+
 
 @dataclass(frozen=True, slots=True)
 class Resends:
     """Price changes whose answer is overdue, to be sent again with the version that they had."""
 
-    keys: list[bytes]
+    keys: BinaryArray
     sequence: Int64
     """Number of the decision that made each change."""
-    code: list[str]
+    code: Int64
     version: Int64
     price: Int64
     previous_price: Int64
@@ -82,22 +89,28 @@ class Resends:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def reasons(self) -> list[str]:
+        """Names of ``code``."""
+        return [CODES[number] for number in self.code.tolist()]
+
 
 def no_decisions(now: int) -> Decisions:
     """Nothing was due."""
-    return blank(now, 0)
+    return blank(now, BinaryArray.of([]))
 
 
-def blank(now: int, n: int) -> Decisions:
+def blank(now: int, keys: BinaryArray) -> Decisions:
     """Columns of n decisions to be filled in."""
+    n = len(keys)
     none = [np.full(n, NONE, np.int64) for _ in range(9)]
     shape = (n, len(MOVES_BP))
     return Decisions(
         now=now,
-        keys=[b""] * n,
+        keys=keys,
         sequence=none[0],
         outcome=np.full(n, HELD, np.int8),
-        code=[""] * n,
+        code=np.zeros(n, np.int64),
         price=none[1],
         previous_price=none[2],
         version=none[3],

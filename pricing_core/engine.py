@@ -197,7 +197,7 @@ class PricingEngine:
         offers = offer_views.view(self._state, self._policies, slots, now, run_mode)
         sequence = record.sequence + 1 + np.arange(len(slots))
         chance = uniform(self._seed, shard, sequence)
-        decisions = decide(offers, self._slots.keys(slots).present(), sequence, chance, self._ask)
+        decisions = decide(offers, self._slots.keys(slots), sequence, chance, self._ask)
         self._write_down(shard, offers, decisions)
         return decisions
 
@@ -212,9 +212,7 @@ class PricingEngine:
         pending = pending[np.argsort(self._state.decided_sequence[pending])]
         sent, alarmed = acknowledgements.overdue(self._state, pending, now, self._intervals.acknowledgement)
         self._dirty.mark(shard, np.concatenate((sent, alarmed)))
-        return acknowledgements.resends(
-            self._state, self._policies, sent, self._slots.keys(sent).present(), len(alarmed)
-        )
+        return acknowledgements.resends(self._state, self._policies, sent, self._slots.keys(sent), len(alarmed))
 
     def _ask(self, offers: Offers, ladder: Ladder, chance: NDArray[np.float32]) -> valuation.Valuation:
         return valuation.value(self.model, self._sums, offers, ladder, chance)

@@ -10,11 +10,12 @@ from pricing_core.agenda import Agenda
 from pricing_core.decisions import HELD, Decisions
 from pricing_core.offers import Offers, current_price, is_out_of_bounds
 from pricing_core.policy_table import PolicyTable
+from pricing_core.rules import CODE
 from pricing_core.slots import Slots, SlotTable
 from pricing_core.state import State
 from schemas.columns import AppliedColumns, Bool, ClickColumns, Columns, Int64, PolicyColumns
 
-_BLOCKED = frozenset({"halted", "paused", "pending_acknowledgement"})
+_BLOCKED = [CODE[name] for name in ("halted", "paused", "pending_acknowledgement")]
 """Holds that pass. An offer whose price is out of bounds is looked at again soon after one."""
 
 
@@ -76,7 +77,7 @@ class Schedule:
 
     def after_decisions(self, shard: int, offers: Offers, decisions: Decisions) -> None:
         """Look at decided offers again after the review interval, or sooner where a repair was blocked."""
-        blocked = [code in _BLOCKED for code in decisions.code] & offers.out_of_bounds & (decisions.outcome == HELD)
+        blocked = np.isin(decisions.code, _BLOCKED) & offers.out_of_bounds & (decisions.outcome == HELD)
         soon = max(1, min(self._intervals.decision, self._intervals.review))  # at once would have no end
         self._agendas[shard].set(offers.slots, offers.now + np.where(blocked, soon, self._intervals.review))
 

@@ -12,7 +12,7 @@ import orjson
 
 from pricing_core.decisions import CHANGED, HELD, OUTCOMES, Decisions, Resends
 from pricing_core.engine import PricingEngine
-from pricing_core.rules import RULES
+from pricing_core.rules import CODES, RULES
 from schemas.binary import BinaryArray
 from schemas.cloud_events import DEAD_LETTERED, PRICE_CHANGED, PRICE_DECIDED, EventType
 from schemas.codec import Reject, encode
@@ -65,17 +65,17 @@ class Emitter:
         audit = list(self._audit_records(shard, decisions))
         ids = [record["decision_id"].encode() for record in audit]
         values = [orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY) for record in audit]
-        records = list(zip(decisions.keys, values, ids, strict=True))
+        records = list(zip(decisions.keys.present(), values, ids, strict=True))
         outputs = [self._batch(PRICE_DECIDED, records, shard.partition, wall)]
         changed = np.flatnonzero(decisions.outcome == CHANGED).tolist()
-        keys = [decisions.keys[i] for i in changed]
+        keys = decisions.keys.take(np.array(changed, np.int64)).present()
         return outputs + self._changes_of(shard, keys, [audit[i] for i in changed], wall)
 
     def _count(self, decisions: Decisions) -> None:
         """Count by outcome and reason, once for all decisions of a step: a labelled counter costs 8 µs."""
         outcomes = decisions.outcome.tolist()
         self._metrics.add_each(DECISIONS, Counter(map(OUTCOMES.__getitem__, outcomes)))
-        reasons = list(zip(outcomes, decisions.code, strict=True))
+        reasons = list(zip(outcomes, decisions.reasons, strict=True))
         self._metrics.add_each(HOLDS, Counter(code for outcome, code in reasons if outcome == HELD))
         self._metrics.add_each(PRICE_CHANGES_TOTAL, Counter(code for outcome, code in reasons if outcome == CHANGED))
 
@@ -88,7 +88,7 @@ class Emitter:
         resends: Resends = self._engine.overdue_acknowledgements(shard.partition, shard.now)
         self._metrics.add(RESENDS, len(resends))
         self._metrics.add(ACKNOWLEDGEMENT_ALARMS, resends.alarms)
-        return self._changes_of(shard, resends.keys, list(self._resend_records(shard, resends)), wall)
+        return self._changes_of(shard, resends.keys.present(), list(self._resend_records(shard, resends)), wall)
 
     def dead_letters(self, batch: RecordBatch, rejects: Iterable[Reject], wall: int) -> list[OutputBatch]:
         """One dead letter for each refused record of a batch."""
@@ -118,20 +118,21 @@ class Emitter:
         applied = orjson.Fragment(orjson.dumps(shard.applied))
         decided_at = format_ms(d.now)
         model = self._model
-        offers = [key.decode().split(":", 1) for key in d.keys]
+        offers = [key.decode().split(":", 1) for key in d.keys.present()]
         prices, versions, policies = d.price.tolist(), d.version.tolist(), d.policy_version.tolist()
         previous, currencies, chosen = d.previous_price.tolist(), d.currency.tolist(), d.chosen.tolist()
         lower, upper, limits, values = d.lower.tolist(), d.upper.tolist(), d.limit.tolist(), d.value.tolist()
         outcomes, sequences, propensity = d.outcome.tolist(), d.sequence.tolist(), d.propensity.tolist()
         masked = _RULE_NAMES[d.masked].tolist()
         considered = d.considered.tolist()
+        codes = d.reasons
         for i, (channel, sku) in enumerate(offers):
             yield {
                 "decision_id": f"{shard.partition}-{sequences[i]}",
                 "sku": sku,
                 "channel": channel,
                 "outcome": OUTCOMES[outcomes[i]],
-                "reason": d.code[i],
+                "reason": codes[i],
                 "decided_at": decided_at,
                 "price": _optional(prices[i]),
                 "previous_price": _optional(previous[i]),
@@ -146,13 +147,13 @@ class Emitter:
                 "propensity": propensity[i] if chosen[i] != NONE else None,
                 "lower_bound": _optional(lower[i]),
                 "upper_bound": _optional(upper[i]),
-                "verdict": {"code": d.code[i], "limit": _optional(limits[i]), "value": _optional(values[i])},
+                "verdict": {"code": codes[i], "limit": _optional(limits[i]), "value": _optional(values[i])},
                 "applied": applied,
             }
 
     def _resend_records(self, shard: Shard, r: Resends) -> Iterator[dict[str, Any]]:
         """`PriceChanged` as dictionaries, as they were but for the times."""
-        for i, key in enumerate(r.keys):
+        for i, key in enumerate(r.keys.present()):
             channel, sku = key.decode().split(":", 1)
             yield {
                 "decision_id": f"{shard.partition}-{r.sequence[i]}",
@@ -163,7 +164,7 @@ class Emitter:
                 "previous_price": int(r.previous_price[i]),
                 "currency": ALPHA_CODES.get(int(r.currency[i])),
                 "policy_version": int(r.policy_version[i]),
-                "reason": r.code[i],
+                "reason": CODES[int(r.code[i])],
             }
 
     def _dead_letter(self, batch: RecordBatch, reject: Reject, wall: int) -> tuple[bytes, bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from ctypes import c_void_p
 from typing import Any
@@ -69,7 +70,7 @@ class Producer:
         self._client = Client(PRODUCER, config)
         self._reports = lib.rd_kafka_queue_get_main(self._client.handle)
         self._topics: dict[str, int] = {}
-        self._is_stuck = False
+        self._destroy = weakref.finalize(self, _destroy, self._client.handle, self._reports, self._topics)
 
     @staticmethod
     def warm_up() -> None:
@@ -152,13 +153,7 @@ class Producer:
 
     def close(self) -> None:
         """Drop what is queued, and let go of the broker and of all memory."""
-        if self._is_stuck:
-            return  # a call is inside it: its memory cannot be freed, and the next producer of this id fences it
-        lib.rd_kafka_purge(self._client.handle, PURGE_ALL)
-        for topic in self._topics.values():
-            lib.rd_kafka_topic_destroy(topic)
-        lib.rd_kafka_queue_destroy(self._reports)
-        lib.rd_kafka_destroy(self._client.handle)
+        self._destroy()
 
     def _bounded(self, call: Callable[[], int | None], limit_s: float) -> int | None:
         """Wait for a call of the library that may never return.
@@ -171,7 +166,7 @@ class Producer:
         thread.start()
         thread.join(limit_s)
         if not answers:
-            self._is_stuck = True
+            self._destroy.detach()  # the call goes on using it; the next producer of this id fences it
             raise ck.KafkaException(ck.KafkaError(TIMED_OUT, f"no answer within {limit_s:g} s"))
         return answers[0]
 
@@ -208,6 +203,14 @@ class Producer:
             topic = ctypes.c_void_p.from_address(message + TOPIC).value
             self._on_undelivered(ck.KafkaError(code, text), lib.rd_kafka_topic_name(topic).decode())
         lib.rd_kafka_event_destroy(event)
+
+
+def _destroy(client: int, reports: int, topics: Mapping[str, int]) -> None:
+    lib.rd_kafka_purge(client, PURGE_ALL)
+    for topic in topics.values():
+        lib.rd_kafka_topic_destroy(topic)
+    lib.rd_kafka_queue_destroy(reports)
+    lib.rd_kafka_destroy(client)
 
 
 def _column(array: BinaryArray | None) -> Column:

@@ -45,4 +45,4 @@ def only(decisions):
     """The columns of the only decision."""
     assert len(decisions) == 1
     values = {f.name: getattr(decisions, f.name) for f in fields(decisions) if f.name != "now"}
-    return type("Decision", (), {name: column[0] for name, column in values.items()})
+    return type("Decision", (), {name: column[0] for name, column in values.items()} | {"code": decisions.reasons[0]})

@@ -237,8 +237,8 @@ def test_an_answer_that_does_not_come_is_asked_for_three_times_then_alarmed_once
     assert len(made.overdue_acknowledgements(0, T0 + HOUR - 1)) == 0
     for hour in (1, 2, 3):
         again = made.overdue_acknowledgements(0, T0 + hour * HOUR)
-        assert (again.keys, again.version.tolist(), again.price.tolist()) == ([KEY], [1], [sent.price])
-        assert (again.sequence.tolist(), again.code, again.policy_version.tolist()) == ([1], ["demand"], [1])
+        assert (list(again.keys), again.version.tolist(), again.price.tolist()) == ([KEY], [1], [sent.price])
+        assert (again.sequence.tolist(), again.reasons, again.policy_version.tolist()) == ([1], ["demand"], [1])
         assert (again.previous_price.tolist(), again.currency.tolist(), again.alarms) == ([1299], [EUR], 0)
         assert made.dirty_count(0) == 1
         assert len(made.overdue_acknowledgements(0, T0 + hour * HOUR + 1)) == 0

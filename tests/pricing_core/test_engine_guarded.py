@@ -22,7 +22,7 @@ def test_a_value_that_is_not_finite_holds_that_offer_only(value):
     q[[0, 2], UP] = value
     made._ask = lambda offers, ladder, _chance: opinion(ladder.prices, UP, q[offers.slots])
     found = decide(made)
-    told = dict(zip(found.keys, zip(found.code, found.outcome, found.chosen, strict=True), strict=True))
+    told = dict(zip(found.keys, zip(found.reasons, found.outcome, found.chosen, strict=True), strict=True))
     assert told == {
         b"web:a": ("non_finite", HELD, c.NONE),
         b"web:b": ("demand", CHANGED, UP),

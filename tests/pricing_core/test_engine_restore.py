@@ -31,6 +31,7 @@ def same(left, right):
     """Whether two decisions, rows of decisions and the like are the same to the last bit."""
     for f in fields(left):
         a, b = getattr(left, f.name), getattr(right, f.name)
+        a, b = (list(x) if isinstance(x, BinaryArray) else x for x in (a, b))
         assert (a.tobytes() == b.tobytes()) if isinstance(a, np.ndarray) else a == b, f.name
     return True
 

@@ -13,7 +13,7 @@ from schemas import columns as c
 from schemas.binary import BinaryArray
 from schemas.codec import Reject
 from schemas.dead_letter import Reason
-from tests.pricing_core.engines import CAPACITY, engine
+from tests.pricing_core.engines import CAPACITY, engine, only
 from tests.pricing_core.events import DAY, EUR, HOUR, KEY, T0, USD, batch, click, competitor, order, policy, stock
 
 TIMES = st.integers(T0 - 40 * DAY, T0)
@@ -189,7 +189,7 @@ def test_the_rows_of_a_dropped_shard_start_blank_for_their_next_owner():
     made.apply(1, stock())
     assert made.totals(1)[KEY] == dict.fromkeys(TOTALS, 0)
     assert not made._sums.take(made._slots.of(1)).any()
-    assert made.decide(1, T0 + HOUR, "ACTIVE").code == ["no_policy"]
+    assert only(made.decide(1, T0 + HOUR, "ACTIVE")).code == "no_policy"
 
 
 def test_a_row_of_another_format_is_refused():

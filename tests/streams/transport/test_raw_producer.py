@@ -14,6 +14,7 @@ from streams.embedded_broker import EmbeddedBroker
 from streams.output import OutputBatch
 from streams.transport import raw_producer, raw_records
 from streams.transport.identity import Claim
+from streams.transport.librdkafka import PRODUCER, Client
 from streams.transport.partition import Partition
 from streams.transport.raw_producer import Producer
 
@@ -147,11 +148,11 @@ def test_an_answer_that_never_comes_is_not_waited_for(producer, monkeypatch):
     released.set()
 
 
-def test_a_producer_that_was_dropped_without_being_closed_does_no_harm():
-    """Its threads live on, and log: here that nobody listens at its address any more."""
+def test_a_client_that_was_dropped_without_being_closed_does_no_harm():
+    """Its threads live on, and log: here that nobody listens at its address."""
     logger = logging.getLogger("dropped")
     heard = threading.Event()
     logger.addFilter(lambda _: heard.set() or False)
-    Producer({"bootstrap.servers": "127.0.0.1:1", "transactional.id": "dropped", "logger": logger})
+    Client(PRODUCER, {"bootstrap.servers": "127.0.0.1:1", "logger": logger})
     gc.collect()
     assert heard.wait(20)
