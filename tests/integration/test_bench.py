@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from streams.bench import everything, latency, load, recovery, soak, throughput
+from streams.bench import everything, latency, load, recovery, soak, throughput, turn
 from streams.bench.echo import TOPIC as ECHO
 from streams.bench.under_test import bench_settings
 from streams.log_reader import Offsets
@@ -44,12 +44,13 @@ def test_latency_measures_the_same_orders_of_worker_and_echoes(settings):
     finite(row)
     for contestant in ("", "echo_", "txn_echo_"):
         assert 0 < row[f"{contestant}p50_ms"] <= row[f"{contestant}p99_ms"] <= row[f"{contestant}p999_ms"]
-    assert row["orders"] >= 0.9 * (4 - latency.LEAD_S) * latency.PER_S  # the model may hold a few
+        assert row[f"{contestant}answered"] >= latency.ANSWERED
+    assert row["orders"] == (4 - latency.LEAD_S) * latency.PER_S
 
 
 def test_an_echo_that_is_stopped_in_a_transaction_hides_nothing_from_the_next_reader(settings):
     own = bench_settings(settings, "echo")
-    latency._create_echo_topic(own)
+    latency.create_echo_topic(own)
     ask = Offsets(own.consumer_config())
     echoed = [Partition(f"{own.topic_prefix}.{ECHO}", p) for p in range(own.partitions)]
 
@@ -57,8 +58,8 @@ def test_an_echo_that_is_stopped_in_a_transaction_hides_nothing_from_the_next_re
         return ask.end(echoed, committed=committed)
 
     command = [sys.executable, "-m", "streams.bench.echo", "transactional"]
-    with ThreadPoolExecutor(1) as aside, latency._process(command, own) as echo:
-        latency._expect_ready(echo)
+    with ThreadPoolExecutor(1) as aside, turn.process(command, own) as echo:
+        turn.expect_ready(echo)
         published = aside.submit(load.publish, own, load.events(0, load.CHUNK, 1_000))
         while not any(ends(committed=False).values()):
             assert echo.poll() is None
