@@ -3,34 +3,33 @@
 Measured is the time from giving an order to a producer (linger 0) until its price change is in the hands of a
 consumer under ``read_committed``. The load is that of the throughput benchmark, at a steady rate, decisions included;
 the measured orders are of offers apart, whose model has a mind to move the price when it is asked. Beside it, in turns
-and at the same rate: an echo of every record, and an echo in a transaction for each batch, read by the same consumer.
+and at the same rates: an echo of every record, and an echo in a transaction for each batch, read by the same consumer.
+
+An order without an answer has no latency, and the slowest would be the first to be missing: where more than a few have
+none, there is no result.
 """
 
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
 from typing import Any
 
 import confluent_kafka as ck
-import msgspec
 import numpy as np
 import orjson
 from confluent_kafka.admin import NewTopic
 
-from schemas.topics import OFFER_POLICIES, PRICE_APPLIED, PRICE_CHANGES, Topic
-from streams.bench import load, paced
+from schemas.topics import OFFER_POLICIES, PRICE_APPLIED, PRICE_CHANGES
+from streams.bench import load, paced, turn
 from streams.bench.echo import TOPIC as ECHO
 from streams.bench.machine import machine, versions
-from streams.bench.progress import Progress, ends_of
-from streams.bench.under_test import WorkerUnderTest, bench_settings, environment
+from streams.bench.progress import Progress
+from streams.bench.turn import CONTESTANTS, Answers
+from streams.bench.under_test import WorkerUnderTest, bench_settings
 from streams.errors import NotReady
 from streams.settings import Settings
 from streams.topic_admin import TopicAdmin
@@ -40,11 +39,9 @@ PER_S = 100
 """Measured orders a second."""
 LEAD_S = 2.0
 """The first orders of a turn are not measured: connections are made meanwhile."""
-ANSWER_S = 5.0
-"""An order without a change after this had none."""
-
-Turn = Callable[[Settings, paced.Task], dict[str, float]]
-"""Latency of the measured orders that were answered; ms."""
+ANSWERED = 0.995
+"""Least share of the measured orders of a turn that have an answer: p99 is a figure of all of them, or of none."""
+CREATED_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,32 +81,58 @@ class Found:
     """Latencies of one contestant at one rate, a list for each round; ms."""
 
     rounds: list[list[float]] = field(default_factory=list)
-    unanswered: int = 0
+    orders: int = 0
+    """Measured, answered or not."""
+
+    def add(self, task: paced.Task, answers: Answers, who: str) -> None:
+        """Take a turn over.
+
+        Raises:
+            NotReady: So many orders have no answer that those that have say nothing about all.
+        """
+        measured = [load.measured_key(number).decode() for number in task.measured[int(LEAD_S * PER_S) :]]
+        latencies = [answers.ms[key] for key in measured if key in answers.ms]
+        if len(latencies) < ANSWERED * len(measured):
+            raise NotReady(
+                f"at {task.rate:g} events/s the {who} has answered {len(latencies)} of {len(measured)} orders"
+                f" (published: {answers.rate:,.0f} a second)"
+            )
+        self.rounds.append(latencies)
+        self.orders += len(measured)
 
     def p99s(self) -> list[float]:
         """Of each round."""
         return [float(np.percentile(latencies, 99)) for latencies in self.rounds]
 
     def figures(self, prefix: str) -> dict[str, float]:
-        """Percentiles over all rounds."""
+        """Percentiles over all rounds, and the share of orders that they are of."""
         values = list(chain.from_iterable(self.rounds))
         names = ((50, "p50"), (99, "p99"), (99.9, "p999"))
-        return {f"{prefix}{name}_ms": round(float(np.percentile(values, q)), 1) for q, name in names}
+        percentiles = {f"{prefix}{name}_ms": round(float(np.percentile(values, q)), 1) for q, name in names}
+        return percentiles | {f"{prefix}answered": round(len(values) / self.orders, 4)}
 
 
 def measure(settings: Settings, plan: Plan) -> dict[str, Any]:
     """Run the benchmark; returns the object that ``--json`` prints.
 
     Raises:
-        NotReady: If a process stops, or nothing is answered.
+        NotReady: If a process stops, or too many orders are not answered.
     """
     own = bench_settings(settings, "latency", decide_during_catch_up=False)
-    _create_echo_topic(own)
+    create_echo_topic(own)
     stream = Stream(event=2 * load.CHUNK)
     _prime(own, plan.orders * len(plan.rates) * plan.rounds * len(CONTESTANTS))
-    rates = {str(rate): _at_rate(own, rate, plan, stream) for rate in plan.rates}
+    found = {(rate, prefix): Found() for rate in plan.rates for prefix in CONTESTANTS}
+    for _ in range(plan.rounds):
+        for prefix, contestant in CONTESTANTS.items():
+            _turns(
+                own,
+                contestant,
+                [stream.take(rate, plan) for rate in plan.rates],
+                [found[rate, prefix] for rate in plan.rates],
+            )
     return {
-        "rates": rates,
+        "rates": {str(rate): _row({prefix: found[rate, prefix] for prefix in CONTESTANTS}) for rate in plan.rates},
         "rounds": plan.rounds,
         "seconds": plan.seconds,
         "machine": machine(),
@@ -117,11 +140,12 @@ def measure(settings: Settings, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _create_echo_topic(settings: Settings) -> None:
+def create_echo_topic(settings: Settings) -> None:
+    """Create the topic of the echoes."""
     topic = NewTopic(f"{settings.topic_prefix}.{ECHO}", settings.partitions, settings.replication_factor)
     admin = TopicAdmin(settings)
-    for future in admin.client.create_topics([topic], operation_timeout=ANSWER_S).values():
-        future.result(ANSWER_S)
+    for future in admin.client.create_topics([topic], operation_timeout=CREATED_S).values():
+        future.result(CREATED_S)
 
 
 def _prime(settings: Settings, measured: int) -> None:
@@ -133,7 +157,7 @@ def _prime(settings: Settings, measured: int) -> None:
     policies = chain(load.policies(OFFERS), load.measured_policies(range(measured)))
     with (
         closing(Progress(settings, [*load.SHARES, OFFER_POLICIES, PRICE_APPLIED])) as progress,
-        closing(_reader(settings, PRICE_CHANGES.name)) as changes,
+        closing(turn.reader(settings, PRICE_CHANGES.name)) as changes,
         WorkerUnderTest(settings) as worker,
     ):
         worker.wait_until_ready()
@@ -146,7 +170,7 @@ def _prime(settings: Settings, measured: int) -> None:
 
 def _answers(changes: ck.Consumer) -> Iterator[load.Record]:
     """What a catalog would say to the changes of the measured offers."""
-    while messages := changes.consume(1_000, ANSWER_S):
+    while messages := changes.consume(1_000, turn.ANSWER_S):
         for message in messages:
             key, change = message.key() or b"", orjson.loads(message.value() or b"")
             if key.startswith(load.MEASURED):
@@ -157,20 +181,21 @@ def _answers(changes: ck.Consumer) -> Iterator[load.Record]:
                 yield PRICE_APPLIED, key, orjson.dumps(answer)
 
 
-def _at_rate(settings: Settings, rate: int, plan: Plan, stream: Stream) -> dict[str, Any]:
-    found = {name: Found() for name in CONTESTANTS}
-    for _ in range(plan.rounds):
-        for name, turn in CONTESTANTS.items():
-            task = stream.take(rate, plan)
-            answered = turn(settings, task)
-            lead = int(LEAD_S * PER_S)
-            measured = [load.measured_key(number).decode() for number in task.measured[lead:]]
-            if not answered.keys() & set(measured):
-                raise NotReady(
-                    f"at {rate} events/s {name or 'worker'} has answered none of {len(measured)} orders in time"
-                )
-            found[name].rounds.append([answered[key] for key in measured if key in answered])
-            found[name].unanswered += sum(key not in answered for key in measured)
+def _turns(
+    settings: Settings, contestant: turn.Contestant, tasks: Sequence[paced.Task], found: Sequence[Found]
+) -> None:
+    """One turn at each rate. The records of all are made before the first: nothing else runs during a turn."""
+    with ExitStack() as stack:
+        publishers = [stack.enter_context(turn.publisher(settings, task)) for task in tasks]
+        alive = stack.enter_context(contestant.start(settings))
+        for publisher in publishers:
+            turn.expect_ready(publisher)
+        for task, publisher, one in zip(tasks, publishers, found, strict=True):
+            one.add(task, turn.answers(settings, task, publisher, contestant.topic, alive), contestant.name)
+
+
+def _row(found: Mapping[str, Found]) -> dict[str, Any]:
+    """Figures of one rate."""
     ours, transactional = found[""].p99s(), found["txn_echo_"].p99s()
     ratios = [our / its for our, its in zip(ours, transactional, strict=True)]
     figures = {name: value for prefix, one in found.items() for name, value in one.figures(prefix).items()}
@@ -178,82 +203,5 @@ def _at_rate(settings: Settings, rate: int, plan: Plan, stream: Stream) -> dict[
         "p99_ratio_txn_echo": round(statistics.median(ratios), 2),
         "p99_ratio_txn_echo_min": round(min(ratios), 2),
         "p99_ratio_txn_echo_max": round(max(ratios), 2),
-        "orders": sum(map(len, found[""].rounds)),
-        "without_change": found[""].unanswered,
+        "orders": found[""].orders,
     }
-
-
-def _worker_turn(settings: Settings, task: paced.Task) -> dict[str, float]:
-    with WorkerUnderTest(settings) as worker:
-        worker.wait_until_ready()
-        with closing(Progress(settings, load.SHARES)) as progress:
-            progress.watch(worker.require_running)  # what the echoes' turns have published meanwhile
-        with closing(_reader(settings, PRICE_CHANGES.name)) as reader:
-            return _publish_and_read(settings, task, reader)
-
-
-def _echo_turn(settings: Settings, task: paced.Task, how: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "streams.bench.echo", how]
-    with (
-        closing(_reader(settings, ECHO)) as reader,
-        _process(command, settings) as echo,
-    ):
-        _expect_ready(echo)
-        return _publish_and_read(settings, task, reader)
-
-
-CONTESTANTS: Mapping[str, Turn] = {
-    "": _worker_turn,
-    "echo_": partial(_echo_turn, how="plain"),
-    "txn_echo_": partial(_echo_turn, how="transactional"),
-}
-"""By the prefix of their figures."""
-
-
-def _publish_and_read(settings: Settings, task: paced.Task, reader: ck.Consumer) -> dict[str, float]:
-    """Let the task be published, and read what comes of its measured orders."""
-    read: dict[str, int] = {}
-    with _process([sys.executable, "-m", "streams.bench.paced"], settings) as publisher:
-        assert publisher.stdin is not None
-        publisher.stdin.write(msgspec.json.encode(task) + b"\n")
-        publisher.stdin.flush()
-        _expect_ready(publisher)
-        publisher.stdin.write(b"\n")
-        publisher.stdin.flush()
-        deadline = time.monotonic() + task.count / task.rate + ANSWER_S
-        while len(read) < len(task.measured) and time.monotonic() < deadline:
-            first = reader.poll(ANSWER_S / 10)
-            now = time.monotonic_ns()
-            for message in [] if first is None else [first, *reader.consume(5_000, 0)]:
-                key = message.key() or b""
-                if key.startswith(load.MEASURED):
-                    read.setdefault(key.decode(), now)
-        line = publisher.stdout.readline() if publisher.stdout is not None else b""
-    published = msgspec.json.decode(line, type=paced.Published)
-    return {key: (read[key] - at) / 1e6 for key, at in published.sent.items() if key in read}
-
-
-def _reader(settings: Settings, topic: str) -> ck.Consumer:
-    """The outside consumer, at the end of a topic: all as shipped, ``read_committed`` among it."""
-    consumer = ck.Consumer({**settings.consumer_config(), "group.id": f"{settings.group}-outside"})
-    name = Topic(topic, "offer", None, "delete", None, "")
-    consumer.assign([ck.TopicPartition(*tp, offset) for tp, offset in ends_of(settings, [name]).items()])
-    return consumer
-
-
-@contextmanager
-def _process(command: Sequence[str], settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    """A module of ours as a process that does not outlive the block."""
-    process = subprocess.Popen(  # noqa: S603  # our own module
-        command, env=environment(settings), stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.communicate()
-
-
-def _expect_ready(process: subprocess.Popen[bytes]) -> None:
-    if process.stdout is None or process.stdout.readline() != b"ready\n":
-        raise NotReady(f"{process.args!r} ended with exit code {process.poll()}; its log is above")

@@ -8,12 +8,14 @@ import pytest
 
 from schemas.events import OrderRecorded
 from schemas.topics import ORDERS
-from streams.bench import decide, load, memory
+from streams.bench import decide, latency, load, memory
 from streams.bench.bare import TYPES
 from streams.bench.in_process import InProcessWorker
 from streams.bench.paced import Task, records
 from streams.bench.progress import Sample
 from streams.bench.soak import window_rates
+from streams.bench.turn import Answers
+from streams.errors import NotReady
 from streams.settings import Settings
 
 
@@ -35,6 +37,26 @@ def test_measured_orders_are_orders_of_their_offers_spread_over_the_task():
         event = msgspec.json.decode(value, type=OrderRecorded)
         assert topic is ORDERS
         assert key == load.measured_key(wanted) == f"{event.channel}:{event.sku}".encode()
+
+
+@pytest.mark.parametrize(("missing", "counts"), [(0, True), (1, True), (2, False), (200, False)])
+def test_latencies_of_a_turn_with_too_few_answers_are_no_result(missing, counts):
+    plan = latency.Plan([500], seconds=latency.LEAD_S + 2, rounds=1)
+    task = latency.Stream(event=0).take(500, plan)
+    measured = [load.measured_key(number).decode() for number in task.measured]
+    answers = Answers(dict.fromkeys(measured[: len(measured) - missing], 5.0), rate=499.8)
+    found = latency.Found()
+    if counts:
+        found.add(task, answers, "echo")
+        assert found.figures("echo_") == {
+            "echo_p50_ms": 5.0,
+            "echo_p99_ms": 5.0,
+            "echo_p999_ms": 5.0,
+            "echo_answered": 1 - missing / 200,
+        }
+    else:
+        with pytest.raises(NotReady, match=f"at 500 events/s the echo has answered {200 - missing} of 200 orders"):
+            found.add(task, answers, "echo")
 
 
 def test_a_worker_of_this_process_decides_at_least_once_for_twenty_events():
