@@ -25,7 +25,7 @@ from pricing_core.policy_table import PolicyTable
 from pricing_core.rolling_sums import RollingSums
 from pricing_core.schedule import Intervals, Schedule
 from pricing_core.slots import NO_SLOT, Slots, SlotTable
-from pricing_core.state import TOTALS, DirtyRows, Rows, State, require_format
+from pricing_core.state import TOTALS, DirtyRows, Rows, State, require_format, take_memory
 from schemas.binary import BinaryArray
 from schemas.codec import Reject
 from schemas.columns import (
@@ -85,8 +85,11 @@ class PricingEngine:
         self._shards: dict[int, _Shard] = {}
 
     def warm_up(self) -> None:
-        """Compile everything. Nothing compiles afterwards."""
+        """Compile everything, and take the memory for all offers. Nothing compiles afterwards."""
         SlotTable.warm_up()
+        PolicyTable.warm_up()
+        for rows in (self._state.rows, self._policies.rows):
+            take_memory(rows)
         self._sums.warm_up()
         valuation.warm_up(self.model, self._sums)
 

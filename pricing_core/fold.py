@@ -138,7 +138,7 @@ def fold_policies(state: State, policies: PolicyTable, groups: Groups, columns: 
     Returns:
         Offers whose policy was set or removed.
     """
-    rows = newest(groups.slots, columns, state.policy_version[groups.slots])
+    rows = newest(groups, columns, state.policy_version[groups.touched])
     columns, slots = columns.take(rows), groups.slots[rows]
     policies.put(slots, columns)
     state.policy_version[slots] = np.where(columns.removed, 0, columns.version)

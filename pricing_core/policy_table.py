@@ -5,11 +5,15 @@ Policies are not in the changelog rows: the compacted topic that they come from 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from pricing_core.grouping import Groups
 from pricing_core.slots import Slots
 from schemas.columns import NONE, Int64, PolicyColumns
+from schemas.compiled import kernel
 from schemas.money import divide_up
 
 ONE = 10_000
@@ -61,6 +65,11 @@ class PolicyTable:
         self.low: Int64 = self.rows["low"]
         self.high: Int64 = self.rows["high"]
 
+    @staticmethod
+    def warm_up() -> None:
+        """Compile everything."""
+        _newest(*(np.zeros(1, kind) for kind in (np.int64, np.bool_, np.int64, np.int64, np.int64)))
+
     def clear(self, slots: Slots) -> None:
         """Remove the policies of rows."""
         self.rows[slots] = np.zeros((), POLICY)
@@ -84,27 +93,31 @@ class PolicyTable:
         self.rows[slots] = rows
 
 
-def newest(slots: Slots, columns: PolicyColumns, known: Int64) -> Int64:
+def newest(groups: Groups, columns: PolicyColumns, known: Int64) -> Int64:
     """Pick the row that counts for each offer: as if they were applied one after the other.
 
     A version below the known one is ignored; a removal forgets the version, so that an offer can begin anew.
 
     Args:
-        slots: [n] offer of each row.
+        groups: n rows of m offers.
         columns: n rows.
-        known: [n] version known of each row's offer; 0 if it has no policy.
+        known: [m] version known of each offer; 0 if it has no policy.
 
     Returns:
         Rows, at most one for each offer.
     """
-    versions: dict[int, int] = {}
-    counting: dict[int, int] = {}
-    rows = zip(slots.tolist(), columns.removed.tolist(), columns.version.tolist(), known.tolist(), strict=True)
-    for row, (slot, removed, version, before) in enumerate(rows):
-        if removed or version >= versions.get(slot, before):
-            versions[slot] = 0 if removed else version
-            counting[slot] = row
-    return np.fromiter(counting.values(), np.int64, len(counting))
+    counting = np.full(len(groups), NONE)
+    _newest(groups.inverse, columns.removed, columns.version, known.copy(), counting)
+    rows: Int64 = counting[counting != NONE]
+    return rows
+
+
+@kernel
+def _newest(offer: Any, removed: Any, version: Any, known: Any, counting: Any) -> None:
+    for row in range(len(offer)):
+        if removed[row] or version[row] >= known[offer[row]]:
+            known[offer[row]] = 0 if removed[row] else version[row]
+            counting[offer[row]] = row
 
 
 def margin_floor(*, margin_bp: int, tax_bp: int, commission_bp: int, cost: int, fixed_fee: int) -> int:

@@ -27,6 +27,8 @@ from pricing_core.slots import Slots
 DAY_MS = 86_400_000
 BUCKETS = (64, 256, 1024, 4096)
 """Sizes to which batches are padded. Larger ones are cut."""
+PUT_BUCKETS = (4096, 65_536)
+"""The same for rows that come from a log: many at once, and seldom."""
 
 H, K = len(HALF_LIVES_DAYS), len(STATISTICS)
 _HALF_LIVES = np.array(HALF_LIVES_DAYS, np.float32)
@@ -48,12 +50,17 @@ def _fold(sums: Array, slots: Array, elapsed_days: Array, values: Array) -> Arra
     return sums.at[slots].set(decay(old, elapsed_days) + values, mode="drop", unique_indices=True)
 
 
+@partial(jax.jit, donate_argnums=0)
+def _overwrite(sums: Array, slots: Array, values: Array) -> Array:
+    return sums.at[slots].set(values, mode="drop", unique_indices=True)
+
+
 @jax.jit
 def _gather(sums: Array, slots: Array) -> Array:
     return sums.at[slots].get(mode="fill", fill_value=0.0)
 
 
-COMPILED = (_fold, _gather)
+COMPILED = (_fold, _gather, _overwrite)
 
 
 class RollingSums:
@@ -83,10 +90,9 @@ class RollingSums:
         return sums
 
     def put(self, slots: Slots, sums: Float32) -> None:
-        """Overwrite rows; the whole arena travels once."""
-        host = np.array(self.device)
-        host[slots] = sums
-        self.device = jax.device_put(host)
+        """Overwrite distinct rows. These travel, once; the arena stays where it is."""
+        for part, padded in _padded(slots, self.capacity, PUT_BUCKETS):
+            self.device = _overwrite(self.device, padded, pad(sums[part], len(padded)))
 
     def clear(self, slots: Slots) -> None:
         """Zero rows: an infinite time passes."""
@@ -99,6 +105,9 @@ class RollingSums:
             zeros = np.zeros(size, np.float32)
             self.device = _fold(self.device, nothing, zeros, np.zeros((size, H, K), np.float32))
             _gather(self.device, nothing).block_until_ready()
+        for size in PUT_BUCKETS:
+            nothing = np.arange(self.capacity, self.capacity + size, dtype=np.int32)
+            self.device = _overwrite(self.device, nothing, np.zeros((size, H, K), np.float32))
 
 
 def reduce(groups: Groups, age_days: Float32, statistics: dict[str, Float32]) -> Float32:
@@ -132,11 +141,11 @@ def bucket(n: int, sizes: tuple[int, ...]) -> int:
     return next((size for size in sizes if size >= n), sizes[-1])
 
 
-def _padded(slots: Slots, capacity: int) -> Iterator[tuple[slice, NDArray[np.int32]]]:
+def _padded(slots: Slots, capacity: int, sizes: tuple[int, ...] = BUCKETS) -> Iterator[tuple[slice, NDArray[np.int32]]]:
     """Cut rows into buckets. Padding points behind the arena, each at another place."""
-    for start in range(0, len(slots), BUCKETS[-1]):
-        part = slice(start, min(start + BUCKETS[-1], len(slots)))
+    for start in range(0, len(slots), sizes[-1]):
+        part = slice(start, min(start + sizes[-1], len(slots)))
         count = part.stop - part.start
-        padded = np.arange(capacity, capacity + bucket(count, BUCKETS), dtype=np.int32)
+        padded = np.arange(capacity, capacity + bucket(count, sizes), dtype=np.int32)
         padded[:count] = slots[part]
         yield part, padded

@@ -112,6 +112,9 @@ class SlotTable:
             Rows int64[n], `NO_SLOT` where the arena is full; rows that are new.
         """
         found, self._found = self._found, None
+        if not self._counts[shard]:  # nothing can be known: a shard that is restored has many keys
+            slots = np.full(len(keys), NO_SLOT, np.int64)
+            return slots, self._create(shard, keys, np.arange(len(keys)), slots)
         slots = found[2] if found is not None and found[0] == shard and found[1] is keys else self.known(shard, keys)
         new = np.flatnonzero(slots == NO_SLOT)
         return slots, self._create(shard, keys.take(new), new, slots) if len(new) else _NONE

@@ -84,6 +84,9 @@ ROW = np.dtype(
     ]
 )
 
+PAGE_BYTES = 4096
+"""A smallest page of memory."""
+
 _RAW = np.dtype((np.void, ROW.itemsize))
 """Rows as opaque bytes: NumPy copies them nine times faster than field by field."""
 
@@ -157,6 +160,11 @@ class State:
         """Overwrite rows."""
         self._raw[slots] = rows.view(_RAW)
         self.due_at[slots] = rows["due_at"]
+
+
+def take_memory(rows: Rows) -> None:
+    """Touch every page of rows that are all zero: in a takeover it took as long as the reading to be given them."""
+    rows.view(np.uint8)[::PAGE_BYTES] = 0
 
 
 def require_format(rows: Rows) -> None:

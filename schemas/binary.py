@@ -48,6 +48,11 @@ class BinaryArray:
         start = np.arange(0, len(data), size)
         return cls(data, start, np.full(len(start), size))
 
+    @classmethod
+    def empty(cls) -> Self:
+        """None at all."""
+        return cls.of([])
+
     def __len__(self) -> int:
         return len(self.start)
 

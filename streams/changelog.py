@@ -7,11 +7,12 @@ stands: the group's offsets, in the same transaction, serve fencing and lag tool
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
+from schemas.binary import BinaryArray, Int64
 from streams.errors import ShardLost
 
 SHARD_KEY = b"\0shard"
@@ -84,10 +85,8 @@ def decode_shard_record(raw: bytes, partition: int) -> ShardRecord:
     return record
 
 
-def latest(records: Iterable[tuple[bytes | None, bytes | None]]) -> dict[bytes, bytes]:
-    """Reduce records to the last value of every key; a None value removes the key.
-
-    Compaction leaves older values in the log for a while, so a reader must do this in any case.
-    """
-    newest = dict(records)
-    return {key: value for key, value in newest.items() if key is not None and value is not None}
+def shard_rows(keys: BinaryArray) -> Int64:
+    """Which of the keys of a page of the changelog are those of shard records; in order."""
+    alike = np.flatnonzero(keys.length == len(SHARD_KEY))
+    alike = alike[keys.data[keys.start[alike]] == SHARD_KEY[0]]
+    return np.array([row for row in alike.tolist() if keys[row] == SHARD_KEY], np.int64)

@@ -15,7 +15,7 @@ from typing import Any
 import confluent_kafka as ck
 import structlog
 
-from streams.changelog import SHARD_KEY, decode_shard_record
+from streams.changelog import decode_shard_record, shard_rows
 from streams.log_reader import Offsets, read_ranges
 from streams.transport.partition import Partition
 from streams.transport.raw_producer import Producer
@@ -63,13 +63,11 @@ class Fencer:
         ranges = {tp: (max(low[tp], high[tp] - TAIL_RECORDS), high[tp]) for tp in tps}
         deadline = time.monotonic() + TAIL_TIMEOUT_S
         writers: dict[Partition, str] = {}
-        for tp, messages in read_ranges(
+        for tp, records in read_ranges(
             self._consumer_config, ranges, cancelled=lambda: time.monotonic() > deadline, committed=False
         ):
-            for message in messages:
-                value = message.value()
-                if message.key() == SHARD_KEY and value is not None:
-                    writers[tp] = decode_shard_record(bytes(value), tp.partition).transactional_id
+            for value in records.values.take(shard_rows(records.keys)).present():
+                writers[tp] = decode_shard_record(value, tp.partition).transactional_id
         return set(writers.values())
 
     def _end(self, transactional_id: str) -> None:

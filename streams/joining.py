@@ -145,8 +145,8 @@ class Joining:
         logs = await self._in_thread(self._takeover.read, new, void)
         async with self._cutter.turn:
             _require_valid(void)
-            for partition, shard_log in logs.items():
-                self._holdings.shards[partition] = self._pipeline.restore(shard_log, wall_ms())
+            for partition in list(logs):  # what is restored makes room
+                self._holdings.shards[partition] = self._pipeline.restore(logs.pop(partition), wall_ms())
                 self._controls.apply(partition)
             await self._cutter.cut(claim, self._cutter.touched | new)
         self._metrics.add(REBUILT_SHARDS, len(new))

@@ -24,7 +24,7 @@ import confluent_kafka as ck
 import structlog
 
 from schemas.topics import CHANGELOG, HOT_SOURCES, PRICING_CONTROL
-from streams.changelog import SHARD_KEY, LastCut, ShardRecord, decode_shard_record
+from streams.changelog import LastCut, ShardRecord, decode_shard_record, shard_rows
 from streams.log_reader import NO_OFFSET, Cancelled, Offsets, read_ranges
 from streams.settings import Settings
 from streams.transport.partition import Partition
@@ -101,13 +101,12 @@ class Keeper:
         ends = offsets.end(modes, committed=True)
         ranges |= {tp: (low[tp], ends[tp]) for tp in modes}
         tail = _Tail({}, {p: [] for p in last_cuts})
-        for tp, messages in read_ranges(self._config, ranges, cancelled=cancelled):
+        for tp, records in read_ranges(self._config, ranges, cancelled=cancelled):
             if tp in ends:
-                tail.controls[tp.partition] += [(int(m.offset() or 0), m.value()) for m in messages]
+                tail.controls[tp.partition] += [(offset, value) for offset, _, value in records]
             else:
-                for message in messages:
-                    if message.key() == SHARD_KEY:
-                        tail.last_record[tp.partition] = message.value() or b""
+                for row in shard_rows(records.keys).tolist():
+                    tail.last_record[tp.partition] = records.values[row] or b""
         return tail
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from itertools import pairwise
 from typing import Any
 
 import confluent_kafka as ck
+import numpy as np
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from schemas.binary import Int64
 from streams import embedded_broker
+from streams.records import Records
+from streams.transport.librdkafka import Consumer, RawMessages
 from streams.transport.partition import Partition
 
 LATEST: OffsetSpec = OffsetSpec.latest()
@@ -21,6 +24,8 @@ GRACE_S = 2.0
 """librdkafka ends a request itself; should it not, we do."""
 NO_OFFSET = -1001
 """The group has committed none."""
+PAGE_RECORDS = 10_000
+WAIT_S = 0.05
 STALL_S = 0.25
 """Nothing arrived for so long: time to ask why."""
 CONSUMER_ONLY = frozenset({"group.id", "isolation.level", "enable.auto.commit", "auto.offset.reset"})
@@ -93,8 +98,8 @@ def read_ranges(
     cancelled: Callable[[], bool],
     on_stall: Callable[[set[Partition]], None] | None = None,
     committed: bool = True,
-) -> Iterator[tuple[Partition, list[ck.Message]]]:
-    """Yield the messages of ``[start, stop)`` of every partition, in order within a partition.
+) -> Iterator[tuple[Partition, Records]]:
+    """Yield the records of ``[start, stop)`` of every partition, a page at a time, in order within a partition.
 
     A partition is done when its position reaches ``stop``; transaction markers and compacted records count as read.
 
@@ -112,17 +117,17 @@ def read_ranges(
     todo = {tp: stop for tp, (start, stop) in ranges.items() if start < stop}
     if not todo:
         return
-    consumer = _reader(config, committed=committed)
+    consumer = Consumer(reader_config(config, committed=committed), max_records=PAGE_RECORDS)
     try:
-        consumer.assign([ck.TopicPartition(*tp, ranges[tp][0]) for tp in todo])
+        consumer.assign({tp: ranges[tp][0] for tp in todo})
         progress = time.monotonic()
         while todo:
             if cancelled():
                 raise Cancelled
-            messages = consumer.consume(10_000, 0.05)
-            if messages:
+            raw = consumer.consume(WAIT_S)
+            if len(raw):
                 progress = time.monotonic()
-                yield from _group(messages, todo)
+                yield from _pages(raw, todo)
             elif on_stall is not None and time.monotonic() - progress > STALL_S:
                 progress = time.monotonic()
                 on_stall(set(todo))
@@ -130,54 +135,45 @@ def read_ranges(
         consumer.close()
 
 
-def _reader(config: Mapping[str, Any], *, committed: bool) -> ck.Consumer:
-    return ck.Consumer(
-        {
-            **config,
-            "group.id": f"{config['group.id']}-reader",  # assign() joins no group
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed" if committed else "read_uncommitted",
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 20,
-            "fetch.queue.backoff.ms": 5,
-            "queued.min.messages": 1_000_000,
-            "queued.max.messages.kbytes": 65_536,
-        }
-    )
+def reader_config(config: Mapping[str, Any], *, committed: bool) -> dict[str, Any]:
+    """A consumer's configuration for reading stretches as fast as they come."""
+    return {
+        **config,
+        "group.id": f"{config['group.id']}-reader",  # assign() joins no group; librdkafka wants a name
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed" if committed else "read_uncommitted",
+        "auto.offset.reset": "earliest",
+        "fetch.wait.max.ms": 20,
+        "fetch.queue.backoff.ms": 5,
+        "queued.min.messages": 1_000_000,
+        "queued.max.messages.kbytes": 65_536,
+    }
 
 
-def _group(messages: list[ck.Message], todo: dict[Partition, int]) -> Iterator[tuple[Partition, list[ck.Message]]]:
+def _pages(raw: RawMessages, todo: dict[Partition, int]) -> Iterator[tuple[Partition, Records]]:
     """Group by partition, drop what lies at or behind the stop, and strike finished partitions off ``todo``."""
-    runs: dict[Partition, list[ck.Message]] = {}
+    rows: dict[Partition, list[Int64]] = {}
     reached: dict[Partition, int] = {}
-    for tp, run in _runs([message for message in messages if message.error() is None]):
-        reached[tp] = int(run[-1].offset() or 0) + 1
-        stop = todo.get(tp, -1)
-        if reached[tp] > stop:
-            run = [message for message in run if int(message.offset() or 0) < stop]  # noqa: PLW2901  # the same run, cut
-        if run:
-            runs.setdefault(tp, []).extend(run)
-    reached |= map(_end, [message for message in messages if message.error() is not None])
-    yield from runs.items()
+    for start, stop in raw.runs():
+        tp = Partition(raw.names[int(raw.topic[start])], int(raw.partition[start]))
+        if start in raw.errors:
+            _require_end(int(raw.code[start]), raw.errors[start])
+            reached[tp] = int(raw.offset[start])
+        else:
+            rows.setdefault(tp, []).append(np.arange(start, stop))
+            reached[tp] = int(raw.offset[stop - 1]) + 1
+    for tp, runs in rows.items():
+        page = np.concatenate(runs)
+        page = page[raw.offset[page] < todo.get(tp, -1)]
+        if len(page):
+            yield tp, Records(raw.offset[page], raw.keys.take(page), raw.values.take(page))
     for tp, offset in reached.items():
         if offset >= todo.get(tp, offset + 1):
             del todo[tp]
 
 
-def _runs(messages: list[ck.Message]) -> Iterator[tuple[Partition, list[ck.Message]]]:
-    """Stretches of one partition. They are long: what is asked of each message is little."""
-    places = [(message.topic(), message.partition()) for message in messages]
-    edges = [i for i in range(1, len(places)) if places[i] != places[i - 1]]
-    for start, stop in pairwise([0, *edges, len(places)]):
-        if start < stop:
-            topic, partition = places[start]
-            yield Partition(str(topic), int(partition or 0)), messages[start:stop]
-
-
-def _end(message: ck.Message) -> tuple[Partition, int]:
-    """Partition and offset of an end of partition; any other event is an error."""
-    error = message.error()
-    if error is None or error.code() != ck.KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's public code
-        raise ck.KafkaException(error)
-    return Partition(str(message.topic()), int(message.partition() or 0)), int(message.offset() or 0)
+def _require_end(code: int, text: str) -> None:
+    """An end of partition is expected; any other event is an error."""
+    if code != ck.KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's public code
+        raise ck.KafkaException(ck.KafkaError(code, text))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pricing_core.engine import CapacityExceeded, PricingEngine
@@ -25,9 +26,10 @@ from streams.errors import ShardLost
 from streams.metrics import DUPLICATES, EVENTS, Metrics
 from streams.output import OutputBatch
 from streams.partitioner import partitions_of
+from streams.records import Records
 from streams.settings import Settings
 from streams.shard import Shard, new_windows, refused_in
-from streams.takeover import Records, ShardLog
+from streams.takeover import ShardLog
 from streams.transport.record_batch import RecordBatch
 
 T = TypeVar("T", Columns, BinaryArray)
@@ -89,20 +91,22 @@ class Pipeline:
         self.engine.open_shard(partition)
         sequence = 0 if record is None else record.sequence
         try:
-            self.engine.restore(partition, BinaryArray.of(log.rows), _rows(log.rows.values()), sequence=sequence)
+            self.engine.restore(partition, log.keys, _rows(log.rows), sequence=sequence)
         except FormatError as error:
             raise ShardLost(f"partition {partition}: {error}; {REBUILD}") from error
         except CapacityExceeded as error:
             raise ShardLost(f"partition {partition}: {error}; raise REPRICER_MAX_OFFERS") from error
-        self._replay(partition, OFFER_POLICIES, log.policies, wall)
+        for policies in log.policies:
+            self._replay(partition, OFFER_POLICIES, policies, wall)
         size = self._settings.duplicate_window
         refused = refused_in(size, {} if record is None else record.refused)
         shard = Shard(partition, dict(log.applied), log.ends, new_windows(size), refused)
         shard.topic_ids = log.topic_ids
         if record is not None:
             shard.seen, shard.now = dict(record.seen), record.now
-        for name, (offsets, records) in log.recent.items():
-            self._remember(shard, name, offsets, records, wall)
+        for name, pages in log.recent.items():
+            for records in pages:
+                self._remember(shard, name, records, wall)
         self.hear(shard, log.controls)
         return shard
 
@@ -184,20 +188,15 @@ class Pipeline:
             if len(decisions) < DECISIONS_AT_ONCE:
                 return outputs
 
-    def _remember(self, shard: Shard, topic: str, offsets: list[int], records: Records, wall: int) -> None:
+    def _remember(self, shard: Shard, topic: str, records: Records, wall: int) -> None:
         """Fill the duplicate window with what was not refused then; now it may well be decoded."""
-        kept = [row for row, offset in enumerate(offsets) if offset not in shard.refused[topic]]
-        if not kept:
-            return
-        decoded = self._decoders[topic](*_columns([records[row] for row in kept]), wall)
-        if len(decoded.event_ids):
-            shard.windows[topic].admit(decoded.event_ids, np.array(offsets)[kept][decoded.columns.index])
+        kept = records.take(np.flatnonzero(~shard.refused[topic].among(records.offsets)))
+        decoded = self._decoders[topic](kept.keys, kept.values, wall)
+        shard.windows[topic].admit(decoded.event_ids, kept.offsets[decoded.columns.index])
 
     def _replay(self, partition: int, topic: Topic, records: Records, wall: int) -> None:
         """Fold in what was already applied once: nothing becomes due or dirty by it."""
-        if not records:
-            return
-        columns = self._decoders[topic.name](*_columns(records), wall).columns
+        columns = self._decoders[topic.name](records.keys, records.values, wall).columns
         columns, _ = self._without_foreign(partition, columns)  # refused then, refused again
         self.engine.apply(partition, columns, due=False)
 
@@ -224,19 +223,18 @@ def _judged_by(rejects: list[Reject], window: DuplicateWindow, decoded: Decoded[
     return dropped[np.array([name in names for name in decoded.event_ids.take(dropped)], np.bool_)]
 
 
-def _rows(values: Iterable[bytes]) -> NDArray[np.void]:
-    """State rows out of changelog records.
+def _rows(values: BinaryArray) -> NDArray[np.void]:
+    """State rows out of the values of changelog records: not copied if they lie one after the other.
 
     Raises:
         FormatError: If one has not the size of a row.
     """
-    raw = list(values)
-    if any(len(value) != ROW.itemsize for value in raw):
-        raise FormatError(f"a row of the changelog has not {ROW.itemsize} bytes: another format, or damaged")
-    return np.frombuffer(b"".join(raw), ROW)
-
-
-def _columns(records: Records) -> tuple[BinaryArray, BinaryArray]:
-    """Keys and values of records that were read one by one."""
-    keys, values = zip(*records, strict=True)
-    return BinaryArray.of(keys), BinaryArray.of(values)
+    size = ROW.itemsize
+    if (values.length != size).any():
+        raise FormatError(f"a row of the changelog has not {size} bytes: another format, or damaged")
+    if not len(values):
+        return np.empty(0, ROW)
+    first = int(values.start[0])
+    if (values.start == first + size * np.arange(len(values))).all():
+        return values.data[first : first + size * len(values)].view(ROW)
+    return sliding_window_view(values.data, size)[values.start].reshape(-1).view(ROW)

@@ -7,9 +7,11 @@ whether an offer had another currency depends on the state then): so the shard r
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable
-from operator import itemgetter
+
+import numpy as np
+
+from schemas.columns import Bool, Int64
 
 Run = tuple[int, int]
 """First offset, and how many from there on."""
@@ -36,6 +38,9 @@ class RefusedOffsets:
         self._runs = [run for run in self._runs if sum(run) > applied - self._size]
         return self._runs.copy()
 
-    def __contains__(self, offset: int) -> bool:
-        place = bisect_right(self._runs, offset, key=itemgetter(0)) - 1
-        return place >= 0 and offset < sum(self._runs[place])
+    def among(self, offsets: Int64) -> Bool:
+        """Whether each of n offsets was refused."""
+        first, count = np.array([(-1, 0), *self._runs], np.int64).T
+        place = np.searchsorted(first, offsets, side="right") - 1
+        refused: Bool = offsets < first[place] + count[place]
+        return refused

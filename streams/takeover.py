@@ -16,28 +16,30 @@ The claim cut and the assignment of the data plane follow in `streams.transactio
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import confluent_kafka as ck
+import numpy as np
 import structlog
 
+from schemas.binary import BinaryArray
 from schemas.topics import CHANGELOG, HOT_SOURCES, OFFER_POLICIES, PRICING_CONTROL, TICKS, Topic
-from streams.changelog import REBUILD, SHARD_KEY, LastCut, ShardRecord, decode_shard_record, latest
+from streams.changelog import REBUILD, LastCut, ShardRecord, decode_shard_record, shard_rows
 from streams.collector import collector_paused
 from streams.errors import GroupReset, OffsetGap, ShardLost, TopicRecreated
 from streams.fencing import Fencer
 from streams.keeping import Controls, Keeper, identities
+from streams.latest_values import LatestValues
 from streams.log_reader import NO_OFFSET, Cancelled, Offsets, read_ranges
+from streams.records import Records
 from streams.settings import Settings
 from streams.transport.partition import Partition
 
 log = structlog.get_logger(__name__)
 
 STABLE_TIMEOUT_S = 0.5
-
-Records = list[tuple[bytes | None, bytes | None]]
 
 
 @dataclass(slots=True)
@@ -52,11 +54,22 @@ class ShardLog:
     record: ShardRecord | None = None
     topic_ids: dict[str, str] = field(default_factory=dict)
     """What the broker calls the sources and the changelog, by their short names."""
-    rows: dict[bytes, bytes] = field(default_factory=dict)
-    policies: Records = field(default_factory=list)
+    keys: BinaryArray = field(default_factory=BinaryArray.empty)
+    rows: BinaryArray = field(default_factory=BinaryArray.empty)
+    """State row of each key, as it stands in the changelog: nobody has looked into it yet."""
+    policies: list[Records] = field(default_factory=list)
+    """Pages, in order."""
     controls: Controls = field(default_factory=list)
-    recent: dict[str, tuple[list[int], Records]] = field(default_factory=dict)
-    """Offsets and records of the duplicate window before ``applied``, by source topic."""
+    recent: dict[str, list[Records]] = field(default_factory=dict)
+    """Pages of the duplicate window before ``applied``, by source topic."""
+
+
+class _Changelog(NamedTuple):
+    """What one shard's changelog says."""
+
+    record: bytes | None
+    keys: BinaryArray
+    rows: BinaryArray
 
 
 class Takeover:
@@ -100,7 +113,7 @@ class Takeover:
         log.info(
             "shards_read",
             partitions=wanted,
-            rows=sum(len(shard.rows) for shard in shards.values()),
+            rows=sum(len(shard.keys) for shard in shards.values()),
             seconds=round(time.monotonic() - started, 3),
         )
         return shards
@@ -131,9 +144,9 @@ class Takeover:
         """
         while True:
             committed = self._stable_offsets(partitions, fencer, cancelled)
-            rows = self._read_changelog(partitions, fencer, cancelled)
+            found = self._read_changelog(partitions, fencer, cancelled)
             try:
-                return self._positions(partitions, rows, committed)
+                return self._positions(partitions, found, committed)
             except GroupReset:
                 if self._stable_offsets(partitions, fencer, cancelled) == committed:
                     raise
@@ -165,23 +178,28 @@ class Takeover:
     # 2, 3
     def _read_changelog(
         self, partitions: list[int], fencer: Fencer, cancelled: Callable[[], bool]
-    ) -> dict[int, dict[bytes, bytes]]:
+    ) -> dict[int, _Changelog]:
         tps = self._tps(CHANGELOG, partitions)
         high = self._offsets.end(tps, committed=False)
         low = self._offsets.start(tps)
-        newest: dict[int, dict[bytes | None, bytes | None]] = {p: {} for p in partitions}
-        for tp, messages in read_ranges(
+        newest = {p: LatestValues() for p in partitions}
+        last: dict[int, bytes | None] = {}
+        for tp, records in read_ranges(
             self._config,
             {tp: (low[tp], high[tp]) for tp in tps},
             cancelled=cancelled,
             on_stall=lambda stuck: fencer.end_open_transactions(tp.partition for tp in stuck),
         ):
-            newest[tp.partition].update(_pairs(messages))  # a page at a time: all messages together would not fit
-        return {p: latest(found.items()) for p, found in newest.items()}
+            of_shard = shard_rows(records.keys)
+            if len(of_shard):
+                last[tp.partition] = records.values[of_shard[-1]]
+                records = records.take(np.delete(np.arange(len(records)), of_shard))  # noqa: PLW2901  # the rest
+            newest[tp.partition].update(records.keys, records.values)
+        return {p: _Changelog(last.get(p), *found.hand_over()) for p, found in newest.items()}
 
     # 4
     def _positions(
-        self, partitions: list[int], rows: dict[int, dict[bytes, bytes]], committed: Mapping[Partition, int]
+        self, partitions: list[int], found: Mapping[int, _Changelog], committed: Mapping[Partition, int]
     ) -> dict[int, ShardLog]:
         sources = [tp for topic in HOT_SOURCES for tp in self._tps(topic, partitions)]
         low = self._offsets.start(sources)
@@ -189,9 +207,9 @@ class Takeover:
         ids = identities(self._offsets, self._settings.topic_prefix)
         shards: dict[int, ShardLog] = {}
         for p in partitions:
-            raw = rows[p].pop(SHARD_KEY, None)
+            raw, keys, rows = found[p]
             record = None if raw is None else decode_shard_record(raw, p)
-            shard = ShardLog(p, applied={}, ends={}, record=record, topic_ids=ids, rows=rows[p])
+            shard = ShardLog(p, applied={}, ends={}, record=record, topic_ids=ids, keys=keys, rows=rows)
             _require_same_topics(record, ids, p)
             for topic in HOT_SOURCES:
                 tp = Partition(self._name(topic), p)
@@ -244,16 +262,14 @@ class Takeover:
             applied = shards[tp.partition].applied[topic.name]
             ranges[tp] = (max(low[tp], applied - self._settings.duplicate_window), applied)
         short_names = {self._name(topic): topic.name for topic in self._windowed}
-        for tp, messages in read_ranges(self._config, ranges, cancelled=cancelled):
+        for tp, records in read_ranges(self._config, ranges, cancelled=cancelled):
             shard = shards[tp.partition]
             if tp.topic == self._name(OFFER_POLICIES):
-                shard.policies += _pairs(messages)
+                shard.policies.append(records)
             elif tp.topic == self._name(PRICING_CONTROL):
-                shard.controls += [(int(message.offset() or 0), message.value()) for message in messages]
+                shard.controls += [(offset, value) for offset, _, value in records]
             else:
-                offsets, records = shard.recent.setdefault(short_names[tp.topic], ([], []))
-                offsets += [int(message.offset() or 0) for message in messages]
-                records += _pairs(messages)
+                shard.recent.setdefault(short_names[tp.topic], []).append(records)
 
 
 def _require_same_topics(record: ShardRecord | None, ids: Mapping[str, str], partition: int) -> None:
@@ -266,8 +282,3 @@ def _require_same_topics(record: ShardRecord | None, ids: Mapping[str, str], par
             f"its offsets belong to the topic that is gone. If this is the wrong cluster or prefix, correct the "
             f"settings. If the new topic is meant, {REBUILD}"
         )
-
-
-def _pairs(messages: list[ck.Message]) -> Iterator[tuple[bytes | None, bytes | None]]:
-    """Keys and values as bytes."""
-    return zip(map(ck.Message.key, messages), map(ck.Message.value, messages), strict=True)

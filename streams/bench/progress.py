@@ -10,7 +10,7 @@ import confluent_kafka as ck
 
 from schemas.topics import CHANGELOG, Topic
 from streams.bench.under_test import DEADLINE_S
-from streams.changelog import SHARD_KEY, decode_shard_record
+from streams.changelog import decode_shard_record, shard_rows
 from streams.errors import NotReady
 from streams.log_reader import Offsets, read_ranges
 from streams.settings import Settings
@@ -96,7 +96,7 @@ def cut_times(settings: Settings, since: dict[Partition, int]) -> list[int]:
     ((tp, start),) = since.items()
     stop = changelog_end(settings)[tp]
     pages = read_ranges(settings.consumer_config(), {tp: (start, stop)}, cancelled=lambda: False)
-    raw = [message.value() for _, page in pages for message in page if message.key() == SHARD_KEY]
+    raw = [value for _, page in pages for value in page.values.take(shard_rows(page.keys))]
     return [decode_shard_record(value or b"", tp.partition).written_at for value in raw]
 
 

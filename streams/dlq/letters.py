@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import confluent_kafka as ck
 import msgspec
@@ -15,7 +16,7 @@ from schemas.timestamps import parse_ms
 from schemas.topics import DEAD_LETTERS, REPLAYS, TOPICS, Topic
 from streams.dlq.coordinates import Coordinates, Headers
 from streams.errors import BrokerUnreachable, InputRefused
-from streams.log_reader import Cancelled, Offsets, read_ranges
+from streams.log_reader import Offsets, reader_config
 from streams.settings import Settings
 from streams.topic_presence import require_present
 from streams.transport.partition import Partition
@@ -139,7 +140,26 @@ def read(
         offsets = Offsets(config)
         start, end = offsets.start(tps), offsets.end(tps, committed=True)
         ranges = {tp: (max(start[tp], (since or {}).get(tp.partition, 0)), end[tp]) for tp in tps}
-        for _, messages in read_ranges(config, ranges, cancelled=lambda: False):
-            yield from messages
-    except (ck.KafkaException, Cancelled) as error:
+        yield from _messages(config, ranges)
+    except ck.KafkaException as error:
         raise BrokerUnreachable(f"{topic.name} cannot be read: {error}") from error
+
+
+def _messages(config: Mapping[str, Any], ranges: Mapping[Partition, tuple[int, int]]) -> Iterator[ck.Message]:
+    """As `streams.log_reader.read_ranges`, but one by one and with their headers."""
+    todo = {tp: stop for tp, (start, stop) in ranges.items() if start < stop}
+    consumer = ck.Consumer(reader_config(config, committed=True))
+    try:
+        consumer.assign([ck.TopicPartition(*tp, ranges[tp][0]) for tp in todo])
+        while todo:
+            for message in consumer.consume(1_000, 0.05):
+                error, tp = message.error(), Partition(str(message.topic()), int(message.partition() or 0))
+                if error is not None and error.code() != ck.KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's
+                    raise ck.KafkaException(error)
+                reached = int(message.offset() or 0) + (error is None)
+                if error is None and reached <= todo.get(tp, -1):
+                    yield message
+                if reached >= todo.get(tp, reached + 1):
+                    del todo[tp]
+    finally:
+        consumer.close()

@@ -60,9 +60,9 @@ def read_decided(settings: Settings, offsets: Offsets, partition: int, known: Co
     tp = Partition(PRICE_DECISIONS.full_name(settings.topic_prefix), partition)
     low, end = offsets.start([tp])[tp], offsets.end([tp], committed=True)[tp]
     found, decoder = Decided(is_complete=low == 0), msgspec.json.Decoder(PriceDecided)
-    for _, messages in read_ranges(settings.consumer_config(), {tp: (low, end)}, cancelled=deadline(DEADLINE_S)):
-        for message in messages:
-            decision, key = decoder.decode(message.value() or b""), message.key() or b""
+    for _, records in read_ranges(settings.consumer_config(), {tp: (low, end)}, cancelled=deadline(DEADLINE_S)):
+        for _, offer, value in records:
+            decision, key = decoder.decode(value or b""), offer or b""
             found.sequence, found.now = _sequence(decision), parse_ms(decision.decided_at)
             if key not in known:
                 _write_down(found.rows.setdefault(key, blank()), decision, found.now)

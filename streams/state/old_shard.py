@@ -13,8 +13,9 @@ import numpy as np
 from pricing_core.state import FORMAT as ROW_FORMAT
 from pricing_core.state import ROW, Rows
 from schemas.topics import CHANGELOG, HOT_SOURCES
-from streams.changelog import FORMAT, SHARD_KEY, ShardRecord, latest
+from streams.changelog import FORMAT, SHARD_KEY, ShardRecord, shard_rows
 from streams.errors import BrokerUnreachable
+from streams.latest_values import LatestValues
 from streams.log_reader import Offsets, read_ranges
 from streams.settings import Settings
 from streams.transport.partition import Partition
@@ -50,10 +51,11 @@ def read_old_shard(settings: Settings, offsets: Offsets, partition: int) -> OldS
     committed = _stable_offsets(settings, partition)
     tp = Partition(CHANGELOG.full_name(settings.topic_prefix), partition)
     high, low = offsets.end([tp], committed=False)[tp], offsets.start([tp])[tp]
-    records: list[tuple[bytes | None, bytes | None]] = []
-    for _, messages in read_ranges(config, {tp: (low, high)}, cancelled=deadline(DEADLINE_S)):
-        records += [(message.key(), message.value()) for message in messages]
-    values = latest(records)
+    newest = LatestValues()
+    for _, records in read_ranges(config, {tp: (low, high)}, cancelled=deadline(DEADLINE_S)):
+        newest.update(records.keys, records.values)
+    keys, found = newest.hand_over()
+    values = dict(zip(keys.present(), found.present(), strict=True))
     record = _readable(values.pop(SHARD_KEY, b""))
     rows = {key: row for key, value in values.items() if (row := _row(value)) is not None}
     applied = {name: max(offset, 0) for name, offset in committed.items()}
@@ -104,8 +106,7 @@ def shard_records(settings: Settings) -> dict[int, bytes]:
     tps = [Partition(CHANGELOG.full_name(settings.topic_prefix), p) for p in range(settings.partitions)]
     low, high = offsets.start(tps), offsets.end(tps, committed=True)
     found: dict[int, bytes] = {}
-    for tp, messages in read_ranges(config, {tp: (low[tp], high[tp]) for tp in tps}, cancelled=deadline(DEADLINE_S)):
-        for message in messages:
-            if message.key() == SHARD_KEY:
-                found[tp.partition] = message.value() or b""
+    for tp, records in read_ranges(config, {tp: (low[tp], high[tp]) for tp in tps}, cancelled=deadline(DEADLINE_S)):
+        for row in shard_rows(records.keys).tolist():
+            found[tp.partition] = records.values[row] or b""
     return found

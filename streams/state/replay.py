@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import confluent_kafka as ck
 import msgspec
+import numpy as np
 
 from pricing_core.engine import PricingEngine
 from pricing_core.state import Rows
@@ -26,6 +26,7 @@ from streams.errors import ShardLost
 from streams.log_reader import Offsets, read_ranges
 from streams.metrics import Metrics
 from streams.pipeline import Pipeline
+from streams.records import Records
 from streams.refused_offsets import RefusedOffsets, Run
 from streams.settings import Settings
 from streams.shard import WINDOWED, Shard, new_windows, refused_in
@@ -120,8 +121,8 @@ class Replay:
         ranges = {tp: (self._offsets.start([tp])[tp], self._offsets.end([tp], committed=True)[tp])}
         found: dict[Place, str] = {}
         for _, messages in read_ranges(self._settings.consumer_config(), ranges, cancelled=deadline(DEADLINE_S)):
-            for message in messages:
-                letter = msgspec.json.decode(message.value() or b"", type=DeadLettered)
+            for _, _, value in messages:
+                letter = msgspec.json.decode(value or b"", type=DeadLettered)
                 found[_place(letter)] = letter.reason
         return found
 
@@ -140,16 +141,22 @@ class Replay:
                 )
 
 
-def _batch(tp: Partition, messages: list[ck.Message], known: dict[Place, str]) -> RecordBatch:
-    """Without the records that were refused for what they are."""
-    taken = [m for m in messages if known.get((tp.topic, _offset(m)), Reason.WRONG_PARTITION) in BY_STATE]
-    records = [(_offset(m), m.key(), m.value()) for m in taken]
-    return RecordBatch.of(tp, records, first_offset=_offset(messages[0]), next_offset=_offset(messages[-1]) + 1)
+def _batch(tp: Partition, messages: Records, known: dict[Place, str]) -> RecordBatch:
+    """Without the records that were refused for what they are. It belongs to no assignment of the data plane."""
+    offsets = messages.offsets.tolist()
+    refused = [known.get((tp.topic, offset), Reason.WRONG_PARTITION) not in BY_STATE for offset in offsets]
+    taken = messages.take(np.flatnonzero(np.logical_not(refused)))
+    return RecordBatch(
+        *tp,
+        epoch=-1,
+        first_offset=offsets[0],
+        next_offset=offsets[-1] + 1,
+        offsets=taken.offsets,
+        keys=taken.keys,
+        values=taken.values,
+        at_end=False,
+    )
 
 
 def _place(letter: DeadLettered) -> Place:
     return letter.topic, letter.offset
-
-
-def _offset(message: ck.Message) -> int:
-    return int(message.offset() or 0)

@@ -185,11 +185,17 @@ class Consumer:
         if code:
             raise SourceUnreadable(lib.rd_kafka_err2str(code).decode())
 
-    def consume(self) -> RawMessages:
-        """Take what has arrived, at most ``max_records``, without waiting."""
-        fetched = self._fetched
-        n = lib.rd_kafka_consume_batch_queue(self._queue, 0, fetched.ctypes.data, len(fetched))
-        return RawMessages(fetched[: max(n, 0)])
+    def consume(self, wait_s: float = 0.0) -> RawMessages:
+        """Take what has arrived, at most ``max_records``; where nothing has, what comes first within ``wait_s``."""
+        count = self._take(0, len(self._fetched), 0.0)
+        if not count and wait_s and self._take(0, 1, wait_s):  # a call that waits does so until it has all it may take
+            count = 1 + self._take(1, len(self._fetched) - 1, 0.0)
+        return RawMessages(self._fetched[:count])
+
+    def _take(self, at: int, most: int, wait_s: float) -> int:
+        """Write addresses of messages from ``at`` on; returns how many."""
+        wait_ms, place = int(wait_s * 1000), self._fetched[at:].ctypes.data
+        return max(int(lib.rd_kafka_consume_batch_queue(self._queue, wait_ms, place, most)), 0)
 
     def end(self, topic: str, partition: int) -> int:
         """High watermark as the last fetch has told it; negative if none has."""

@@ -95,6 +95,11 @@ def read(settings, partitions=(0,), instance="a"):
     return Takeover(reader, windowed=WINDOWED).read(partitions, lambda: False)
 
 
+def rows_of(shard):
+    """State rows that a takeover has read, by key."""
+    return dict(zip(shard.keys, shard.rows, strict=True))
+
+
 def visible(settings, topic):
     tp = Partition(topic.full_name(settings.topic_prefix), 0)
     consumer = ck.Consumer({**settings.consumer_config(), "group.id": "look", "enable.partition.eof": True})

@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 
 from schemas.topics import CHANGELOG, DEAD_LETTERS, PRICE_APPLIED, PRICE_CHANGES
-from streams.changelog import SHARD_KEY, latest
+from streams.changelog import SHARD_KEY
 from streams.verify import verify
 from tests.integration.worker_process import each_committed, read_committed
 
@@ -20,6 +20,11 @@ def answered(settings, database):
         (outbox,) = connection.execute("SELECT count(*) FROM outbox").fetchone()
     versions = {(r.key(), orjson.loads(r.value())["version"]) for r in read_committed(settings, PRICE_CHANGES)}
     return verdicts == len(versions) and outbox == 0
+
+
+def latest(records):
+    """The last value of every key among pairs of both; a null value removes its key."""
+    return {key: value for key, value in dict(records).items() if value is not None}
 
 
 def totals_in_the_state(settings):

@@ -10,7 +10,6 @@ import pytest
 
 from schemas.codec import encode
 from schemas.topics import CHANGELOG, HOT_SOURCES, OFFER_POLICIES, ORDERS, TICKS
-from streams.changelog import latest
 from streams.dlq.coordinates import Coordinates
 from streams.dlq.letters import Wanted, find
 from streams.dlq.replay import Replayer, plan
@@ -18,6 +17,7 @@ from streams.errors import ReplayRefused
 from streams.partitioner import partition_of
 from streams.verify import verify
 from streams.verify.changelog import ROW, SALES
+from tests.integration.recomputation import latest
 from tests.integration.shop import Publisher, impressions, new_settings, order, policy
 from tests.integration.worker_process import (
     ROOT,

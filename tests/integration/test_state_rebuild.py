@@ -9,12 +9,12 @@ import orjson
 import pytest
 
 from schemas.topics import CHANGELOG, CLICKS, HOT_SOURCES, ORDERS, PRICE_CHANGES
-from streams.changelog import SHARD_KEY, latest
+from streams.changelog import SHARD_KEY
 from streams.errors import ShardLost, TopicRecreated, WorkersRunning
 from streams.topic_admin import TopicAdmin
 from streams.verify import verify
 from tests.integration.cuts import recreate
-from tests.integration.recomputation import answered, check_catalog, check_log, totals_in_the_state
+from tests.integration.recomputation import answered, check_catalog, check_log, latest, totals_in_the_state
 from tests.integration.shop import Publisher, impressions, new_settings, order, skus_of_every_partition
 from tests.integration.worker_process import (
     ROOT,

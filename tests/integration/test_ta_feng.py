@@ -16,11 +16,11 @@ import polars as pl
 import pytest
 
 from schemas.topics import CHANGELOG, DEAD_LETTERS, ORDERS
-from streams.changelog import SHARD_KEY, latest
+from streams.changelog import SHARD_KEY
 from streams.publish.command import publish_csv
 from streams.settings import Settings
 from streams.topic_admin import TopicAdmin
-from tests.integration.recomputation import check_log
+from tests.integration.recomputation import check_log, latest
 from tests.integration.worker_process import read_committed, running_worker, wait_until_read
 
 ROWS, SKUS = 817_741, 23_812

@@ -11,7 +11,7 @@ from typing import Any
 import confluent_kafka as ck
 import pytest
 
-from streams import cutter
+from streams import cutter, log_reader
 from streams.transport import data_plane
 from tests.simulation.clients import AdminClient, Consumer, Producer
 from tests.simulation.network import Network
@@ -58,6 +58,7 @@ def installed(network: Network, processes: Mapping[str, Process]) -> Iterator[py
         for module in [module for name, module in sys.modules.items() if name.startswith("streams.")]:
             for name in names.keys() & vars(module).keys():
                 patch.setattr(module, name, names[name])
-        patch.setattr(data_plane, "Consumer", plane_consumer)
+        for module in (data_plane, log_reader):
+            patch.setattr(module, "Consumer", plane_consumer)
         patch.setattr(cutter, "POLL_S", CUTTER_POLL_S)
         yield patch

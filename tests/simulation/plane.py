@@ -1,4 +1,4 @@
-"""Below the data plane: the fake consumer's messages as columns, as those of `streams.transport.librdkafka`."""
+"""Below data plane and log reader: the fake consumer's messages as columns, as those of `transport.librdkafka`."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class PlaneConsumer:
     def assign(self, positions: Mapping[Place, int]) -> None:
         self._consumer.assign([ck.TopicPartition(*place, offset) for place, offset in positions.items()])
 
-    def consume(self) -> PlaneMessages:
-        messages = self._consumer.consume(self._max_records, 0)
+    def consume(self, wait_s: float = 0.0) -> PlaneMessages:
+        messages = self._consumer.consume(self._max_records, wait_s)
         return PlaneMessages(messages) if messages else NOTHING
 
     def close(self) -> None:

@@ -85,13 +85,14 @@ class ToyPipeline:
         return outputs
 
     def restore(self, log: Any, _wall: int) -> Shard:
-        values = np.frombuffer(b"".join(log.rows.values()), ROW).tolist()
+        values = np.frombuffer(b"".join(log.rows), ROW).tolist()
         sequence = 0 if log.record is None else log.record.sequence
-        self.engine.states[log.partition] = ToyShard(dict(zip(log.rows, values, strict=True)), sequence=sequence)
+        self.engine.states[log.partition] = ToyShard(dict(zip(log.keys, values, strict=True)), sequence=sequence)
         shard = Shard(log.partition, dict(log.applied), log.ends, new_windows(self._settings.duplicate_window))
         shard.topic_ids = log.topic_ids
-        for topic, (offsets, records) in log.recent.items():
-            self._admit(shard, topic, [key for key, _ in records], [value for _, value in records], np.array(offsets))
+        for topic, pages in log.recent.items():
+            for records in pages:
+                self._admit(shard, topic, list(records.keys), list(records.values), records.offsets)
         self.hear(shard, log.controls)
         return shard
 

@@ -18,6 +18,7 @@ from streams.errors import ShardLost
 from streams.metrics import Metrics
 from streams.partitioner import partition_of
 from streams.pipeline import Pipeline
+from streams.records import Records
 from streams.settings import Settings
 from streams.takeover import ShardLog
 from streams.transport.record_batch import RecordBatch
@@ -26,7 +27,8 @@ POSITIONS = {topic.name: 0 for topic in HOT_SOURCES}
 
 
 def log_with(rows):
-    return ShardLog(0, applied=dict(POSITIONS), ends=dict(POSITIONS), rows=rows)
+    keys, values = BinaryArray.of(rows), BinaryArray.of(rows.values())
+    return ShardLog(0, applied=dict(POSITIONS), ends=dict(POSITIONS), keys=keys, rows=values)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,8 @@ def test_a_policy_that_was_refused_for_its_partition_founds_no_offer_when_polici
     key = offer_key(POLICY.channel, POLICY.sku)
     home = partition_of(key, 4)
     for partition in range(4):
-        log = ShardLog(partition, applied=dict(POSITIONS), ends=dict(POSITIONS), policies=[(key, encode(POLICY))])
+        policies = [Records.of([0], [key], [encode(POLICY)])]
+        log = ShardLog(partition, applied=dict(POSITIONS), ends=dict(POSITIONS), policies=policies)
         pipeline.restore(log, wall=NOW)
         assert pipeline.engine.offer_count(partition) == (partition == home)
 
@@ -92,7 +95,12 @@ class Partition0:
         self.pipeline.engine.drop_shard(0)
         log = log_with({key: rows[i : i + 1].tobytes() for i, key in enumerate(keys)})
         log.applied, log.record = self.shard.applied, decode_shard_record(encode_shard_record(record), 0)
-        log.recent = {"orders": (list(range(len(self.records))), list(self.records))}
+        log.recent = {
+            "orders": [
+                Records.of([offset], [key], [value])  # a page each
+                for offset, (key, value) in enumerate(self.records)
+            ]
+        }
         self.shard = self.pipeline.restore(log, wall)
 
     @property

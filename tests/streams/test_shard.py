@@ -83,7 +83,8 @@ def test_a_window_read_back_from_the_log_continues_like_the_one_that_was_lost(nu
     read(kept, refused, ids[:restart], range(restart), bad)
     noted.add(sorted(refused))
     known = RefusedOffsets(size, noted.in_front_of(restart))
-    again = [offset for offset in range(max(0, restart - size), restart) if offset not in known]
+    window = np.arange(max(0, restart - size), restart)
+    again = window[~known.among(window)].tolist()
     read(back, [], [ids[offset] for offset in again], again, bad=set())
     rest = range(restart, len(ids))
     assert read(kept, [], ids[restart:], rest, bad) == read(back, [], ids[restart:], rest, bad)
@@ -95,7 +96,8 @@ def test_refused_offsets_are_kept_as_runs_and_only_as_far_back_as_the_window_rea
     refused.add([10, 20])
     assert refused.in_front_of(15) == [(3, 3), (9, 2), (20, 1)]
     assert refused.in_front_of(16) == [(9, 2), (20, 1)]
-    assert [offset for offset in range(30) if offset in refused] == [9, 10, 20]
+    assert np.flatnonzero(refused.among(np.arange(30))).tolist() == [9, 10, 20]
+    assert not RefusedOffsets(10).among(np.arange(30)).any()
 
 
 def test_event_time_is_held_back_by_the_source_that_lags_behind():
