@@ -52,7 +52,9 @@ def broker():
 
 @pytest.fixture
 def producer(broker):
-    made = Producer({"bootstrap.servers": broker.bootstrap_servers, "transactional.id": "raw", "linger.ms": 0})
+    made = Producer(
+        {"bootstrap.servers": broker.bootstrap_servers, "transactional.id": "raw", "linger.ms": 0, "log_level": 0}
+    )
     made.init_transactions(20)
     yield made
     made.close()
