@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,16 @@ import orjson
 
 from pricing_core.decisions import CHANGED, HELD, OUTCOMES, Decisions, Resends
 from pricing_core.engine import PricingEngine
-from pricing_core.rules import CODES, RULES
+from pricing_core.rules import CODES
 from schemas.binary import BinaryArray
 from schemas.cloud_events import DEAD_LETTERED, PRICE_CHANGED, PRICE_DECIDED, EventType
 from schemas.codec import Reject, encode
-from schemas.columns import NONE
-from schemas.currencies import ALPHA_CODES
+from schemas.columns import NONE, Int64
 from schemas.dead_letter import MAX_KEPT_BYTES, DeadLettered
+from schemas.offer_keys import channels_and_skus
 from schemas.timestamps import format_ms
 from schemas.topics import DEAD_LETTERS, PRICE_CHANGES, PRICE_DECISIONS
+from streams.decision_records import AUDIT_COLUMNS, CHANGE_COLUMNS, DECISION_ID, WRITERS
 from streams.metrics import (
     ACKNOWLEDGEMENT_ALARMS,
     DECISIONS,
@@ -39,8 +39,8 @@ from streams.settings import Settings
 from streams.shard import Shard
 from streams.transport.record_batch import RecordBatch
 
-Records = list[tuple[bytes, bytes, bytes]]
-"""Key, value and ``ce_id`` of each."""
+Columns = dict[str, Any]
+"""Of records, by name: arrays [n], or [n, width]."""
 
 
 class Emitter:
@@ -62,110 +62,61 @@ class Emitter:
         if not len(decisions):
             return []
         self._count(decisions)
-        audit = list(self._audit_records(shard, decisions))
-        ids = [record["decision_id"].encode() for record in audit]
-        values = [orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY) for record in audit]
-        records = list(zip(decisions.keys.present(), values, ids, strict=True))
-        outputs = [self._batch(PRICE_DECIDED, records, shard.partition, wall)]
-        changed = np.flatnonzero(decisions.outcome == CHANGED).tolist()
-        keys = decisions.keys.take(np.array(changed, np.int64)).present()
-        return outputs + self._changes_of(shard, keys, [audit[i] for i in changed], wall)
+        columns = _columns(decisions, AUDIT_COLUMNS) | {"is_chosen": decisions.chosen != NONE}
+        shared = {
+            "decided_at": _quoted(format_ms(decisions.now)),
+            "run_mode": _quoted(shard.run_mode),
+            "model": _quoted(self._model),
+            "applied": orjson.dumps(shard.applied),
+        }
+        outputs = [self._batch(PRICE_DECIDED, shard, columns, shared, wall)]
+        changed = np.flatnonzero(decisions.outcome == CHANGED)
+        return outputs + self._changes(shard, _rows(_columns(decisions, CHANGE_COLUMNS), changed), wall)
 
     def _count(self, decisions: Decisions) -> None:
         """Count by outcome and reason, once for all decisions of a step: a labelled counter costs 8 µs."""
-        outcomes = decisions.outcome.tolist()
-        self._metrics.add_each(DECISIONS, Counter(map(OUTCOMES.__getitem__, outcomes)))
-        reasons = list(zip(outcomes, decisions.reasons, strict=True))
-        self._metrics.add_each(HOLDS, Counter(code for outcome, code in reasons if outcome == HELD))
-        self._metrics.add_each(PRICE_CHANGES_TOTAL, Counter(code for outcome, code in reasons if outcome == CHANGED))
-
-    def _times(self, wall: int) -> dict[str, str]:
-        """From when until when a price change is good: by the wall clock, as the catalog's own clock goes."""
-        return {"valid_from": format_ms(wall), "expires_at": format_ms(wall + self._lifetime_ms)}
+        counted = np.zeros((len(OUTCOMES), len(CODES)), np.int64)
+        np.add.at(counted, (decisions.outcome, decisions.code), 1)
+        self._metrics.add_each(DECISIONS, _named(OUTCOMES, counted.sum(axis=1)))
+        self._metrics.add_each(HOLDS, _named(CODES, counted[HELD]))
+        self._metrics.add_each(PRICE_CHANGES_TOTAL, _named(CODES, counted[CHANGED]))
 
     def resends(self, shard: Shard, wall: int) -> list[OutputBatch]:
         """The same price change again for every offer whose answer is overdue; an alarm where that did not help."""
         resends: Resends = self._engine.overdue_acknowledgements(shard.partition, shard.now)
         self._metrics.add(RESENDS, len(resends))
         self._metrics.add(ACKNOWLEDGEMENT_ALARMS, resends.alarms)
-        return self._changes_of(shard, resends.keys.present(), list(self._resend_records(shard, resends)), wall)
+        return self._changes(shard, _columns(resends, CHANGE_COLUMNS), wall)
 
     def dead_letters(self, batch: RecordBatch, rejects: Iterable[Reject], wall: int) -> list[OutputBatch]:
         """One dead letter for each refused record of a batch."""
         letters = [self._dead_letter(batch, reject, wall) for reject in rejects]
         if not letters:
             return []
-        records = [(place, letter, place) for place, letter in letters]
-        return [self._batch(DEAD_LETTERED, records, batch.partition, wall)]
+        places, values = BinaryArray.columns(letters)
+        headers = DEAD_LETTERED.shared_headers(source=self._source, time_ms=wall)
+        return [OutputBatch(self._topics[DEAD_LETTERED], batch.partition, places, values, places, headers)]
 
-    def _batch(self, kind: EventType, records: Records, partition: int, wall: int) -> OutputBatch:
-        keys, values, ids = map(BinaryArray.of, zip(*records, strict=True))
-        headers = kind.shared_headers(source=self._source, time_ms=wall)
-        return OutputBatch(self._topics[kind], partition, keys, values, ids, headers)
-
-    def _changes_of(
-        self, shard: Shard, keys: list[bytes], records: list[dict[str, Any]], wall: int
-    ) -> list[OutputBatch]:
-        if not records:
+    def _changes(self, shard: Shard, columns: Columns, wall: int) -> list[OutputBatch]:
+        """Price changes: good from now on for a while, by the wall clock, as the catalog's own clock goes."""
+        if not len(columns["keys"]):
             return []
-        times = self._times(wall)
-        values = [orjson.dumps({name: record[name] for name in CHANGE_FIELDS} | times) for record in records]
-        ids = [record["decision_id"].encode() for record in records]
-        return [self._batch(PRICE_CHANGED, list(zip(keys, values, ids, strict=True)), shard.partition, wall)]
+        times = {"valid_from": format_ms(wall), "expires_at": format_ms(wall + self._lifetime_ms)}
+        shared = {name: _quoted(time) for name, time in times.items()}
+        return [self._batch(PRICE_CHANGED, shard, columns, shared, wall)]
 
-    def _audit_records(self, shard: Shard, d: Decisions) -> Iterator[dict[str, Any]]:
-        """`PriceDecided` as dictionaries. What all records of a step share is encoded once."""
-        applied = orjson.Fragment(orjson.dumps(shard.applied))
-        decided_at = format_ms(d.now)
-        model = self._model
-        offers = [key.decode().split(":", 1) for key in d.keys.present()]
-        prices, versions, policies = d.price.tolist(), d.version.tolist(), d.policy_version.tolist()
-        previous, currencies, chosen = d.previous_price.tolist(), d.currency.tolist(), d.chosen.tolist()
-        lower, upper, limits, values = d.lower.tolist(), d.upper.tolist(), d.limit.tolist(), d.value.tolist()
-        outcomes, sequences, propensity = d.outcome.tolist(), d.sequence.tolist(), d.propensity.tolist()
-        masked = _RULE_NAMES[d.masked].tolist()
-        considered = d.considered.tolist()
-        codes = d.reasons
-        for i, (channel, sku) in enumerate(offers):
-            yield {
-                "decision_id": f"{shard.partition}-{sequences[i]}",
-                "sku": sku,
-                "channel": channel,
-                "outcome": OUTCOMES[outcomes[i]],
-                "reason": codes[i],
-                "decided_at": decided_at,
-                "price": _optional(prices[i]),
-                "previous_price": _optional(previous[i]),
-                "currency": ALPHA_CODES.get(currencies[i]),
-                "version": _optional(versions[i]),
-                "policy_version": _optional(policies[i]),
-                "run_mode": shard.run_mode,
-                "model": model,
-                "features": d.features[i] if considered[i] else None,
-                "candidates": {"prices": d.prices[i], "q": d.q[i], "masked": masked[i]} if considered[i] else None,
-                "chosen": _optional(chosen[i]),
-                "propensity": propensity[i] if chosen[i] != NONE else None,
-                "lower_bound": _optional(lower[i]),
-                "upper_bound": _optional(upper[i]),
-                "verdict": {"code": codes[i], "limit": _optional(limits[i]), "value": _optional(values[i])},
-                "applied": applied,
-            }
-
-    def _resend_records(self, shard: Shard, r: Resends) -> Iterator[dict[str, Any]]:
-        """`PriceChanged` as dictionaries, as they were but for the times."""
-        for i, key in enumerate(r.keys.present()):
-            channel, sku = key.decode().split(":", 1)
-            yield {
-                "decision_id": f"{shard.partition}-{r.sequence[i]}",
-                "sku": sku,
-                "channel": channel,
-                "version": int(r.version[i]),
-                "price": int(r.price[i]),
-                "previous_price": int(r.previous_price[i]),
-                "currency": ALPHA_CODES.get(int(r.currency[i])),
-                "policy_version": int(r.policy_version[i]),
-                "reason": CODES[int(r.code[i])],
-            }
+    def _batch(
+        self, kind: EventType, shard: Shard, columns: Columns, shared: Mapping[str, bytes], wall: int
+    ) -> OutputBatch:
+        """Records of one kind: the columns, and what they share."""
+        keys, prefix = columns["keys"], b"%d-" % shard.partition
+        channels, skus = channels_and_skus(keys)
+        ids = DECISION_ID({"sequence": columns["sequence"]}, {"prefix": prefix})
+        values = WRITERS[kind](
+            {**columns, "channel": channels, "sku": skus}, {**shared, "prefix": b'"' + prefix, "quote": b'"'}
+        )
+        headers = kind.shared_headers(source=self._source, time_ms=wall)
+        return OutputBatch(self._topics[kind], shard.partition, keys, values, ids, headers)
 
     def _dead_letter(self, batch: RecordBatch, reject: Reject, wall: int) -> tuple[bytes, bytes]:
         """Where the record was, and the letter."""
@@ -187,22 +138,18 @@ class Emitter:
         return f"{batch.topic}/{batch.partition}/{offset}".encode(), encode(letter)
 
 
-CHANGE_FIELDS = (
-    "decision_id",
-    "sku",
-    "channel",
-    "version",
-    "price",
-    "previous_price",
-    "currency",
-    "policy_version",
-    "reason",
-)
+def _columns(found: Decisions | Resends, names: Iterable[str]) -> Columns:
+    return {name: getattr(found, name) for name in names}
 
 
-_RULE_NAMES = np.array([None, *RULES[1:]], object)
-"""Of each value of `Decisions.masked`; null where a candidate is legal."""
+def _rows(columns: Columns, rows: Int64) -> Columns:
+    keys = columns["keys"].take(rows)
+    return {name: keys if name == "keys" else column[rows] for name, column in columns.items()}
 
 
-def _optional(value: int) -> int | None:
-    return None if value == NONE else value
+def _named(names: Sequence[str], counts: Int64) -> dict[str, int]:
+    return {name: count for name, count in zip(names, counts.tolist(), strict=True) if count}
+
+
+def _quoted(text: str) -> bytes:
+    return orjson.dumps(text)

@@ -17,6 +17,8 @@ from schemas.binary import BinaryArray
 from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decoder_for
 from schemas.columns import Columns, Int64
 from schemas.dead_letter import Reason
+from schemas.json_writer import JsonWriter
+from schemas.offer_keys import channels_and_skus
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
 from streams.changelog import REBUILD
 from streams.collector import collector_paused
@@ -53,7 +55,9 @@ class Pipeline:
         """Compile everything, so that no step has to wait for it."""
         self.engine.warm_up()
         DuplicateWindow.warm_up()
+        JsonWriter.warm_up()
         nothing = BinaryArray.of([b""])
+        channels_and_skus(nothing)
         partitions_of(nothing, self._settings.partitions)
         for decoder in self._decoders.values():
             decoder(nothing, nothing, 0)

@@ -1,0 +1,325 @@
+"""Columns to JSON: n records at once, by a compiled loop that makes no Python object. The mirror of `schemas.scanner`.
+
+What a record looks like is declared once and becomes a short program, which the loop runs for each row::
+
+    write = JsonWriter(Object({"sku": Text("sku"), "price": Integer("price"), "model": Shared("model")}))
+    write({"sku": skus, "price": prices}, {"model": b'"demand/3"'})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from schemas.binary import BinaryArray, Bytes, Int64
+from schemas.columns import NONE
+from schemas.compiled import kernel
+from schemas.copying import copy_bytes
+from schemas.float_text import FLOAT_WIDTH, INTEGER_WIDTH, NULL_WIDTH, float_text, integer_text, null_text
+
+LITERAL, INTEGERS, FLOATS, NAMES, TEXT, ONLY_IF = range(6)
+"""Instructions, each with three arguments. `LITERAL`: start, length. Numbers and names: first column, how many (0: one,
+without brackets), and of names where their table begins. `TEXT`: column. `ONLY_IF`: column, and how many instructions
+belong to it."""
+QUOTE, BACKSLASH, SPACE = ord('"'), ord("\\"), ord(" ")
+COMMA, OPEN, CLOSE = ord(","), ord("["), ord("]")
+HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
+CONTROL = np.frombuffer(b"\\u00", np.uint8)
+ESCAPED_WIDTH = 6
+"""Bytes of the longest escape, ``\\u001f``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """JSON that all records of a call have in common."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    """A column int64 [n], or with a width [n, width]; `NONE` is null."""
+
+    column: str
+    width: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Float:
+    """A column float32 [n], or with a width [n, width]; what is not finite is null."""
+
+    column: str
+    width: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A column of integers [n], or with a width [n, width]: each the place of a string or null in a table."""
+
+    column: str
+    table: Sequence[str | None]
+    width: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A column of UTF-8 strings [n], all of them in one buffer."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Values one behind the other, without anything between them."""
+
+    parts: Sequence[Value]
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyIf:
+    """What stands there where a column bool [n] says so; else null."""
+
+    column: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """Fields in their order."""
+
+    fields: Mapping[str, Value]
+
+
+Value = Shared | Integer | Float | Name | Text | Joined | OnlyIf | Object
+
+
+class _Columns:
+    """Columns of one kind of number, side by side in one array."""
+
+    def __init__(self, kind: type[np.generic]) -> None:
+        self._kind = kind
+        self._names: list[str] = []
+        self._size = 0
+
+    def add(self, name: str, width: int) -> int:
+        """Return where it begins."""
+        first, self._size = self._size, self._size + max(width, 1)
+        self._names.append(name)
+        return first
+
+    def stack(self, columns: Mapping[str, Any], n: int) -> NDArray[Any]:
+        """[n, all of them]."""
+        stacked = np.empty((n, self._size), self._kind)
+        at = 0
+        for name in self._names:
+            column = columns[name]
+            width = 1 if column.ndim == 1 else column.shape[1]
+            stacked[:, at : at + width] = column.reshape(n, width)
+            at += width
+        return stacked
+
+
+class JsonWriter:
+    """Writes records of one kind."""
+
+    def __init__(self, value: Value) -> None:
+        self._program: list[list[int]] = []
+        self._literals = bytearray()
+        self._shared: dict[int, str] = {}
+        """Instructions whose literal comes with each call."""
+        self._names: list[tuple[int, int]] = []
+        """Start and length of each, in the literals."""
+        self._limits: dict[str, int] = {}
+        """How many names the table of a column has."""
+        self._integers, self._floats = _Columns(np.int64), _Columns(np.float32)
+        self._texts: list[str] = []
+        self._width = 0
+        """Bytes of a record at most, but for texts and what is shared."""
+        self._compile(value)
+
+    @staticmethod
+    def warm_up() -> None:
+        """Compile the loop."""
+        JsonWriter(Integer("n"))({"n": np.zeros(1, np.int64)}, {})
+
+    def __call__(self, columns: Mapping[str, Any], shared: Mapping[str, bytes]) -> BinaryArray:
+        """Write n records.
+
+        Args:
+            columns: By name, as their kinds say; at least one.
+            shared: JSON of each shared value.
+
+        Raises:
+            IndexError: If a name's number is outside of its table.
+        """
+        n = len(next(iter(columns.values())))
+        self._require_names(columns, n)
+        program, literals = self._with_shared(shared)
+        texts = [columns[name] for name in self._texts]
+        data = texts[0].data if texts else np.empty(0, np.uint8)
+        if any(text.data is not data for text in texts):
+            raise ValueError("the texts of a record lie in one buffer")
+        start, length = np.zeros((2, n, len(texts)), np.int64)
+        for i, text in enumerate(texts):
+            start[:, i], length[:, i] = text.start, text.length
+        room = n * (self._width + sum(map(len, shared.values()))) + ESCAPED_WIDTH * int(length.sum())
+        out, ends = np.empty(room, np.uint8), np.zeros(n + 1, np.int64)
+        names = np.array(self._names, np.int64).reshape(-1, 2)
+        integers, bits = self._integers.stack(columns, n), self._floats.stack(columns, n).view(np.int32)
+        _write(program, literals, names, integers, bits, data, start, length, out, ends)
+        if ends[-1] > room:
+            raise AssertionError(f"{ends[-1]} bytes were written into {room}")
+        return BinaryArray(out, ends[:-1].copy(), np.diff(ends))
+
+    def _require_names(self, columns: Mapping[str, Any], n: int) -> None:
+        for name, limit in self._limits.items():
+            if n and not 0 <= columns[name].min() <= columns[name].max() < limit:
+                raise IndexError(f"{name}: a number that is none of the {limit} of its table")
+
+    def _with_shared(self, shared: Mapping[str, bytes]) -> tuple[Int64, Bytes]:
+        program, literals = np.array(self._program, np.int64), bytearray(self._literals)
+        for row, name in self._shared.items():
+            program[row, 1:3] = len(literals), len(shared[name])
+            literals += shared[name]
+        return program, np.frombuffer(literals, np.uint8)
+
+    def _compile(self, value: Value) -> None:
+        match value:
+            case Shared():
+                self._shared[len(self._program)] = value.name
+                self._program.append([LITERAL, 0, 0, 0])
+            case Integer():
+                self._add(INTEGERS, self._integers.add(value.column, value.width), value.width, INTEGER_WIDTH)
+            case Float():
+                self._add(FLOATS, self._floats.add(value.column, value.width), value.width, FLOAT_WIDTH)
+            case Name():
+                self._add_names(value)
+            case Text():
+                self._program.append([TEXT, len(self._texts), 0, 0])
+                self._texts.append(value.column)
+                self._width += 2
+            case Joined():
+                for part in value.parts:
+                    self._compile(part)
+            case OnlyIf():
+                self._add_condition(value)
+            case Object():
+                for number, (name, inner) in enumerate(value.fields.items()):
+                    self._add_literal((b"," if number else b"{") + orjson.dumps(name) + b":")
+                    self._compile(inner)
+                self._add_literal(b"}")
+
+    def _add(self, kind: int, first: int, width: int, longest: int, table: int = 0) -> None:
+        self._program.append([kind, first, width, table])
+        self._width += max(width, 1) * (max(longest, NULL_WIDTH) + 1) + 2
+
+    def _add_literal(self, text: bytes) -> None:
+        self._program.append([LITERAL, len(self._literals), len(text), 0])
+        self._literals += text
+        self._width += len(text)
+
+    def _add_names(self, value: Name) -> None:
+        texts, table = [orjson.dumps(name) for name in value.table], len(self._names)
+        for text in texts:
+            self._names.append((len(self._literals), len(text)))
+            self._literals += text
+        self._limits[value.column] = len(texts)
+        self._add(NAMES, self._integers.add(value.column, value.width), value.width, max(map(len, texts)), table)
+
+    def _add_condition(self, value: OnlyIf) -> None:
+        at = len(self._program)
+        self._program.append([ONLY_IF, self._integers.add(value.column, 0), 0, 0])
+        self._compile(value.value)
+        self._program[at][2] = len(self._program) - at - 1
+        self._width += NULL_WIDTH
+
+
+@kernel
+def _write(
+    program: Int64,
+    literals: Bytes,
+    names: Int64,
+    integers: Int64,
+    bits: Any,
+    data: Bytes,
+    start: Int64,
+    length: Int64,
+    out: Bytes,
+    ends: Int64,
+) -> None:
+    """Run the program for each row.
+
+    Args:
+        program: [m, 4], see the instructions.
+        literals: What they and the names point into.
+        names: [k, 2] start and length.
+        integers: [n, c].
+        bits: int32 [n, d]: of the float32.
+        data: Where the texts lie.
+        start: [n, t].
+        length: [n, t].
+        out: Long enough, written.
+        ends: [n + 1], written but for the first, which is 0.
+    """
+    at = 0
+    for i in range(len(integers)):
+        step = 0
+        while step < len(program):
+            kind, first, width, table = program[step]
+            step += 1
+            if kind == LITERAL:
+                copy_bytes(out, at, literals, first, width)
+                at += width
+            elif kind == TEXT:
+                at = _write_text(out, at, data, start[i, first], length[i, first])
+            elif kind == ONLY_IF:
+                if integers[i, first] == 0:
+                    at = null_text(out, at)
+                    step += width
+            else:
+                if width:
+                    out[at] = OPEN
+                    at += 1
+                for j in range(max(width, 1)):
+                    if j:
+                        out[at] = COMMA
+                        at += 1
+                    if kind == FLOATS:
+                        at = float_text(out, at, bits[i, first + j])
+                    elif kind == NAMES:
+                        name = table + integers[i, first + j]
+                        copy_bytes(out, at, literals, names[name, 0], names[name, 1])
+                        at += names[name, 1]
+                    elif integers[i, first + j] == NONE:
+                        at = null_text(out, at)
+                    else:
+                        at = integer_text(out, at, integers[i, first + j])
+                if width:
+                    out[at] = CLOSE
+                    at += 1
+        ends[i + 1] = at
+
+
+@kernel
+def _write_text(out: Bytes, at: int, data: Bytes, start: int, length: int) -> int:
+    out[at] = QUOTE
+    at += 1
+    for j in range(start, start + length):
+        byte = data[j]
+        if byte < SPACE:
+            copy_bytes(out, at, CONTROL, 0, 4)
+            out[at + 4], out[at + 5] = HEX[byte >> 4], HEX[byte & 15]
+            at += ESCAPED_WIDTH
+            continue
+        if byte == QUOTE or byte == BACKSLASH:
+            out[at] = BACKSLASH
+            at += 1
+        out[at] = byte
+        at += 1
+    out[at] = QUOTE
+    return at + 1
