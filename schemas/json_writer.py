@@ -141,6 +141,7 @@ class JsonWriter:
         self._width = 0
         """Bytes of a record at most, but for texts and what is shared."""
         self._compile(value)
+        self._compiled = np.array(self._program, np.int64), np.array(self._names, np.int64).reshape(-1, 2)
 
     @staticmethod
     def warm_up() -> None:
@@ -169,9 +170,8 @@ class JsonWriter:
             start[:, i], length[:, i] = text.start, text.length
         room = n * (self._width + sum(map(len, shared.values()))) + ESCAPED_WIDTH * int(length.sum())
         out, ends = np.empty(room, np.uint8), np.zeros(n + 1, np.int64)
-        names = np.array(self._names, np.int64).reshape(-1, 2)
         integers, bits = self._integers.stack(columns, n), self._floats.stack(columns, n).view(np.int32)
-        _write(program, literals, names, integers, bits, data, start, length, out, ends)
+        _write(program, literals, self._compiled[1], integers, bits, data, start, length, out, ends)
         if ends[-1] > room:
             raise AssertionError(f"{ends[-1]} bytes were written into {room}")
         return BinaryArray(out, ends[:-1].copy(), np.diff(ends))
@@ -182,7 +182,7 @@ class JsonWriter:
                 raise IndexError(f"{name}: a number that is none of the {limit} of its table")
 
     def _with_shared(self, shared: Mapping[str, bytes]) -> tuple[Int64, Bytes]:
-        program, literals = np.array(self._program, np.int64), bytearray(self._literals)
+        program, literals = self._compiled[0].copy(), bytearray(self._literals)
         for row, name in self._shared.items():
             program[row, 1:3] = len(literals), len(shared[name])
             literals += shared[name]

@@ -75,8 +75,8 @@ class Emitter:
 
     def _count(self, decisions: Decisions) -> None:
         """Count by outcome and reason, once for all decisions of a step: a labelled counter costs 8 µs."""
-        counted = np.zeros((len(OUTCOMES), len(CODES)), np.int64)
-        np.add.at(counted, (decisions.outcome, decisions.code), 1)
+        cells = len(OUTCOMES) * len(CODES)
+        counted = np.bincount(decisions.outcome * len(CODES) + decisions.code, minlength=cells).reshape(-1, len(CODES))
         self._metrics.add_each(DECISIONS, _named(OUTCOMES, counted.sum(axis=1)))
         self._metrics.add_each(HOLDS, _named(CODES, counted[HELD]))
         self._metrics.add_each(PRICE_CHANGES_TOTAL, _named(CODES, counted[CHANGED]))
