@@ -44,6 +44,7 @@ TIMED_OUT = ck.KafkaError._TIMED_OUT  # noqa: SLF001
 DRAIN_MS = 10
 GRACE_S = 1.0
 """The library ends a request itself; should it not, we do."""
+EXPLANATION_S = 0.2
 PURGE_ALL = 3  # RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT
 ID_HEADER = b"ce_id"
 
@@ -84,7 +85,7 @@ class Producer:
         Raises:
             confluent_kafka.KafkaException: If the broker refuses, or does not answer.
         """
-        _check(lib.rd_kafka_init_transactions(self._client.handle, _ms(timeout_s)))
+        self._check(lib.rd_kafka_init_transactions(self._client.handle, _ms(timeout_s)))
 
     def begin_transaction(self) -> None:
         """Begin.
@@ -92,7 +93,7 @@ class Producer:
         Raises:
             confluent_kafka.KafkaException: If there is no producer id, or a fatal error.
         """
-        _check(lib.rd_kafka_begin_transaction(self._client.handle))
+        self._check(lib.rd_kafka_begin_transaction(self._client.handle))
 
     def produce(self, batch: OutputBatch) -> None:
         """Put records into the transaction. Waits while the local queue is full; the messages' time limit bounds that.
@@ -131,7 +132,7 @@ class Producer:
             finally:
                 lib.rd_kafka_consumer_group_metadata_destroy(metadata)
 
-        _check(self._bounded(send, timeout_s + GRACE_S))
+        self._check(self._bounded(send, timeout_s + GRACE_S))
 
     def flush(self, timeout_s: float) -> None:
         """Wait until all records are delivered, or cannot be; at most ``timeout_s``."""
@@ -149,7 +150,7 @@ class Producer:
         """
         deadline = time.monotonic() + timeout_s
         self.flush(timeout_s)
-        _check(lib.rd_kafka_commit_transaction(self._client.handle, _ms(max(deadline - time.monotonic(), 0))))
+        self._check(lib.rd_kafka_commit_transaction(self._client.handle, _ms(max(deadline - time.monotonic(), 0))))
 
     def close(self) -> None:
         """Drop what is queued, and let go of the broker and of all memory."""
@@ -188,6 +189,16 @@ class Producer:
         arguments[-3:, :2] = (RKT, topic), (PARTITION, batch.partition), (MSGFLAGS, COPY)
         return arguments, texts
 
+    def _check(self, address: int | None) -> None:
+        """Raise the error at an address, if there is one; first, tell what could not be delivered, which explains it.
+
+        Within a limit: the report comes a little later than the transaction's error that follows from it.
+        """
+        if address:
+            error = _error(address)
+            self.flush(EXPLANATION_S)
+            raise ck.KafkaException(error)
+
     def _hear_reports(self, timeout_ms: int) -> None:
         """Wait for a delivery report, which is of many records, and tell of the first that was not delivered."""
         event = lib.rd_kafka_queue_poll(self._reports, timeout_ms)
@@ -199,7 +210,7 @@ class Producer:
         if failed >= 0:
             message = int(messages[failed])
             code = ctypes.c_int.from_address(message + CODE).value
-            text = (lib.rd_kafka_message_errstr(message) or b"").decode("utf-8", "replace")
+            text = lib.rd_kafka_err2str(code).decode()  # rd_kafka_message_errstr gives the record itself
             topic = ctypes.c_void_p.from_address(message + TOPIC).value
             self._on_undelivered(ck.KafkaError(code, text), lib.rd_kafka_topic_name(topic).decode())
         lib.rd_kafka_event_destroy(event)
@@ -215,12 +226,6 @@ def _destroy(client: int, reports: int, topics: Mapping[str, int]) -> None:
 
 def _column(array: BinaryArray | None) -> Column:
     return _NOTHING if array is None else (array.data.ctypes.data, array.start, array.length)
-
-
-def _check(address: int | None) -> None:
-    """Raise the error at an address, if there is one."""
-    if address:
-        raise ck.KafkaException(_error(address))
 
 
 def _error(address: int) -> ck.KafkaError:

@@ -113,14 +113,14 @@ def test_what_cannot_be_delivered_is_named_with_its_topic():
     with EmbeddedBroker(topic_prefix=None) as mortal:
         late = Producer(
             {"bootstrap.servers": mortal.bootstrap_servers, **limits},
-            on_undelivered=lambda error, topic: heard.append((error.name(), topic)),
+            on_undelivered=lambda error, topic: heard.append((error.str(), topic)),
         )
         late.init_transactions(20)
         late.begin_transaction()
     late.produce(OutputBatch.of("topic", 0, [(b"k", b"v"), (b"k", b"w")]))
     with pytest.raises(ck.KafkaException):
         late.commit_transaction(5)
-    assert heard == [("_MSG_TIMED_OUT", "topic")]
+    assert heard == [("Local: Message timed out", "topic")]
     late.close()
 
 
