@@ -39,7 +39,7 @@ class Plan:
     """What to run."""
 
     events: int
-    """Clicks, orders, competitor prices and inventory of one round, mixed 35:35:20:10."""
+    """Clicks, orders, competitor prices and inventory of one round, mixed as `load.SHARES` says."""
     offers: int
     rounds: int
     broker_pid: int | None
