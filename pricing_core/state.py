@@ -163,8 +163,9 @@ class State:
 
 
 def take_memory(rows: Rows) -> None:
-    """Touch every page of rows that are all zero: in a takeover it took as long as the reading to be given them."""
-    rows.view(np.uint8)[::PAGE_BYTES] = 0
+    """Touch every page of rows, as they are: to be given them within a takeover took as long as the reading."""
+    pages = rows.view(np.uint8)[::PAGE_BYTES]
+    pages |= 0
 
 
 def require_format(rows: Rows) -> None:

@@ -25,6 +25,7 @@ from streams.collector import collector_paused
 from streams.duplicate_window import DuplicateWindow
 from streams.emit import Emitter
 from streams.errors import ShardLost
+from streams.latest_values import LatestValues
 from streams.metrics import DUPLICATES, EVENTS, Metrics
 from streams.output import OutputBatch
 from streams.partitioner import partitions_of
@@ -55,6 +56,7 @@ class Pipeline:
         """Compile everything, so that no step has to wait for it."""
         self.engine.warm_up()
         DuplicateWindow.warm_up()
+        LatestValues.warm_up()
         JsonWriter.warm_up()
         nothing = BinaryArray.of([b""])
         channels_and_skus(nothing)

@@ -125,6 +125,7 @@ def summary(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         },
         "rows rebuilt a second": (recovered["rows_per_s"], "≥ 250,000"),
         "seconds for a million offers": (recovered["seconds_1m"], "≤ 6"),
+        "times stock Faust's table recovery": (recovered.get("ratio_stock_faust", "not run"), ""),
         "bytes of an offer, host and device": (
             f"{result['memory']['host_bytes_per_offer']}, {result['memory']['device_bytes_per_offer']}",
             "",

@@ -29,7 +29,7 @@ def broken_static(policy, price):
         "floor": price < policy["floor"],
         "ceiling": price > policy["ceiling"],
         "minimum_margin": policy["min_margin_bp"] != c.NONE
-        and margin(policy, price) < Fraction(policy["min_margin_bp"], 10_000),
+        and (price == 0 or margin(policy, price) < Fraction(policy["min_margin_bp"], 10_000)),
         "map": policy["map_price"] != c.NONE and price < policy["map_price"],
     }
     return [rule for rule, broken in rules.items() if broken]
