@@ -8,8 +8,7 @@ What a record looks like is declared once and becomes a short program, which the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from schemas.columns import NONE
 from schemas.compiled import kernel
 from schemas.copying import copy_bytes
 from schemas.float_text import FLOAT_WIDTH, INTEGER_WIDTH, NULL_WIDTH, float_text, integer_text, null_text
+from schemas.json_layout import Float, Integer, Joined, Name, Object, OnlyIf, Shared, Text, Value
 
 LITERAL, INTEGERS, FLOATS, NAMES, TEXT, ONLY_IF = range(6)
 """Instructions, each with three arguments. `LITERAL`: start, length. Numbers and names: first column, how many (0: one,
@@ -32,70 +32,6 @@ HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 CONTROL = np.frombuffer(b"\\u00", np.uint8)
 ESCAPED_WIDTH = 6
 """Bytes of the longest escape, ``\\u001f``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """JSON that all records of a call have in common."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Integer:
-    """A column int64 [n], or with a width [n, width]; `NONE` is null."""
-
-    column: str
-    width: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Float:
-    """A column float32 [n], or with a width [n, width]; what is not finite is null."""
-
-    column: str
-    width: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A column of integers [n], or with a width [n, width]: each the place of a string or null in a table."""
-
-    column: str
-    table: Sequence[str | None]
-    width: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A column of UTF-8 strings [n], all of them in one buffer."""
-
-    column: str
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """Values one behind the other, without anything between them."""
-
-    parts: Sequence[Value]
-
-
-@dataclass(frozen=True, slots=True)
-class OnlyIf:
-    """What stands there where a column bool [n] says so; else null."""
-
-    column: str
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Object:
-    """Fields in their order."""
-
-    fields: Mapping[str, Value]
-
-
-Value = Shared | Integer | Float | Name | Text | Joined | OnlyIf | Object
 
 
 class _Columns:

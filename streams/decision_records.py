@@ -12,7 +12,8 @@ from pricing_core.features import FEATURES, MOVES_BP
 from pricing_core.rules import CODES, RULES
 from schemas.cloud_events import PRICE_CHANGED, PRICE_DECIDED
 from schemas.currencies import ALPHA_CODES
-from schemas.json_writer import Float, Integer, Joined, JsonWriter, Name, Object, OnlyIf, Shared, Text
+from schemas.json_layout import Float, Integer, Joined, Name, Object, OnlyIf, Shared, Text
+from schemas.json_writer import JsonWriter
 
 _CURRENCIES = [ALPHA_CODES.get(number) for number in range(1000)]
 _ID = Joined([Shared("prefix"), Integer("sequence"), Shared("quote")])

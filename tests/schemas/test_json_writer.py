@@ -12,7 +12,8 @@ from schemas.binary import BinaryArray
 from schemas.columns import NONE
 from schemas.compiled import compilations
 from schemas.float_text import FLOAT_WIDTH
-from schemas.json_writer import Float, Integer, Joined, JsonWriter, Name, Object, OnlyIf, Shared, Text
+from schemas.json_layout import Float, Integer, Joined, Name, Object, OnlyIf, Shared, Text
+from schemas.json_writer import JsonWriter
 
 WRITE_FLOAT = JsonWriter(Float("x"))
 TABLE = (None, 'a "name"', "")
