@@ -29,9 +29,11 @@ WHOLE_PLACES, LEADING_ZEROS = 13, 6
 """Plain notation goes up to so many digits before the point, and down to fewer zeros behind it."""
 
 READS_AS_NEIGHBOUR = 0x15AE43FD
-"""A float32 (and its negative) whose shortest text, 7.038531e-26, becomes another by way of a double: it lies so
-near to the middle of two neighbours that the double is the middle. Others are not known; the tests go through a sample of
-every exponent, not through all float32."""
+"""A float32 (and its negative) whose shortest text, 7.038531e-26, becomes another by way of a double.
+
+It lies so near to the middle of two neighbours that the double is the middle. Others are not known; the tests go
+through a sample of every exponent, not through all float32.
+"""
 
 LETTER_E = ord("e")
 PAIRS = np.frombuffer("".join(f"{pair:02}" for pair in range(100)).encode(), np.uint8)
