@@ -19,8 +19,24 @@ OUTCOMES = ("changed", "recommended", "held")
 Float32 = NDArray[np.float32]
 
 
+class _Coded:
+    """Columns about offers, each row with the reason for it."""
+
+    __slots__ = ()
+    keys: BinaryArray
+    code: Int64
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Names of ``code``."""
+        return [CODES[number] for number in self.code.tolist()]
+
+
 @dataclass(frozen=True, slots=True)
-class Decisions:
+class Decisions(_Coded):
     """n decisions of one shard at one moment. Optional integers are `NONE` where there is nothing to say."""
 
     now: int
@@ -61,17 +77,9 @@ class Decisions:
     features: Float32
     """[n, F] as the network saw them."""
 
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    @property
-    def reasons(self) -> list[str]:
-        """Names of ``code``."""
-        return [CODES[number] for number in self.code.tolist()]
-
 
 @dataclass(frozen=True, slots=True)
-class Resends:
+class Resends(_Coded):
     """Price changes whose answer is overdue, to be sent again with the version that they had."""
 
     keys: BinaryArray
@@ -85,14 +93,6 @@ class Resends:
     currency: Int64
     alarms: int
     """Changes that were sent again as often as allowed and are still not answered. Each is counted once."""
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    @property
-    def reasons(self) -> list[str]:
-        """Names of ``code``."""
-        return [CODES[number] for number in self.code.tolist()]
 
 
 def no_decisions(now: int) -> Decisions:

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from schemas.binary import BinaryArray, Bytes, Int64
 from schemas.compiled import kernel
-from schemas.hashing import hash_pair
+from schemas.copying import copy_bytes
+from schemas.hashing import EMPTY, enter_distinct, hash_pair, same_bytes
 
 Slots = NDArray[np.int64]
 """Row numbers in the arena."""
 
-NO_SLOT = -1
+NO_SLOT = EMPTY
 _NOBODY = -1
 _NONE = np.empty(0, np.int64)
 
@@ -153,7 +154,7 @@ class SlotTable:
         self._buckets.fill(NO_SLOT)
         self._text_end = _pack(texts.data, texts.start, texts.length, self._text)
         self._start[slots] = np.cumsum(texts.length) - texts.length
-        _enter_slots(self._buckets, self._hashes, slots)
+        enter_distinct(self._buckets, self._hashes, slots)
 
 
 @kernel
@@ -181,14 +182,9 @@ def _place(
     place: Any = np.int64(key_hash & np.uint64(mask))
     while buckets[place] != NO_SLOT:
         slot = buckets[place]
-        if hashes[slot] == key_hash and owner[slot] == shard and lengths[slot] == length:
-            same, begin = True, starts[slot]
-            for j in range(length):
-                if text[begin + j] != data[at + j]:
-                    same = False
-                    break
-            if same:
-                break
+        alike = hashes[slot] == key_hash and owner[slot] == shard and lengths[slot] == length
+        if alike and same_bytes(text, starts[slot], data, at, length):
+            break
         place = (place + 1) & mask
     return place
 
@@ -240,22 +236,10 @@ def _enter(
             taken += 1
             buckets[place], hashes[slot], owner[slot] = slot, key_hash, shard
             starts[slot], lengths[slot] = text_end, length[i]
-            for j in range(length[i]):
-                text[text_end + j] = data[start[i] + j]
+            copy_bytes(text, text_end, data, start[i], length[i])
             text_end += length[i]
         slots[i] = buckets[place]
     return taken, text_end
-
-
-@kernel
-def _enter_slots(buckets: Any, hashes: Any, slots: Any) -> None:
-    """Enter distinct keys whose hashes are known into an empty table."""
-    mask = len(buckets) - 1
-    for slot in slots:
-        place: Any = np.int64(hashes[slot] & np.uint64(mask))
-        while buckets[place] != NO_SLOT:
-            place = (place + 1) & mask
-        buckets[place] = slot
 
 
 @kernel
@@ -263,7 +247,6 @@ def _pack(data: Any, start: Any, length: Any, packed: Any) -> int:
     """Copy texts to where they lie one after the other; returns where they end."""
     end = 0
     for i in range(len(start)):
-        for j in range(length[i]):
-            packed[end + j] = data[start[i] + j]
+        copy_bytes(packed, end, data, start[i], length[i])
         end += length[i]
     return end

@@ -164,7 +164,7 @@ class JsonWriter:
         for text in texts:
             self._names.append((len(self._literals), len(text)))
             self._literals += text
-        self._limits[value.column] = len(texts)
+        self._limits[value.column] = min(len(texts), self._limits.get(value.column, len(texts)))
         self._add(NAMES, self._integers.add(value.column, value.width), value.width, max(map(len, texts)), table)
 
     def _add_condition(self, value: OnlyIf) -> None:

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from schemas.binary import NULL, BinaryArray
 from schemas.compiled import kernel
 from schemas.copying import copy_bytes
-from schemas.hashing import hash_pair
+from schemas.hashing import EMPTY, enter_distinct, hash_pair, same_bytes
 
-EMPTY = -1
 FIRST_ROOM = 1024
 GROWTH = 1.25
 """Large buffers are moved by the operating system, not copied: small steps cost little, large ones waste memory."""
@@ -75,7 +74,7 @@ class LatestValues:
     def _enter_anew(self, count: int) -> None:
         """Make a table in which ``count`` entries leave half of the buckets empty, and more to come."""
         self._buckets = np.full(1 << (4 * count - 1).bit_length(), EMPTY, np.int32)
-        _enter(self._buckets, self._hashes[: self._used[ENTRIES]])
+        enter_distinct(self._buckets, self._hashes, np.arange(self._used[ENTRIES]))
 
 
 def _make_room(buffer: NDArray[Any], size: int) -> None:
@@ -132,24 +131,8 @@ def _place(
     place: Any = np.int64(key_hash & np.uint64(mask))
     while buckets[place] != EMPTY:
         entry = buckets[place]
-        if hashes[entry] == key_hash and entries[entry, KEY_LENGTH] == length:
-            begin, same = entries[entry, KEY_START], True
-            for j in range(length):
-                if keys[begin + j] != data[start + j]:
-                    same = False
-                    break
-            if same:
-                break
+        alike = hashes[entry] == key_hash and entries[entry, KEY_LENGTH] == length
+        if alike and same_bytes(keys, entries[entry, KEY_START], data, start, length):
+            break
         place = (place + 1) & mask
     return place
-
-
-@kernel
-def _enter(buckets: Any, hashes: Any) -> None:
-    """Enter distinct keys whose hashes are known into an empty table."""
-    mask = len(buckets) - 1
-    for entry in range(len(hashes)):
-        place: Any = np.int64(hashes[entry] & np.uint64(mask))
-        while buckets[place] != EMPTY:
-            place = (place + 1) & mask
-        buckets[place] = entry
