@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -101,6 +101,8 @@ class Ownership:
             halt=halt,
         )
         self._cutting: asyncio.Task[None] | None = None
+        self._undecided: dict[int, int] = {}
+        """Records applied since the last look at what is due, by partition."""
 
     # what others ask
     @property
@@ -173,10 +175,9 @@ class Ownership:
                 return False
             return True
 
-    def on_delivered(self, batch: RecordBatch) -> None:
-        """Count a batch that is on its way to its agent."""
-        if batch.epoch == self._holdings.epoch:
-            self._holdings.queued += 1
+    def on_polled(self, batches: Sequence[RecordBatch]) -> None:
+        """Count the batches that are on their way to their agents."""
+        self._holdings.queued += sum(batch.epoch == self._holdings.epoch for batch in batches)
 
     def on_failure(self, error: BaseException) -> None:
         """Stop the process: the data plane cannot go on."""
@@ -192,7 +193,7 @@ class Ownership:
 
     # the agents' side
     async def process(self, batch: RecordBatch) -> None:
-        """Run the step on a batch, if it is current.
+        """Apply a batch, if it is current; decide once for all that arrived with it.
 
         Raises:
             OffsetGap: If records between the last step and this one are missing.
@@ -207,7 +208,16 @@ class Ownership:
         may_have_holes = source.cleanup == "compact" or source.name in self._settings.transactional_sources
         holes = shard.require_next(source.name, batch, may_have_holes=may_have_holes)
         self._metrics.add(OFFSET_HOLES, holes, source.name)
-        self._cutter.add(batch.partition, self._pipeline.step(shard, batch, wall_ms()))
+        self._cutter.add(batch.partition, self._pipeline.apply(shard, batch, wall_ms()))
+        self._undecided[batch.partition] = self._undecided.get(batch.partition, 0) + len(batch)
+        if not self._holdings.queued or sum(self._undecided.values()) >= self._settings.batch_records:
+            self._decide()
+
+    def _decide(self) -> None:
+        """Look at what the batches since the last look have made due."""
+        undecided, self._undecided = self._undecided, {}
+        for partition in undecided.keys() & self.shards.keys():
+            self._cutter.add(partition, self._pipeline.decide(self.shards[partition], wall_ms()))
 
     async def control(self, partition: int, offset: int, key: bytes | None, value: bytes | None) -> None:
         """Set the run mode of a shard. A record that says nothing becomes a dead letter."""

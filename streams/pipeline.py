@@ -1,4 +1,4 @@
-"""The step: what happens to one record batch of one partition, from bytes to outputs."""
+"""What happens to the record batches of one partition: applied one by one, from bytes to state, then decided together."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ DECISIONS_AT_ONCE = 1024
 
 
 class Pipeline:
-    """Runs steps. Knows bytes on one side and the engine on the other; keeps nothing of a shard itself."""
+    """Applies and decides. Knows bytes on one side and the engine on the other; keeps nothing of a shard itself."""
 
     def __init__(self, settings: Settings, engine: PricingEngine, metrics: Metrics) -> None:
         self.engine = engine
@@ -64,8 +64,8 @@ class Pipeline:
         for decoder in self._decoders.values():
             decoder(nothing, nothing, 0)
 
-    def step(self, shard: Shard, batch: RecordBatch, wall: int) -> list[OutputBatch]:
-        """Apply a batch and decide what it makes due. Everything that follows from it is in the result.
+    def apply(self, shard: Shard, batch: RecordBatch, wall: int) -> list[OutputBatch]:
+        """Apply a batch: what it says is in the state afterwards, and what it makes due is due.
 
         Args:
             shard: Where the batch belongs; moved on.
@@ -78,10 +78,20 @@ class Pipeline:
         self._note_refused(shard, topic, batch, [*decoded.rejects, *refused])
         shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=times)
         outputs = self._emit.dead_letters(batch, [*decoded.rejects, *refused], wall)
-        outputs += self._decide(shard, wall)  # due, ladder, decide, guard
         if topic == TICKS.name and shard.caught_up and shard.run_mode == ACTIVE:
             outputs += self._emit.resends(shard, wall)
         return outputs
+
+    def decide(self, shard: Shard, wall: int) -> list[OutputBatch]:
+        """Decide what is due: due, ladder, decide, guard. A call costs as much as hundreds of decisions."""
+        outputs: list[OutputBatch] = []
+        if not (shard.now and (shard.caught_up or self._settings.decide_during_catch_up)):
+            return outputs
+        while True:
+            decisions = self.engine.decide(shard.partition, shard.now, shard.run_mode, limit=DECISIONS_AT_ONCE)
+            outputs += self._emit.decisions(shard, decisions, wall)
+            if len(decisions) < DECISIONS_AT_ONCE:
+                return outputs
 
     def restore(self, log: ShardLog, wall: int) -> Shard:
         """Rebuild a shard from its log, exactly as the cut left it.
@@ -183,16 +193,6 @@ class Pipeline:
             for index, place in zip(columns.index[rows].tolist(), places.tolist(), strict=True)
         ]
         return columns.take(np.delete(np.arange(len(columns)), rows)), rejects
-
-    def _decide(self, shard: Shard, wall: int) -> list[OutputBatch]:
-        outputs: list[OutputBatch] = []
-        if not (shard.now and (shard.caught_up or self._settings.decide_during_catch_up)):
-            return outputs
-        while True:
-            decisions = self.engine.decide(shard.partition, shard.now, shard.run_mode, limit=DECISIONS_AT_ONCE)
-            outputs += self._emit.decisions(shard, decisions, wall)
-            if len(decisions) < DECISIONS_AT_ONCE:
-                return outputs
 
     def _remember(self, shard: Shard, topic: str, records: Records, wall: int) -> None:
         """Fill the duplicate window with what was not refused then; now it may well be decoded."""

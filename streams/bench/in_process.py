@@ -60,12 +60,22 @@ class InProcessWorker:
         self.run(self._empty_batches())
 
     def run(self, batches: Iterable[RecordBatch]) -> None:
-        """Step through batches, and cut as often as under load."""
+        """Apply batches, decide after as many records as one poll brings, and cut as often as under load."""
+        undecided = 0
         for batch in batches:
-            self._outputs += self._pipeline.step(self._shards[batch.partition], batch, wall_ms())
+            self._outputs += self._pipeline.apply(self._shards[batch.partition], batch, wall_ms())
+            undecided += len(batch)
+            if undecided >= self._settings.batch_records:
+                self._decide()
+                undecided = 0
             if self._is_cut_due():
                 self._cut()
+        self._decide()
         self._cut()
+
+    def _decide(self) -> None:
+        for shard in self._shards.values():
+            self._outputs += self._pipeline.decide(shard, wall_ms())
 
     def decided(self) -> float:
         """Decisions so far."""

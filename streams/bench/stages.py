@@ -43,7 +43,8 @@ SEAMS = (
     Seam("audit records", "streams.emit", "Emitter.decisions"),
     Seam("snapshot rows", "pricing_core.engine", "PricingEngine.snapshot"),
     Seam("produce, commit", "streams.transaction", "TransactionWriter.commit"),
-    Seam("step, the rest", "streams.pipeline", "Pipeline.step"),
+    Seam("apply, the rest", "streams.pipeline", "Pipeline.apply"),
+    Seam("decide, the rest", "streams.pipeline", "Pipeline.decide"),
 )
 
 

@@ -99,7 +99,7 @@ class Replay:
                 self._settings.consumer_config(), ranges, cancelled=deadline(DEADLINE_S), committed=True
             ):
                 batch = _batch(tp, messages, known)
-                for letters in self._pipeline.step(shard, batch, wall_ms()) if len(batch) else []:
+                for letters in self._pipeline.apply(shard, batch, wall_ms()) if len(batch) else []:
                     for letter in letters.values.present():
                         refused.add(_place(msgspec.json.decode(letter, type=DeadLettered)))
         return refused

@@ -12,7 +12,7 @@ What changes for hot topics, against Faust's stock aiokafka driver:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import faust
@@ -44,8 +44,8 @@ class ShardOwner(Protocol):
     async def on_giving_up(self) -> None:
         """Finish the cut and let go of every shard. Bounded in time."""
 
-    def on_delivered(self, batch: RecordBatch) -> None:
-        """A batch is on its way to its agent."""
+    def on_polled(self, batches: Sequence[RecordBatch]) -> None:
+        """Batches that arrived together are on their way to their agents."""
 
     def on_failure(self, error: BaseException) -> None:
         """The data plane cannot go on: stop the process, lose nothing."""
@@ -153,7 +153,9 @@ class HybridConsumer(stock.Consumer):  # type: ignore[misc]
                 if not (self.flow_active and plane.assigned):
                     await asyncio.sleep(STANDBY_S)
                     continue
-                for batch in plane.poll():
+                batches = plane.poll()
+                self.app.owner.on_polled(batches)
+                for batch in batches:
                     if batch.epoch != plane.epoch or not self.flow_active:
                         break  # given up meanwhile: whoever takes over reads these records again
                     await self._deliver(batch)
@@ -176,7 +178,6 @@ class HybridConsumer(stock.Consumer):  # type: ignore[misc]
             tp=tp,
             generation_id=self.app.consumer_generation_id,
         )
-        self.app.owner.on_delivered(batch)
         await self.wait_first(self.callback(message), self.suspend_flow.wait())
 
 

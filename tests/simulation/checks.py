@@ -133,7 +133,8 @@ class Audit:
                     offset == at, f"{name}[{partition}]: the group's offset is {offset}, the shard record says {at}"
                 )
             (owner,) = [worker for worker in workers if partition in worker.ownership.shards]
-            memory = owner.pipeline.engine.states[partition].rows
+            rows = owner.pipeline.engine.states[partition].rows
+            memory = {key: (count, total) for key, (count, total, _) in rows.items()}
             require(memory == totals, f"shard {partition}: memory is {memory}, must be {totals}")
             self._require_mode(partition, owner)
 
@@ -169,5 +170,5 @@ def _require_rows(where: str, rows: Totals, expected: Totals) -> None:
 
 
 def _row(value: bytes) -> tuple[int, int]:
-    count, total = np.frombuffer(value, ROW)[0]
+    count, total, _ = np.frombuffer(value, ROW)[0]
     return int(count), int(total)

@@ -1,6 +1,6 @@
 """A pipeline so small that what it must have done can be computed in one line: it counts and adds up by key.
 
-Every second event of a key makes an output, numbered by the shard's sequence. Events that come again within the
+Every second event of a key makes an output due, numbered by the shard's sequence once it is decided. Events that come again within the
 duplicate window count once. The interface is that of `streams.pipeline.Pipeline` and of its engine.
 """
 
@@ -17,7 +17,7 @@ from streams.output import OutputBatch
 from streams.settings import Settings
 from streams.shard import Shard, new_windows
 
-ROW = np.dtype([("count", "<i8"), ("total", "<i8")])
+ROW = np.dtype([("count", "<i8"), ("total", "<i8"), ("decided", "<i8")])
 EVERY = 2
 
 
@@ -34,8 +34,8 @@ def number_and_amount(value: bytes) -> tuple[str, int]:
 class ToyShard:
     """State of one shard."""
 
-    rows: dict[bytes, tuple[int, int]] = field(default_factory=dict)
-    """Count and total, by key."""
+    rows: dict[bytes, tuple[int, int, int]] = field(default_factory=dict)
+    """Count, total, and up to which count all outputs were made, by key."""
     dirty: set[bytes] = field(default_factory=set)
     sequence: int = 0
 
@@ -66,7 +66,7 @@ class ToyEngine:
 
 
 class ToyPipeline:
-    """Steps on real shards."""
+    """Applies and decides on real shards."""
 
     def __init__(self, settings: Settings) -> None:
         self.engine = ToyEngine()
@@ -74,14 +74,26 @@ class ToyPipeline:
         self._topics = {topic.full_name(settings.topic_prefix): topic.name for topic in HOT_SOURCES}
         self._decisions = PRICE_DECISIONS.full_name(settings.topic_prefix)
 
-    def step(self, shard: Shard, batch: Any, _wall: int) -> list[OutputBatch]:
-        topic = self._topics[batch.topic]
-        outputs = [
-            output
-            for key, amount in self._admit(shard, topic, list(batch.keys), list(batch.values), batch.offsets)
-            for output in self._count(shard.partition, key, amount)
-        ]
+    def apply(self, shard: Shard, batch: Any, _wall: int) -> list[OutputBatch]:
+        topic, state = self._topics[batch.topic], self.engine.states[shard.partition]
+        for key, amount in self._admit(shard, topic, list(batch.keys), list(batch.values), batch.offsets):
+            count, total, decided = state.rows.get(key, (0, 0, 0))
+            state.rows[key] = count + 1, total + amount, decided
+            state.dirty.add(key)
         shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=None)
+        return []
+
+    def decide(self, shard: Shard, _wall: int) -> list[OutputBatch]:
+        state, outputs = self.engine.states[shard.partition], []
+        for key, (count, total, decided) in sorted(state.rows.items()):
+            due = range(decided + EVERY, count + 1, EVERY)
+            if due:
+                state.rows[key] = count, total, due[-1]
+                state.dirty.add(key)
+            for number in due:
+                state.sequence += 1
+                value = b"%d:%d" % (number, state.sequence)
+                outputs.append(OutputBatch.of(self._decisions, shard.partition, [(key, value)]))
         return outputs
 
     def restore(self, log: Any, _wall: int) -> Shard:
@@ -119,13 +131,3 @@ class ToyPipeline:
             fresh = window.admit(ids.take(rows), offsets[rows])
             kept += (rows if fresh is None else rows[fresh]).tolist()
         return [admitted[row] for row in kept]
-
-    def _count(self, partition: int, key: bytes, amount: int) -> list[OutputBatch]:
-        state = self.engine.states[partition]
-        count, total = state.rows.get(key, (0, 0))
-        state.rows[key] = count + 1, total + amount
-        state.dirty.add(key)
-        if (count + 1) % EVERY:
-            return []
-        state.sequence += 1
-        return [OutputBatch.of(self._decisions, partition, [(key, b"%d:%d" % (count + 1, state.sequence))])]

@@ -183,10 +183,11 @@ class Worker:
             if not (self._flow and self.plane.assigned):
                 await asyncio.sleep(BUSY_S)
                 continue
-            for batch in self.plane.poll():
+            batches = self.plane.poll()
+            self.ownership.on_polled(batches)
+            for batch in batches:
                 if batch.epoch != self.plane.epoch or not self._flow:
                     break
-                self.ownership.on_delivered(batch)
                 await self._queues[batch.topic].put(batch)
             await asyncio.sleep(IDLE_S if self.plane.quiet else BUSY_S)
 

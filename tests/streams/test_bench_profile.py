@@ -29,7 +29,7 @@ def test_a_seam_that_is_gone_is_named(monkeypatch):
 
 
 def test_seams_are_left_as_they_were():
-    before = Pipeline.step
+    before = Pipeline.apply
     with stages.watched():
-        assert Pipeline.step is not before
-    assert Pipeline.step is before
+        assert Pipeline.apply is not before
+    assert Pipeline.apply is before
