@@ -19,7 +19,7 @@ from pricing_core.q_function import Params, q_values
 from pricing_core.rolling_sums import DAY_MS, RollingSums, bucket, decay, pad
 from schemas.columns import Int64
 
-BUCKETS = (32, 128, 512, 1024)
+BUCKETS = (32, 128, 256, 512, 1024)
 """Sizes to which batches are padded. Larger ones are cut."""
 
 RIVAL_MEMORY_MS = 14 * DAY_MS

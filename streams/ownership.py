@@ -179,6 +179,10 @@ class Ownership:
         """Count the batches that are on their way to their agents."""
         self._holdings.queued += sum(batch.epoch == self._holdings.epoch for batch in batches)
 
+    async def settle(self) -> None:
+        """Wait for the cut in flight."""
+        await self._cutter.settle()
+
     def on_failure(self, error: BaseException) -> None:
         """Stop the process: the data plane cannot go on."""
         self._halt(error)

@@ -44,6 +44,9 @@ class ShardOwner(Protocol):
     async def on_giving_up(self) -> None:
         """Finish the cut and let go of every shard. Bounded in time."""
 
+    async def settle(self) -> None:
+        """Return once no cut is in flight. What arrives meanwhile is one batch, and not many small ones."""
+
     def on_polled(self, batches: Sequence[RecordBatch]) -> None:
         """Batches that arrived together are on their way to their agents."""
 
@@ -159,7 +162,11 @@ class HybridConsumer(stock.Consumer):  # type: ignore[misc]
                     if batch.epoch != plane.epoch or not self.flow_active:
                         break  # given up meanwhile: whoever takes over reads these records again
                     await self._deliver(batch)
-                await asyncio.sleep(0 if plane.full else IDLE_S)
+                if plane.full:
+                    await asyncio.sleep(0)
+                else:  # what is applied while a cut is under way waits for the next one all the same
+                    await asyncio.sleep(IDLE_S)
+                    await self.app.owner.settle()
         except Exception as error:  # noqa: BLE001  # whatever it is, the worker must stop instead of idling
             self.app.owner.on_failure(error)
 
