@@ -176,7 +176,7 @@ def per_decision_ips(
         raise ValueError("candidate holds values outside [0, 1]")
     if not 0.0 <= discount <= 1.0:
         raise ValueError(f"discount is {discount}, expected a share in [0, 1]")
-    w: Float64 = np.cumprod(taken / p, axis=1)
+    w = np.cumprod(taken / p, axis=1, dtype=np.float64)
     discounted = finite("reward", reward, p.shape) * discount ** np.arange(p.shape[1])
     n = len(p)
     # V = 1/n Σ_i Σ_t discount^t w_i0 … w_it r_it
