@@ -74,7 +74,8 @@ def logged_transitions(
 def expected_features(features: ArrayLike, candidate: ArrayLike) -> Float64:
     """Average over the candidate's actions: [..., A, F], [..., A] → [..., F]."""
     phi = finite("features", features)
-    return np.sum(phi * distribution("candidate", candidate, phi.shape[:-1])[..., None], axis=-2, dtype=np.float64)
+    average: Float64 = np.matvec(np.swapaxes(phi, -1, -2), distribution("candidate", candidate, phi.shape[:-1]))
+    return average
 
 
 def fitted_q_evaluation(
@@ -159,7 +160,8 @@ def _fit(log: Transitions, counts: Float64 | Int64) -> _Fit:
 def _visits(fit: _Fit, begin: Float64, horizon: int | None) -> Float64:
     """Sum the features that the candidate meets, discounted: Σ_k (stepᵀ)^k begin, [F]. The value is their reward."""
     if horizon is not None:
-        return np.sum(list(_met(fit, begin, horizon)), axis=0, dtype=np.float64)
+        total: Float64 = np.sum(list(_met(fit, begin, horizon)), axis=0)
+        return total
     radius = np.abs(np.linalg.eigvals(fit.step)).max()
     if radius >= 1.0:
         raise Diverges(
