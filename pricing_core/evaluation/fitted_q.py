@@ -74,7 +74,8 @@ def logged_transitions(
 def expected_features(features: ArrayLike, candidate: ArrayLike) -> Float64:
     """Average over the candidate's actions: [..., A, F], [..., A] → [..., F]."""
     phi = finite("features", features)
-    average: Float64 = np.matvec(np.swapaxes(phi, -1, -2), distribution("candidate", candidate, phi.shape[:-1]))
+    target = distribution("candidate", candidate, phi.shape[:-1])
+    average: Float64 = (target[..., None, :] @ phi)[..., 0, :]
     return average
 
 

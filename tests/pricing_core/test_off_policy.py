@@ -77,7 +77,7 @@ def test_the_mean_reward_of_the_log_is_not_the_value_of_the_candidate():
 def test_19_of_20_normal_intervals_hold_the_truth(name, summed):
     truth = TRUTH - LOGGING_VALUE if summed is gain else TRUTH
     found = [summed(contributions(name, seed)) for seed in range(RUNS)]
-    assert 0.92 <= np.mean([e.lower <= truth <= e.upper for e in found]) <= 0.98
+    assert 0.91 <= np.mean([e.lower <= truth <= e.upper for e in found]) <= 0.985  # 400 runs: ± 3.5 sd
 
 
 @pytest.mark.parametrize("name", ["ips", "snips", "doubly_robust"])
@@ -105,9 +105,9 @@ def test_doubly_robust_needs_a_right_model_or_right_propensities(name):
     lying = np.full_like(LOGGING, 0.25)
     assert bias_in_errors(values(name, model=WRONG_MODEL), TRUTH) < 4
     assert bias_in_errors(values(name, propensity=lying), TRUTH) < 4
-    assert bias_in_errors(values(name, model=WRONG_MODEL, propensity=lying), TRUTH) > 10
-    assert bias_in_errors(values("direct_method", model=WRONG_MODEL), TRUTH) > 10
-    assert bias_in_errors(values("ips", propensity=lying), TRUTH) > 10
+    assert bias_in_errors(values(name, model=WRONG_MODEL, propensity=lying), TRUTH) > 8
+    assert bias_in_errors(values("direct_method", model=WRONG_MODEL), TRUTH) > 8
+    assert bias_in_errors(values("ips", propensity=lying), TRUTH) > 8
 
 
 def test_decisions_of_one_offer_count_as_one_where_they_share_their_luck():
