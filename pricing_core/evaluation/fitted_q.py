@@ -18,7 +18,13 @@ from numpy.typing import ArrayLike
 
 from pricing_core.evaluation.arrays import Float64, Int64, distribution, finite, labels
 from pricing_core.evaluation.intervals import Bootstrap, Estimate, bootstrap_interval, normal_interval
-from pricing_core.evaluation.support import Diverges, SupportLimits, effective_sample_size, require_support
+from pricing_core.evaluation.support import (
+    DEFAULT_LIMITS,
+    Diverges,
+    SupportLimits,
+    effective_sample_size,
+    require_support,
+)
 
 RANK_TOLERANCE = 1e-10
 """Directions of the features with less than this share of the strongest one's weight were not logged."""
@@ -86,7 +92,7 @@ def fitted_q_evaluation(
     horizon: int | None = None,
     confidence: float = 0.95,
     bootstrap: Bootstrap | None = None,
-    limits: SupportLimits = SupportLimits(),  # noqa: B008 - immutable
+    limits: SupportLimits = DEFAULT_LIMITS,
 ) -> Estimate:
     """Value the candidate from given states on, per episode.
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from pricing_core.evaluation.arrays import Float64, Int64
 from pricing_core.evaluation.support import (
+    DEFAULT_LIMITS,
     GainNotShown,
     NotSupported,
     SupportLimits,
@@ -83,7 +84,7 @@ def estimate(
     *,
     confidence: float = 0.95,
     bootstrap: Bootstrap | None = None,
-    limits: SupportLimits = SupportLimits(),  # noqa: B008 - immutable
+    limits: SupportLimits = DEFAULT_LIMITS,
 ) -> Estimate:
     """Value a candidate.
 
@@ -112,7 +113,7 @@ def gain(
     *,
     confidence: float = 0.95,
     bootstrap: Bootstrap | None = None,
-    limits: SupportLimits = SupportLimits(),  # noqa: B008 - immutable
+    limits: SupportLimits = DEFAULT_LIMITS,
 ) -> Estimate:
     """Value a candidate less what the logging policy earned, decision by decision: what both share cancels.
 

@@ -2,7 +2,10 @@
 
 Notation: p the logged propensity, w = π(a|x) / p the importance weight, q̂(x, a) a model of the reward,
 q̂(x, π) = Σ_a π(a|x) q̂(x, a). Everything is float64. An estimator returns `Contributions`; `intervals.estimate` and
-`intervals.gain` sum them up, and refuse where the log says too little.
+`intervals.gain` sum them up, and refuse where the log says too little::
+
+    log = logged_decisions(action, propensity, reward, cluster=offer)
+    require_gain(gain(doubly_robust(log, candidate, model)), margin=0.01)
 """
 
 from __future__ import annotations

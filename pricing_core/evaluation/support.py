@@ -45,6 +45,9 @@ class SupportLimits(NamedTuple):
     """Highest share of the candidate's actions that the logging policy cannot take."""
 
 
+DEFAULT_LIMITS = SupportLimits()
+
+
 class Unsupported(NamedTuple):
     """Where the candidate acts and the logging policy never does."""
 

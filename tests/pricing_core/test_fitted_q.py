@@ -83,6 +83,15 @@ def test_a_bootstrap_of_episodes_agrees_with_the_normal_interval():
     np.testing.assert_allclose([again.lower, again.upper], [normal.lower, normal.upper], atol=0.15 * width)
 
 
+def test_seeing_every_day_of_an_episode_twice_makes_nothing_surer():
+    log, start = transitions(*episodes(1)), expected_features(PHI, CANDIDATE)[:1]
+    rows = np.tile(np.arange(len(log.reward)), 2)
+    twice = logged_transitions(
+        log.features[rows], log.reward[rows], log.discount[rows], log.next_features[rows], log.episode[rows]
+    )
+    np.testing.assert_allclose(fitted_q_evaluation(twice, start)[:3], fitted_q_evaluation(log, start)[:3], rtol=1e-9)
+
+
 def test_rounds_go_to_the_fixed_point():
     assert evaluated(1, horizon=300).value == pytest.approx(evaluated(1).value, rel=1e-9)
     assert evaluated(1, horizon=300).lower == pytest.approx(evaluated(1).lower, rel=1e-9)

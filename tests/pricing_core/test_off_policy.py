@@ -183,11 +183,11 @@ def test_a_small_log_is_refused_however_well_it_fits():
 
 def test_without_one_matching_decision_there_is_no_value_whatever_the_limits():
     log = logged_decisions([0, 0], [1.0, 1.0], [1.0, 2.0])
-    other = off_policy.snips(log, [[0.0, 1.0]] * 2)
+    for estimator in (off_policy.ips, off_policy.snips):
+        with pytest.raises(NotSupported):
+            estimate(estimator(log, [[0.0, 1.0]] * 2), limits=ANY_SUPPORT)
     with pytest.raises(NotSupported):
-        estimate(other, limits=ANY_SUPPORT)
-    with pytest.raises(NotSupported):
-        _ = other.value
+        _ = off_policy.snips(log, [[0.0, 1.0]] * 2).value
 
 
 def test_actions_that_the_logging_policy_never_takes_are_counted_and_refused():
@@ -255,6 +255,27 @@ def test_per_decision_weighting_gives_each_reward_the_weights_up_to_it():
     found = off_policy.per_decision_ips([[0.5, 0.25]], [[1.0, 0.75]], [[10.0, 100.0]], discount=0.5)
     assert found.value == 2 * 10 + 0.5 * (2 * 3) * 100
     assert (found.weight, found.reward) == (6.0, 10 + 50)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"propensity": [0.5]}, r"propensity has shape \(1,\), expected \[sequences, steps\]"),
+        ({"candidate": [[1.5]]}, r"candidate holds values outside \[0, 1\]"),
+        ({"reward": [[1.0, 1.0]]}, r"reward has shape \(1, 2\), expected \(1, 1\)"),
+        ({"discount": 1.1}, "discount is 1.1"),
+    ],
+)
+def test_what_is_no_sequence_is_refused_by_name(change, message):
+    good = {"propensity": [[0.5]], "candidate": [[0.5]], "reward": [[1.0]], "discount": 1.0}
+    with pytest.raises(ValueError, match=message):
+        off_policy.per_decision_ips(**(good | change))
+
+
+@pytest.mark.parametrize(("confidence", "resamples"), [(0.0, 10), (1.0, 10), (95.0, 10), (0.95, 0)])
+def test_a_confidence_is_a_share_and_a_bootstrap_draws(confidence, resamples):
+    with pytest.raises(ValueError, match=r"confidence is|resamples is"):
+        estimate(contributions("ips", seed=1), confidence=confidence, bootstrap=Bootstrap(1, resamples))
 
 
 @st.composite
