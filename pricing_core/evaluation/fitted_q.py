@@ -27,7 +27,7 @@ from pricing_core.evaluation.support import (
 )
 
 RANK_TOLERANCE = 1e-10
-"""Directions of the features with less than this share of the strongest one's weight were not logged: scale them alike."""
+"""Directions with less than this share of the strongest one's weight count as not logged: scale features alike."""
 
 
 @dataclass(frozen=True, slots=True)
