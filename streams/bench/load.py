@@ -17,7 +17,7 @@ from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, OF
 from streams.errors import BrokerUnreachable
 from streams.settings import Settings
 
-SHARES: Mapping[Topic, float] = {CLICKS: 0.345, ORDERS: 0.352, COMPETITOR_PRICES: 0.202, INVENTORY: 0.101}
+SHARES: Mapping[Topic, float] = {CLICKS: 0.31, ORDERS: 0.368, COMPETITOR_PRICES: 0.213, INVENTORY: 0.109}
 MANY = 100_000
 """Offers from which on `SHARES_OF_MANY` hold: there nearly every event that matters makes another offer due."""
 SHARES_OF_MANY: Mapping[Topic, float] = {CLICKS: 0.78, ORDERS: 0.11, COMPETITOR_PRICES: 0.07, INVENTORY: 0.04}
