@@ -1,0 +1,1 @@
+"""Which price a belief about demand asks for."""
