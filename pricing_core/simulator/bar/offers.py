@@ -58,10 +58,15 @@ def sample_offers(key: Array, n: int, *, elasticity: Range, units: Range, cost: 
         elasticity=uniform(k[2], n, elasticity),
         list_price=list_price,
         unit_cost=list_price * uniform(k[4], n, cost),
-        prices=list_price[:, None] * jnp.geomspace(*span, PRICES),
+        prices=price_set(list_price, span),
         prior_units=guess(k[5], level),
         prior_elasticity=jnp.full(n, (elasticity[0] + elasticity[1]) / 2.0),
     )
+
+
+def price_set(list_price: Array, span: Range) -> Array:
+    """Give the prices that may be asked: `PRICES` of equal ratios across the span of price / list price, [N, A]."""
+    return list_price[:, None] * jnp.geomspace(*span, PRICES)
 
 
 def uniform(key: Array, n: int, limits: Range) -> Array:
