@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from pricing_core.simulator.bar.interface import History, Market, Outcome, View
+from pricing_core.simulator.bar.interface import History, Market, Outcome, PlannedMarket, View
 
 
 class OnlinePolicy(Protocol):
@@ -48,19 +49,23 @@ def play(market: Market, policy: OnlinePolicy, params: Any, key: Array) -> Array
         float32 [n], profit as a share of the optimum's expected profit. Where the stock is finite a lucky market may
         exceed 1; the mean over markets may not, but for noise.
     """
-    k_history, k_start, k_market, k_policy = jax.random.split(key, 4)
-    start = market.start(params, k_start)
-    memory = policy.begin(market.view(params, start), market.history(params, k_history), market.family)
+    earned = _play(market, policy, params, key, lambda _state, _price, outcome: outcome.profit)
+    return _of_families(market, earned) / market.optimum(params)
 
-    def period(carry: tuple[Any, Any], t: Array) -> tuple[tuple[Any, Any], Array]:
-        state, memory = carry
-        view = market.view(params, state)
-        price = _price(view, policy.decide(memory, view, jax.random.fold_in(k_policy, t)))
-        state, outcome = market.step(params, state, price, k_market)
-        return (state, policy.learn(memory, view, price, outcome)), outcome.profit
 
-    _, profit = jax.lax.scan(period, (start, memory), jnp.arange(market.periods))
-    return _share(market, params, profit)
+@partial(jax.jit, static_argnames=("market", "policy"))
+def play_without_luck(market: PlannedMarket, policy: OnlinePolicy, params: Any, key: Array) -> Array:
+    """Play as `play` does, but score each price by what it gives away, before anybody buys.
+
+    Args: see `play`.
+
+    Returns:
+        float32 [n], 1 less what was given away as a share of the optimum: never above 1. The mean is that of `play`,
+        with a small part of its noise.
+    """
+    shortfall = market.shortfall(params)
+    given_away = _play(market, policy, params, key, lambda state, price, _outcome: shortfall(state, price))
+    return 1.0 - _of_families(market, given_away) / market.optimum(params)
 
 
 @partial(jax.jit, static_argnames="market")
@@ -74,14 +79,35 @@ def play_clairvoyant(market: Market, params: Any, key: Array) -> Array:
         return state, outcome.profit
 
     _, profit = jax.lax.scan(period, market.start(params, k_start), length=market.periods)
-    return _share(market, params, profit)
+    return _of_families(market, profit.sum(axis=0)) / market.optimum(params)
+
+
+def _play(
+    market: Market,
+    policy: OnlinePolicy,
+    params: Any,
+    key: Array,
+    score: Callable[[Any, Array, Outcome], Array],
+) -> Array:
+    """Add up the scores (state before, price, outcome) → [N] of all periods: [N]."""
+    k_history, k_start, k_market, k_policy = jax.random.split(key, 4)
+    start = market.start(params, k_start)
+    memory = policy.begin(market.view(params, start), market.history(params, k_history), market.family)
+
+    def period(carry: tuple[Any, Any], t: Array) -> tuple[tuple[Any, Any], Array]:
+        state, memory = carry
+        view = market.view(params, state)
+        price = _price(view, policy.decide(memory, view, jax.random.fold_in(k_policy, t)))
+        after, outcome = market.step(params, state, price, k_market)
+        return (after, policy.learn(memory, view, price, outcome)), score(state, price, outcome)
+
+    _, scores = jax.lax.scan(period, (start, memory), jnp.arange(market.periods))
+    return scores.sum(axis=0)
 
 
 def _price(view: View, chosen: Array) -> Array:
     return jnp.take_along_axis(view.prices, chosen[:, None], axis=1)[:, 0]
 
 
-def _share(market: Market, params: Any, profit: Array) -> Array:
-    """Profit [T, N] of offers → share [n] of their family's optimum."""
-    of_family = profit.sum(axis=0).reshape(-1, market.family).sum(axis=1)
-    return of_family / market.optimum(params)
+def _of_families(market: Market, of_offers: Array) -> Array:
+    return of_offers.reshape(-1, market.family).sum(axis=1)

@@ -13,7 +13,6 @@ and costs the value of having it later. Thousands of periods then add no roundin
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -53,10 +52,9 @@ def plan(margin: Array, tails: Array, *, stock: int, periods: int) -> Plan:
         stock: Units S at most.
         periods: Periods T at most.
     """
-    gain = _gain(margin, tails, stock)
 
     def period(value: Array, _: None) -> tuple[Array, Plan]:
-        of_price = gain(value)
+        of_price = expected_gain(margin, tails, value)
         grown = value + of_price.max(axis=0)
         return grown, Plan(grown, of_price.argmax(axis=0).astype(jnp.int8))
 
@@ -70,19 +68,24 @@ def optimal_value(margin: Array, tails: Array, *, stock: int, periods: int) -> A
 
     Args: see `plan`.
     """
-    gain = _gain(margin, tails, stock)
-    return jax.lax.fori_loop(0, periods, lambda _, value: value + gain(value).max(axis=0), jnp.zeros(stock + 1))
+
+    def period(_: int | Array, value: Array) -> Array:
+        return value + expected_gain(margin, tails, value).max(axis=0)
+
+    return jax.lax.fori_loop(0, periods, period, jnp.zeros(stock + 1))
 
 
-def _gain(margin: Array, tails: Array, stock: int) -> Callable[[Array], Array]:
-    """One step of the recursion: V_{t-1} [S + 1] → what each price adds to it, [A, S + 1]."""
-    left = jnp.arange(stock + 1)[:, None] - jnp.arange(tails.shape[1])[None, :]  # before the k-th unit goes
+def expected_gain(margin: Array, tails: Array, value: Array) -> Array:
+    """Take one step of the recursion: what each price adds to V_{t-1}, float32 [S + 1] → [A, S + 1].
+
+    Args:
+        margin: See `plan`, as for ``tails``.
+        tails: As said.
+        value: V_{t-1}.
+    """
+    left = jnp.arange(value.shape[0])[:, None] - jnp.arange(tails.shape[1])[None, :]  # before the k-th unit goes
     there = left >= 1
+    worth = jnp.diff(value, prepend=0.0)  # of the last of s units
     product = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
     expected_sales = product(tails, there.T.astype(jnp.float32))
-
-    def gain(value: Array) -> Array:
-        worth = jnp.diff(value, prepend=0.0)  # of the last of s units
-        return margin[:, None] * expected_sales - product(tails, jnp.where(there, worth[left], 0.0).T)
-
-    return gain
+    return margin[:, None] * expected_sales - product(tails, jnp.where(there, worth[left], 0.0).T)

@@ -110,3 +110,16 @@ class Market(Protocol):
     def clairvoyant(self, params: Any) -> Callable[[Any], Array]:
         """Give the policy behind `optimum`: state → index int [N] into the prices. Solves once, then looks up."""
         ...
+
+
+class PlannedMarket(Market, Protocol):
+    """A kind that can say what a decision gives away, so that a score needs no luck of sales."""
+
+    def shortfall(self, params: Any) -> Callable[[Any, Array], Array]:
+        """Give a function (state, price [N]) → float32 [N] >= 0.
+
+        It is V(state) - Q(state, price): what the optimum expects from here, less what it expects if this price comes
+        first. What a policy expects to earn is the optimum less the expected sum of these (the performance difference
+        lemma, Kakade & Langford 2002).
+        """
+        ...

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from pricing_core.planning.exact import Plan, plan, poisson_tails
+from pricing_core.planning.exact import Plan, expected_gain, plan, poisson_tails
 from pricing_core.simulator.bar.interface import History, Outcome, View
 from pricing_core.simulator.bar.offers import (
     Offers,
@@ -126,21 +126,37 @@ class LotMarket:
 
     def optimum(self, params: Lots) -> Array:
         """Solve the programme of each lot."""
-        tables = self._plans(params)
-        return jax.vmap(lambda table, t, s: table[t, s])(tables.value, params.deadline, params.stock)
+        value = self._plans(params).value
+        return value[jnp.arange(value.shape[0]), params.deadline, params.stock]
 
     def clairvoyant(self, params: Lots) -> Callable[[Remainder], Array]:
         """Look the price up by periods and units left."""
         best = self._plans(params).best
+        return lambda state: best[(jnp.arange(best.shape[0]), *_where(params, state))].astype(jnp.int32)
 
-        def choose(state: Remainder) -> Array:
-            left = jnp.maximum(params.deadline - state.period, 0)
-            return jax.vmap(lambda table, t, s: table[t, s])(best, left, state.stock.astype(jnp.int32)).astype(jnp.int32)
+    def shortfall(self, params: Lots) -> Callable[[Remainder, Array], Array]:
+        """Value a price by what it gives away, exactly: see `interface.PlannedMarket`."""
+        value = self._plans(params).value
+        tails = partial(poisson_tails, stock=self.most_stock)
 
-        return choose
+        def of_lot(table: Array, left: Array, stock: Array, margin: Array, mean: Array) -> Array:
+            after = table[jnp.maximum(left - 1, 0)]
+            gained = expected_gain(margin[None], tails(mean[None]), after)[0, stock]
+            return jnp.where(left > 0, table[left, stock] - after[stock] - gained, 0.0)
+
+        def given_away(state: Remainder, price: Array) -> Array:
+            margin, mean = price - params.offers.unit_cost, mean_units(params.offers, price)
+            return jax.vmap(of_lot)(value, *_where(params, state), margin, mean)
+
+        return given_away
 
     def _plans(self, params: Lots) -> Plan:
         offers, most = params.offers, self.most_stock
-        tails = jax.vmap(lambda mean: poisson_tails(mean, most))(mean_units(offers, offers.prices.T).T)
+        tails = jax.vmap(partial(poisson_tails, stock=most))(mean_units(offers, offers.prices.T).T)
         margin = offers.prices - offers.unit_cost[:, None]
         return jax.vmap(partial(plan, stock=most, periods=self.periods))(margin, tails)
+
+
+def _where(params: Lots, state: Remainder) -> tuple[Array, Array]:
+    """Periods and units left, int32 [N] each."""
+    return jnp.maximum(params.deadline - state.period, 0), state.stock.astype(jnp.int32)

@@ -50,8 +50,8 @@ def sample_offers(key: Array, n: int, *, elasticity: Range, units: Range, cost: 
         span: Lowest and highest price / list price; the others lie between in equal ratios.
     """
     k = jax.random.split(key, 6)
-    level = jnp.exp(jax.random.uniform(k[1], (n,), minval=jnp.log(units[0]), maxval=jnp.log(units[1])))
-    list_price = 30.0 * jnp.exp(0.8 * jax.random.normal(k[3], (n,)))
+    level = log_uniform(k[1], n, units)
+    list_price = money(k[3], n)
     return Offers(
         form=jax.random.randint(k[0], (n,), 0, len(FORMS)),
         level=level,
@@ -72,6 +72,16 @@ def price_set(list_price: Array, span: Range) -> Array:
 def uniform(key: Array, n: int, limits: Range) -> Array:
     """Draw n values between the limits."""
     return jax.random.uniform(key, (n,), minval=limits[0], maxval=limits[1])
+
+
+def log_uniform(key: Array, n: int, limits: Range) -> Array:
+    """Draw n values between the limits, uniform in their logarithm."""
+    return limits[0] * (limits[1] / limits[0]) ** jax.random.uniform(key, (n,))
+
+
+def money(key: Array, n: int) -> Array:
+    """Draw n list prices: log-normal about 30, so that no policy lives on knowing the unit of money."""
+    return 30.0 * jnp.exp(0.8 * jax.random.normal(key, (n,)))
 
 
 def guess(key: Array, units: Array) -> Array:

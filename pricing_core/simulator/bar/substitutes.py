@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from pricing_core.simulator.bar.interface import History, Outcome, View
-from pricing_core.simulator.bar.offers import Range, guess, price_set, uniform
+from pricing_core.simulator.bar.offers import Range, guess, money, price_set, uniform
 from pricing_core.simulator.bar.unlimited import SPAN
 from pricing_core.simulator.coupling import poisson_quantile
 
@@ -88,7 +88,7 @@ class Substitutes:
         weight = jnp.exp(0.5 * jax.random.normal(k[0], (n, FAMILY)))
         share = (uniform(k[1], n, r.bought)[:, None] * weight / weight.sum(axis=1, keepdims=True)).ravel()
         outside = jnp.repeat(1.0 - share.reshape(n, FAMILY).sum(axis=1), FAMILY)
-        level = jnp.repeat(30.0 * jnp.exp(0.8 * jax.random.normal(k[2], (n,))), FAMILY)
+        level = jnp.repeat(money(k[2], n), FAMILY)
         list_price = level * jnp.exp(0.2 * jax.random.normal(k[3], (offers,)))
         return Families(
             appeal=jnp.log(share / outside),
