@@ -1,7 +1,7 @@
 """A plain belief about demand for the baselines: Poisson, log-linear in the log price, with normal priors.
 
-    units ~ Poisson(exposure · exp(α - ε·log(price / list)))
-    α ~ N(log guess, 0.85²), or N(-1, 2²) without a guess;   ε ~ N(category mean, 1)
+    units ~ Poisson(exposure · exp(l - e·log(price / list)))
+    l ~ N(log guess, 0.85²), or N(-1, 2²) without a guess;   e ~ N(category mean, 1)
 
 The maximum a posteriori is found by Newton's method on sums by price, and the posterior taken as normal about it
 (Laplace). One form of the curve, no forgetting, prices off the set taken for the nearest: what a careful analyst does
@@ -34,7 +34,7 @@ class Belief(NamedTuple):
     exposure: Array
     """[N, A] at each price."""
     mode: Array
-    """[N, 2]: α and ε."""
+    """[N, 2]: log level and elasticity."""
     precision: Array
     """[N, 2, 2] at the mode."""
     prior_mode: Array
@@ -60,13 +60,13 @@ def update(belief: Belief, view: View, price: Array, units: Array) -> Belief:
 
 
 def expected_units(coefficients: Array, view: View) -> Array:
-    """Expected units of the coming period at every price, [N, A], by α and ε [N, 2]."""
+    """Expected units of the coming period at every price, [N, A], by log level and elasticity [N, 2]."""
     level, elasticity = coefficients[:, :1], coefficients[:, 1:]
     return view.exposure[:, None] * jnp.exp(level - elasticity * _log_ratio(view))
 
 
 def draw(belief: Belief, key: Array) -> Array:
-    """Draw α and ε from the posterior, [N, 2]."""
+    """Draw log level and elasticity from the posterior, [N, 2]."""
     factor = jnp.linalg.cholesky(belief.precision)
     normal = jax.random.normal(key, (*belief.mode.shape, 1))
     return belief.mode + jax.scipy.linalg.solve_triangular(factor, normal, trans=1, lower=True)[..., 0]

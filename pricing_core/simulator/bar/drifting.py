@@ -104,7 +104,9 @@ class Drifting(UnlimitedMarket):
 
     def _walk(self, offers: Offers, key: Array) -> Moving:
         steps = jax.random.normal(key, (2, self.periods, offers.level.shape[0]))
-        level, elasticity = jnp.exp(
-            jnp.cumsum(steps, axis=1) * jnp.asarray([self.ranges.level_walk, self.ranges.elasticity_walk])[:, None, None]
+        level, elasticity = jnp.cumsum(steps, axis=1)
+        return Moving(
+            offers,
+            offers.level * jnp.exp(self.ranges.level_walk * level),
+            offers.elasticity * jnp.exp(self.ranges.elasticity_walk * elasticity),
         )
-        return Moving(offers, offers.level * level, offers.elasticity * elasticity)

@@ -1,11 +1,11 @@
 """A log that misleads: the price followed a demand shock that nobody logged, and it followed cost.
 
-    log shock: AR(1), stationary with standard deviation σ;  demand = curve · exp(log shock - σ²/2) (mean 1)
-    log (price / list) = response · log shock + log (cost / usual cost)
+    log shock = x: AR(1), stationary with standard deviation s;  demand = curve · exp(x - s²/2), of mean 1
+    log (price / list) = response · x + log (cost / usual cost), the latter with standard deviation s_c
 
 High prices met high demand, so that demand seems to bear high prices: a regression of sales on prices finds an
-elasticity that is too small by response·σ² / (response²·σ² + σ_c²). The cost moved the price and not the demand:
-it is an instrument (Wright 1928; for count data with a control function, Wooldridge 2015, Journal of Human Resources).
+elasticity that is too small by response·s² / (response²·s² + s_c²). The cost moved the price and not the demand:
+it is an instrument (for counts, with a control function: Wooldridge 2015, Journal of Human Resources 50).
 From the first decision on there is no shock left to follow, and cost is the usual one.
 """
 
@@ -33,13 +33,13 @@ class Ranges(NamedTuple):
     cost: Range
     """Usual unit cost / list price."""
     shock: Range
-    """σ."""
+    """s, standard deviation of the log shock."""
     shock_memory: float
     """Autocorrelation of the log shock from one period to the next."""
     response: Range
     """Of the log price to the log shock."""
     cost_spread: Range
-    """σ_c, standard deviation of the log cost."""
+    """s_c, standard deviation of the log cost."""
     cost_memory: float
     """Its autocorrelation."""
     log: int

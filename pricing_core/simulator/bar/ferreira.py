@@ -1,4 +1,4 @@
-"""The single product of Ferreira, Simchi-Levi & Wang (2018), "Online Network Revenue Management Using Thompson Sampling".
+"""The single product of Ferreira, Simchi-Levi & Wang (2018), Operations Research 66, 1586-1602.
 
 Four prices, one shopper a period who buys with a probability that depends on the price, a stock of a quarter or half
 a unit for each period, no cost, no restocking. The paper's retailer knows nothing but the four prices.
@@ -24,7 +24,7 @@ from pricing_core.simulator.bar.offers import Range, at, uniform
 PRICES = (29.9, 34.9, 39.9, 44.9)
 LIST_PRICE = 34.9
 MEAN_ELASTICITY = 2.62
-"""Over 1,851 published estimates (Bijmolt, van Heerde & Pieters 2005): all that is known of a product of no category."""
+"""Over 1,851 published estimates (Bijmolt, van Heerde & Pieters 2005): what is known of a product of no category."""
 
 Probabilities = tuple[Range, Range, Range, Range]
 """What the purchase probabilities at the four prices are drawn from; then they are sorted."""

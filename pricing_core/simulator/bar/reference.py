@@ -16,7 +16,15 @@ import numpy as np
 from jax import Array
 
 from pricing_core.simulator.bar.interface import History, Outcome, View
-from pricing_core.simulator.bar.offers import Offers, Range, mean_profit, mean_units, sample_offers, uniform, unlimited_view
+from pricing_core.simulator.bar.offers import (
+    Offers,
+    Range,
+    mean_profit,
+    mean_units,
+    sample_offers,
+    uniform,
+    unlimited_view,
+)
 from pricing_core.simulator.bar.unlimited import SPAN
 from pricing_core.simulator.coupling import poisson_quantile
 
@@ -167,7 +175,7 @@ def _worth(params: Remembered, periods: int) -> Array:
 
 
 def _value_of_prices(offer: Remembered, after: Array, reference: Array) -> Array:
-    """Value of each price of one offer at one reference price, [A]: profit now, and what comes after by the grid [G]."""
+    """Value of each price of one offer, [A]: profit now, and what comes after it by the grid, [G]."""
     prices, ratio = offer.offers.prices, offer.offers.prices / offer.offers.list_price
     profit = mean_profit(offer.offers, prices) * _effect(offer, reference, ratio)
     return profit + jnp.interp(_smoothed(offer, reference, ratio), _GRID, after)
