@@ -59,7 +59,7 @@ def plan(margin: Array, tails: Array, *, stock: int, periods: int) -> Plan:
         return grown, Plan(grown, of_price.argmax(axis=0).astype(jnp.int8))
 
     _, rows = jax.lax.scan(period, jnp.zeros(stock + 1), length=periods)
-    return jax.tree.map(lambda table: jnp.pad(table, ((1, 0), (0, 0))), rows)
+    return Plan(*(jnp.pad(table, ((1, 0), (0, 0))) for table in rows))
 
 
 @partial(jax.jit, static_argnames=("stock", "periods"))
@@ -72,7 +72,8 @@ def optimal_value(margin: Array, tails: Array, *, stock: int, periods: int) -> A
     def period(_: int | Array, value: Array) -> Array:
         return value + expected_gain(margin, tails, value).max(axis=0)
 
-    return jax.lax.fori_loop(0, periods, period, jnp.zeros(stock + 1))
+    value: Array = jax.lax.fori_loop(0, periods, period, jnp.zeros(stock + 1))
+    return value
 
 
 def expected_gain(margin: Array, tails: Array, value: Array) -> Array:

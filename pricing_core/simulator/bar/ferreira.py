@@ -107,12 +107,13 @@ class Ferreira:
     def optimum(self, params: Product) -> Array:
         """Solve the exact programme."""
         value = partial(optimal_value, jnp.asarray(PRICES), stock=self.stock, periods=self.periods)
-        return jax.vmap(lambda probability: value(bernoulli_tails(probability))[self.stock])(params.probability)
+        values: Array = jax.vmap(lambda chance: value(bernoulli_tails(chance)))(params.probability)
+        return values[:, self.stock]
 
     def clairvoyant(self, params: Product) -> Callable[[Remainder], Array]:
         """Look the price up by periods and units left. The table takes some 10 MB a market at 5,000 periods."""
         solve = partial(plan, jnp.asarray(PRICES), stock=self.stock, periods=self.periods)
-        best = jax.vmap(lambda probability: solve(bernoulli_tails(probability)).best)(params.probability)
+        best: Array = jax.vmap(lambda chance: solve(bernoulli_tails(chance)).best)(params.probability)
 
         def choose(state: Remainder) -> Array:
             return best[jnp.arange(best.shape[0]), self.periods - state.period, state.stock.astype(jnp.int32)]
@@ -122,4 +123,5 @@ class Ferreira:
     def fluid_bound(self, params: Product) -> Array:
         """Profit if demand were its mean, [n]: what the paper compares with; the optimum lies below it."""
         solve = partial(best_mixture, jnp.asarray(PRICES), supply=jnp.asarray(self.supply))
-        return self.periods * jax.vmap(lambda probability: solve(mean=probability).value)(params.probability)
+        of_period: Array = jax.vmap(lambda mean: solve(mean=mean).value)(params.probability)
+        return self.periods * of_period

@@ -154,7 +154,8 @@ class LotMarket:
         offers, most = params.offers, self.most_stock
         tails = jax.vmap(partial(poisson_tails, stock=most))(mean_units(offers, offers.prices.T).T)
         margin = offers.prices - offers.unit_cost[:, None]
-        return jax.vmap(partial(plan, stock=most, periods=self.periods))(margin, tails)
+        plans: Plan = jax.vmap(partial(plan, stock=most, periods=self.periods))(margin, tails)
+        return plans
 
 
 def _where(params: Lots, state: Remainder) -> tuple[Array, Array]:

@@ -165,7 +165,7 @@ def _worth(params: Remembered, periods: int) -> Array:
 
     def of_offer(offer: Remembered) -> Array:
         def period(after: Array, _: None) -> tuple[Array, Array]:
-            before = jax.vmap(_value_of_prices, (None, None, 0))(offer, after, _GRID).max(axis=1)
+            before = jax.vmap(_value_of_prices, (None, None, 0))(offer, after, jnp.asarray(_GRID)).max(axis=1)
             return before, before
 
         _, rows = jax.lax.scan(period, jnp.zeros_like(_GRID), length=periods)

@@ -166,7 +166,9 @@ def best_joint_prices(params: Families) -> tuple[Array, Array]:
         return (m * w).sum(axis=1) / (1.0 + w.sum(axis=1)), chosen[:, 0]
 
     n = params.list_price.shape[0]
-    return jax.lax.fori_loop(0, _ROUNDS, improve, (jnp.zeros(n // FAMILY), jnp.zeros(n, jnp.int32)))
+    nothing = (jnp.zeros(n // FAMILY), jnp.zeros(n, jnp.int32))
+    best: tuple[Array, Array] = jax.lax.fori_loop(0, _ROUNDS, improve, nothing)
+    return best
 
 
 def _weight(params: Families, price: Array) -> Array:

@@ -65,7 +65,8 @@ class UnlimitedMarket:
             return total + profit_table(self.offers(params, jnp.asarray(period))).max(axis=1)
 
         n = self.view(params, self.start(params, jax.random.key(0))).list_price.shape
-        return jax.lax.fori_loop(0, self.periods, add, jnp.zeros(n))
+        total: Array = jax.lax.fori_loop(0, self.periods, add, jnp.zeros(n))
+        return total
 
     def clairvoyant(self, params: Any) -> Callable[[Array], Array]:
         """Take the best price of the period."""
