@@ -1,1 +1,1 @@
-"""What is believed about demand: curves, the posterior of an offer, priors of new ones."""
+"""How demand depends on the price: forms of the curve, and their estimation."""

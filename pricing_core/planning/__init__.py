@@ -1,1 +1,1 @@
-"""Which price a belief about demand asks for."""
+"""What to do with a known demand: exact programmes and their bounds."""
