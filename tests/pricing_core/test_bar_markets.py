@@ -121,7 +121,7 @@ def test_a_lot_is_loaded_as_its_ranges_say():
 
 
 def test_the_score_without_luck_has_the_mean_of_the_score_with_it_and_less_noise():
-    market, n = Finite(stock=5), 4000
+    market, n = Finite(stock=5), 2000
     params = market.sample(jax.random.key(1), n)
     with_luck, without = (np.asarray(f(market, Everything(), params, jax.random.key(2))) for f in SCORES)
     assert abs((with_luck - without).mean()) < 4 * standard_error(with_luck - without)
@@ -170,7 +170,7 @@ def test_the_programme_finds_the_best_of_all_sequences_of_three_prices(market):
         asked = jnp.tile(prices.T, (len(earned), 1))
         state, outcome = step(params, before, asked, jax.random.key(3))
         earned = np.repeat(earned, 12, axis=0) + np.asarray(outcome.profit)
-    assert np.asarray(market.optimum(params)) == pytest.approx(earned.max(axis=0), rel=1e-3)
+    assert np.asarray(jax.jit(market.optimum)(params)) == pytest.approx(earned.max(axis=0), rel=1e-3)
 
 
 def test_the_best_constant_price_against_rivals_is_what_playing_it_earns():
@@ -183,7 +183,7 @@ def test_the_best_constant_price_against_rivals_is_what_playing_it_earns():
     for _ in range(20):
         state, outcome = every(params, state, params.prices.T, jax.random.key(3))
         earned = earned + np.asarray(outcome.profit)
-    assert np.asarray(market.best_constant(params)) == pytest.approx(earned.max(axis=0), rel=1e-4)
+    assert np.asarray(jax.jit(market.best_constant)(params)) == pytest.approx(earned.max(axis=0), rel=1e-4)
 
 
 def test_demand_jumps_once_or_walks_with_the_documented_spread():
@@ -197,7 +197,7 @@ def test_demand_jumps_once_or_walks_with_the_documented_spread():
 def test_the_logging_rule_is_off_the_best_price_and_explores_one_period_in_ten():
     market = Logged()
     params = market.sample(jax.random.key(1), 32)
-    log = market.history(params, jax.random.key(2))
+    log = jax.jit(market.history)(params, jax.random.key(2))
     best = at(params.offers.prices, profit_table(params.offers).argmax(axis=1))
     off = np.abs(np.asarray(market.rule_price(params) / best) - 1)
     assert off.min() > 0.05
@@ -208,7 +208,7 @@ def test_the_logging_rule_is_off_the_best_price_and_explores_one_period_in_ten()
 def test_a_regression_on_the_endogenous_log_is_wrong_by_the_formula_and_the_instrument_is_not():
     market = Endogenous()
     params = market.sample(jax.random.key(1), N)
-    log = market.history(params, jax.random.key(2))
+    log = jax.jit(market.history)(params, jax.random.key(2))
     x, z, y = (np.log(np.asarray(v)) for v in (log.price, log.cost, log.units + 0.5))
     x, z, y = (v - v.mean(axis=0) for v in (x, z, y))
     shock, response, spread = (np.asarray(v) for v in params[1:])

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
+from pricing_core.simulator.bar.interface import History
 from pricing_core.simulator.bar.lots import LotMarket, Lots, sample_lots
-from pricing_core.simulator.bar.offers import Range
+from pricing_core.simulator.bar.offers import Range, logged, random_prices
 
 
 class Ranges(NamedTuple):
@@ -31,6 +33,8 @@ class Finite(LotMarket):
 
     stock: int = 10
     """5, 10, 20 or 40 units in the bar."""
+    log: int = 0
+    """Periods of unlimited stock at random prices of the set that are logged before the first decision."""
     ranges: Ranges = TEST
 
     @property
@@ -52,3 +56,10 @@ class Finite(LotMarket):
         """Draw demand curves."""
         stock, deadline = jnp.full(n, self.stock), jnp.full(n, self.ranges.deadline)
         return sample_lots(key, stock, deadline, elasticity=self.ranges.elasticity, load=self.ranges.load)
+
+    def history(self, params: Lots, key: Array) -> History | None:
+        """Log sales of unlimited stock, or nothing."""
+        if self.log == 0:
+            return None
+        k_price, k_units = jax.random.split(key)
+        return logged(params.offers, random_prices(params.offers, k_price, self.log), k_units)

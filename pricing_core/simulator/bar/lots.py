@@ -18,10 +18,8 @@ from pricing_core.simulator.bar.offers import (
     Range,
     at,
     guess,
-    logged,
     mean_units,
     profit_table,
-    random_prices,
     sample_offers,
     uniform,
     unlimited_view,
@@ -80,9 +78,6 @@ class LotMarket:
     A unit that is sold earns price less cost; what is left at the deadline is worth its cost.
     """
 
-    log: int = 0
-    """Periods of unlimited stock at random prices of the set that are logged before the first decision."""
-
     @property
     def family(self) -> int:
         """Offers are independent."""
@@ -98,12 +93,9 @@ class LotMarket:
         """The largest stock."""
         raise NotImplementedError
 
-    def history(self, params: Lots, key: Array) -> History | None:
-        """Log sales of unlimited stock."""
-        if self.log == 0:
-            return None
-        k_price, k_units = jax.random.split(key)
-        return logged(params.offers, random_prices(params.offers, k_price, self.log), k_units)
+    def history(self, _params: Lots, _key: Array) -> History | None:
+        """None, as a rule."""
+        return None
 
     def start(self, params: Lots, _key: Array) -> Remainder:
         """Start with the full stock."""

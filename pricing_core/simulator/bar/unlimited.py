@@ -64,8 +64,8 @@ class UnlimitedMarket:
         def add(period: int | Array, total: Array) -> Array:
             return total + profit_table(self.offers(params, jnp.asarray(period))).max(axis=1)
 
-        n = self.view(params, self.start(params, jax.random.key(0))).list_price.shape
-        total: Array = jax.lax.fori_loop(0, self.periods, add, jnp.zeros(n))
+        nothing = jnp.zeros_like(self.offers(params, jnp.zeros((), jnp.int32)).level)
+        total: Array = jax.lax.fori_loop(0, self.periods, add, nothing)
         return total
 
     def clairvoyant(self, params: Any) -> Callable[[Array], Array]:
