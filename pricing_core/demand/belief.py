@@ -10,13 +10,15 @@ A tally says nothing about curves, priors or grids: a later version may use othe
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.scipy.special import gammaln
+from jax.scipy.stats import norm
+from numpy.typing import NDArray
 
 from pricing_core.demand.forms import FORMS, demand
 
@@ -29,22 +31,34 @@ KNOTS = 31
 ELASTICITIES = np.geomspace(0.6, 8.0, 32)
 FADE = 0.97
 """What is left of a memory's score after a period: old successes do not count for ever."""
+DISPERSION_FADE = 0.98
+"""What is left of a residual after a period."""
 DISPERSION_PRIOR = 20.0
 """Periods that the prior of the over-dispersion, 1, is worth."""
+CHANGE_NATS = 6.0
+"""A faster memory that has predicted so much better overwrites a slower one: the world has changed."""
 _SMALLEST = 0.01
+"""Relative demand is never taken to be less, or one sale would refute a form."""
+_SURPRISE = 16.0
+"""A squared standardised residual counts no more than this."""
 
-_X = KNOT * (np.arange(KNOTS) - KNOTS // 2)
-_FORM = np.repeat(np.arange(len(FORMS)), len(ELASTICITIES))
-_ELASTICITY = np.tile(ELASTICITIES, len(FORMS))
-CURVES = len(_FORM)
+FORM_OF_CURVE = np.repeat(np.arange(len(FORMS), dtype=np.int32), len(ELASTICITIES))
+"""int32 [J]: the J curves of the posterior, form by form, elasticities ascending."""
+ELASTICITY_OF_CURVE = np.tile(ELASTICITIES, len(FORMS)).astype(np.float32)
+"""float32 [J] at the list price."""
+CURVES = len(FORM_OF_CURVE)
+_LOG_ELASTICITY = np.log(ELASTICITY_OF_CURVE)
 
 
-def curve(form: Array, elasticity: Array, ratio: Array) -> Array:
-    """Demand of a curve, relative to that at the list price; never quite zero, or one sale would refute a form."""
-    return jnp.maximum(demand(form, elasticity, ratio), _SMALLEST)
+def _on_knots() -> NDArray[Any]:
+    """Relative demand of each curve at each knot, [J, B]."""
+    ratio = np.exp(KNOT * (np.arange(KNOTS) - KNOTS // 2))
+    with jax.ensure_compile_time_eval():
+        of_curves = demand(jnp.asarray(FORM_OF_CURVE)[:, None], jnp.asarray(ELASTICITY_OF_CURVE)[:, None], ratio[None])
+        return np.maximum(np.asarray(of_curves, np.float32), np.float32(_SMALLEST))
 
 
-_G = np.asarray(curve(jnp.asarray(_FORM)[:, None], jnp.asarray(_ELASTICITY)[:, None], jnp.exp(jnp.asarray(_X))[None]))
+_G = _on_knots()
 _LOG_G = np.log(_G)
 
 
@@ -75,6 +89,19 @@ class Tally(NamedTuple):
     """[N] faded number of them."""
 
 
+class Period(NamedTuple):
+    """What happened in one. [N]."""
+
+    ratio: Array
+    """float32, price / list price."""
+    exposure: Array
+    """float32."""
+    units: Array
+    """float32, sold."""
+    censored: Array
+    """bool: stock ran out, demand was at least that. What is believed fills the gap (the E step of EM)."""
+
+
 class Posterior(NamedTuple):
     """Belief about the demand of N offers: a weight for each curve, and a Gamma of its level."""
 
@@ -97,74 +124,79 @@ def empty(n: int) -> Tally:
     return Tally(zero, zero, jnp.zeros((n, len(MEMORIES))), jnp.zeros(n), jnp.zeros(n))
 
 
-def forms() -> Array:
-    """Form of each of the J curves, int32 [J]."""
-    return jnp.asarray(_FORM, jnp.int32)
-
-
-def elasticities() -> Array:
-    """Elasticity of each of the J curves at the list price, [J]."""
-    return jnp.asarray(_ELASTICITY, jnp.float32)
-
-
 def dispersion(tally: Tally) -> Array:
     """Over-dispersion φ >= 1 of the units, [N]: variance over mean."""
     return jnp.maximum((tally.residual + DISPERSION_PRIOR) / (tally.periods + DISPERSION_PRIOR), 1.0)
 
 
 def posterior(tally: Tally, prior: Prior) -> Posterior:
-    """Believe what the best memory says, weighted against the others by their scores."""
-    each = _by_memory(tally, prior)
-    trust = jax.nn.softmax(tally.score + jnp.log(jnp.asarray(MEMORY_PRIOR)))
-    best = jnp.argmax(trust, axis=1)[:, None, None]
-    return Posterior(*(jnp.take_along_axis(part, best, axis=1)[:, 0] for part in each))
+    """Believe the memory whose predictions were best."""
+    best = _best_memory(tally)[:, :, None]
+    return Posterior(*(jnp.take_along_axis(part, best, axis=1)[:, 0] for part in _by_memory(tally, prior)))
 
 
-def observe(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Array, censored: Array) -> Tally:
-    """Add a period.
-
-    Args:
-        tally: Before it.
-        prior: As for `posterior`.
-        ratio: [N] price / list price.
-        exposure: [N]; 0 adds nothing.
-        units: [N] sold.
-        censored: bool [N] stock ran out: demand was at least that. What is believed fills the gap (expectation step).
-    """
-    each = _by_memory(tally, prior)
-    x = jnp.log(ratio)
-    split = _split(x)
-    g = jnp.exp(split @ _LOG_G.T)
-    shown = exposure > 0
-    mean, variance = _predicted(each, g[:, None], exposure[:, None])
-    best = jnp.argmax(tally.score + jnp.log(jnp.asarray(MEMORY_PRIOR)), axis=1)[:, None]
-    expected = jnp.take_along_axis(mean, best, axis=1)[:, 0]
-    units = jnp.where(censored, jnp.maximum(units, _beyond(expected, units)), units)
-    spread = dispersion(tally)[:, None]
-    log_density = _log_negative_binomial(units[:, None] / spread, mean / spread, variance / spread**2)
-    log_density = jnp.where(shown[:, None] & ~censored[:, None], log_density, 0.0)
-    its = jnp.take_along_axis(variance, best, axis=1)[:, 0]
-    surprise = jnp.minimum((units - expected) ** 2 / jnp.maximum(its, 1e-6), 16.0)
-    counts = (shown & ~censored).astype(jnp.float32)
-    fade = jnp.where(counts > 0, 0.98, 1.0)
-    keep = jnp.asarray(MEMORIES)[None, :, None]
-    added = split[:, None, :]
-    score = jnp.where(shown[:, None], FADE * tally.score + log_density, tally.score)
+def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
+    """Add a period; one without exposure adds nothing."""
+    shown, counted = period.exposure > 0, (period.exposure > 0) & ~period.censored
+    split = _split(jnp.log(period.ratio))
+    mean, variance = _predicted(_by_memory(tally, prior), jnp.exp(split @ _LOG_G.T), period.exposure)
+    best = _best_memory(tally)
+    expected, its = (jnp.take_along_axis(part, best, axis=1)[:, 0] for part in (mean, variance))
+    units = jnp.where(period.censored, _at_least(expected, period.units), period.units)
+    over = dispersion(tally)[:, None]
+    log_density = _log_negative_binomial(units[:, None] / over, mean / over, variance / over**2)
+    score = jnp.where(shown[:, None], FADE * tally.score, tally.score) + jnp.where(counted[:, None], log_density, 0.0)
+    surprise = jnp.minimum((units - expected) ** 2 / jnp.maximum(its, 1e-6), _SURPRISE)
+    kept = jnp.where(shown[:, None, None], jnp.asarray(MEMORIES)[:, None], 1.0)
+    faded = jnp.where(counted, DISPERSION_FADE, 1.0)
     after = Tally(
-        exposure=jnp.where(shown[:, None, None], keep * tally.exposure, tally.exposure) + added * exposure[:, None, None],
-        units=jnp.where(shown[:, None, None], keep * tally.units, tally.units) + added * units[:, None, None],
+        exposure=kept * tally.exposure + (split * period.exposure[:, None])[:, None],
+        units=kept * tally.units + (split * jnp.where(shown, units, 0.0)[:, None])[:, None],
         score=score - score.max(axis=1, keepdims=True),
-        residual=fade * tally.residual + counts * surprise,
-        periods=fade * tally.periods + counts,
+        residual=faded * tally.residual + jnp.where(counted, surprise, 0.0),
+        periods=faded * tally.periods + counted,
     )
     return _overwrite(after)
 
 
-CHANGE_NATS = 6.0
-"""A faster memory that has predicted so much better overwrites a slower one: the world has changed."""
+def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Array) -> Tally:
+    """Add a log of L periods at once, none of which ran out of stock.
+
+    Args:
+        tally: Before it.
+        prior: As for `posterior`.
+        ratio: [L, N] price / list price, in the order of time.
+        exposure: [L, N].
+        units: [L, N].
+    """
+    length = ratio.shape[0]
+    ages = jnp.arange(length - 1, -1, -1, dtype=jnp.float32)
+    kept = jnp.asarray(MEMORIES)[None, :] ** ages[:, None]
+    zero = jnp.zeros_like(tally.exposure)
+
+    def add(carry: tuple[Array, Array], row: tuple[Array, Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
+        seen, sold = carry
+        x, exposed, bought, weight = row
+        split = _split(x)[:, None, :] * weight[None, :, None]
+        return (seen + split * exposed[:, None, None], sold + split * bought[:, None, None]), None
+
+    (seen, sold), _ = jax.lax.scan(add, (zero, zero), (jnp.log(ratio), exposure, units, kept))
+    after = tally._replace(exposure=tally.exposure + seen, units=tally.units + sold)
+    held = Posterior(*(part[:, 0] for part in _by_memory(after, prior)))
+    on_knots = jnp.einsum("nj,jb->nb", held.weight * held.level, _G)
+
+    def residual(total: Array, row: tuple[Array, Array, Array]) -> tuple[Array, None]:
+        x, exposed, bought = row
+        mean = exposed * (_split(x) * on_knots).sum(axis=1)
+        return total + jnp.minimum((bought - mean) ** 2 / jnp.maximum(mean, 1e-6), _SURPRISE), None
+
+    total, _ = jax.lax.scan(residual, jnp.zeros(ratio.shape[1]), (jnp.log(ratio), exposure, units))
+    periods = jnp.minimum(length, 50.0)
+    return after._replace(residual=total / length * periods, periods=jnp.full_like(total, periods))
 
 
 def _overwrite(tally: Tally) -> Tally:
+    """Let a memory that has seen the world change replace the slower ones."""
     exposure, units, score = tally.exposure, tally.units, tally.score
     for slow in range(len(MEMORIES) - 1):
         fast = slow + 1
@@ -175,6 +207,11 @@ def _overwrite(tally: Tally) -> Tally:
     return tally._replace(exposure=exposure, units=units, score=score)
 
 
+def _best_memory(tally: Tally) -> Array:
+    """Index of the memory to believe, int [N, 1]."""
+    return jnp.argmax(tally.score + jnp.log(jnp.asarray(MEMORY_PRIOR)), axis=1)[:, None]
+
+
 def _by_memory(tally: Tally, prior: Prior) -> Posterior:
     """[N, M, J] of each memory."""
     over = dispersion(tally)[:, None, None]
@@ -183,14 +220,16 @@ def _by_memory(tally: Tally, prior: Prior) -> Posterior:
     shape = prior.level_shape[:, None, None] + total
     rate = prior.level_rate[:, None, None] + seen @ _G.T
     log_likelihood = sold @ _LOG_G.T + gammaln(shape) - shape * jnp.log(rate)
-    z = (jnp.log(jnp.asarray(_ELASTICITY)) - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[:, None]
+    z = (jnp.log(jnp.asarray(ELASTICITY_OF_CURVE)) - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[
+        :, None
+    ]
     weight = jax.nn.softmax(log_likelihood - 0.5 * z[:, None, :] ** 2, axis=2)
     return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate)
 
 
-def _predicted(each: Posterior, g: Array, exposure: Array) -> tuple[Array, Array]:
-    """Mean and variance of the next period's units, [N, M]; g [N, 1, J]."""
-    by_curve = exposure[..., None] * g * each.level
+def _predicted(each: Posterior, demand_of: Array, exposure: Array) -> tuple[Array, Array]:
+    """Mean and variance of the next period's units, [N, M], for relative demand [N, J]."""
+    by_curve = (exposure[:, None] * demand_of)[:, None] * each.level
     mean = (each.weight * by_curve).sum(axis=2)
     second = (each.weight * by_curve**2 * (1.0 + 1.0 / each.shape)).sum(axis=2)
     return mean, jnp.maximum(mean + second - mean**2, mean)
@@ -204,12 +243,11 @@ def _log_negative_binomial(units: Array, mean: Array, variance: Array) -> Array:
     return gammaln(units + size) - gammaln(size) - gammaln(units + 1.0) + size * jnp.log(p) + units * jnp.log1p(-p)
 
 
-def _beyond(expected: Array, units: Array) -> Array:
+def _at_least(expected: Array, units: Array) -> Array:
     """E[D | D >= units] of a Poisson demand, by a normal's hazard: what a stock-out has hidden."""
     spread = jnp.sqrt(jnp.maximum(expected, 0.25))
     z = (units - 0.5 - expected) / spread
-    hazard = jnp.exp(jax.scipy.stats.norm.logpdf(z) - jax.scipy.stats.norm.logsf(z))
-    return expected + spread * hazard
+    return jnp.maximum(units, expected + spread * jnp.exp(norm.logpdf(z) - norm.logsf(z)))
 
 
 def _split(x: Array) -> Array:
