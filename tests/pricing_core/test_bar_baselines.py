@@ -97,9 +97,9 @@ def test_thompson_sampling_sells_at_the_rate_that_the_stock_allows():
 def test_a_period_is_learned_with_the_exposure_it_had():
     few, many = view(exposure=1.0), view(exposure=1e4)
     outcome = Outcome(units=jnp.full(1, 700.0), stocked_out=jnp.zeros(1, bool), profit=jnp.zeros(1))
-    belief = Greedy().learn(Greedy().begin(few, None, 1), many, jnp.full(1, 100.0), outcome)
-    assert belief.exposure.sum() == 1e4
-    assert belief.mode[0, 0] == pytest.approx(np.log(0.07), abs=0.02)
+    belief = Greedy().learn(Greedy().begin(few, None, 1), many, many.prices[:, 5], outcome)
+    assert log_linear.expected_units(belief.mode, many)[0, 5] == pytest.approx(700.0, rel=0.02)
+    assert log_linear.expected_units(belief.mode, few)[0, 5] == pytest.approx(0.07, rel=0.02)
 
 
 def test_with_a_stock_who_learns_and_heeds_it_beats_who_holds_and_who_does_not_heed_it():
