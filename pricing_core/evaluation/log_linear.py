@@ -10,7 +10,6 @@ first.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -19,10 +18,8 @@ from jax import Array
 
 from pricing_core.simulator.bar.interface import History, View
 
-_STEPS = 6
-"""From the last mode, which one more period hardly moves."""
-_FIRST_STEPS = 30
-"""From the prior's mode, which may be far away."""
+_STEPS = 12
+"""Of Newton's method, of which the level needs one for each factor e that it was too high."""
 _LONGEST_STEP = 1.0
 
 
@@ -56,7 +53,7 @@ def prior(view: View, history: History | None) -> Belief:
 
 def update(belief: Belief, view: View, price: Array, units: Array) -> Belief:
     """Take in a period's sales [N] at prices [N]."""
-    return _fit(_add(belief, view, price, units, view.exposure), view, _STEPS)
+    return _fit(_add(belief, view, price, units, view.exposure), view)
 
 
 def expected_units(coefficients: Array, view: View) -> Array:
@@ -77,7 +74,7 @@ def _believe_log(belief: Belief, view: View, history: History) -> Belief:
         return _add(belief, view, *row), None
 
     summed, _ = jax.lax.scan(add, belief, (history.price, history.units, history.exposure))
-    return _fit(summed, view, steps=_FIRST_STEPS)
+    return _fit(summed, view)
 
 
 def _add(belief: Belief, view: View, price: Array, units: Array, exposure: Array) -> Belief:
@@ -86,13 +83,13 @@ def _add(belief: Belief, view: View, price: Array, units: Array, exposure: Array
     return belief._replace(units=belief.units.at[here].add(units), exposure=belief.exposure.at[here].add(exposure))
 
 
-def _fit(belief: Belief, view: View, steps: int) -> Belief:
+def _fit(belief: Belief, view: View) -> Belief:
     x = jnp.stack([jnp.ones_like(view.prices), -_log_ratio(view)], axis=2)
-    mode, precision = jax.vmap(partial(_newton, steps=steps))(belief, x)
+    mode, precision = jax.vmap(_newton)(belief, x)
     return belief._replace(mode=mode, precision=precision)
 
 
-def _newton(belief: Belief, x: Array, *, steps: int) -> tuple[Array, Array]:
+def _newton(belief: Belief, x: Array) -> tuple[Array, Array]:
     """Mode and precision of one offer with regressors [A, 2]."""
 
     def precision_at(mode: Array) -> Array:
@@ -106,7 +103,7 @@ def _newton(belief: Belief, x: Array, *, steps: int) -> tuple[Array, Array]:
         newton = jnp.stack([d * slope[0] - b * slope[1], a * slope[1] - b * slope[0]]) / (a * d - b * b)
         return mode + jnp.clip(newton, -_LONGEST_STEP, _LONGEST_STEP)
 
-    mode = jax.lax.fori_loop(0, steps, step, belief.mode)
+    mode = jax.lax.fori_loop(0, _STEPS, step, belief.mode)
     return mode, precision_at(mode)
 
 

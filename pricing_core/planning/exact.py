@@ -4,7 +4,7 @@ With t periods and s units left, V_0 = 0 and V_t(0) = 0, and a period sells min(
 
     V_t(s) = max over prices p of  E[(p - c)·min(D_p, s) + V_{t-1}(s - min(D_p, s))]
 
-(Bellman 1957; in continuous time Gallego & van Ryzin 1994, section 2). What is left at the deadline is worth its
+(Bellman 1957; in continuous time Gallego & van Ryzin 1994). What is left at the deadline is worth its
 cost: sold units earn p - c, others nothing. For one offer; `vmap` at the call site.
 
 It is computed as a gain over V_{t-1}(s), unit by unit: the k-th unit is sold with probability P(D >= k), earns p - c

@@ -2,7 +2,7 @@
 
     max Σ x_a·m_a·d_a   subject to   Σ x_a·d_a <= supply,   Σ x_a <= 1,   x >= 0
 
-with margins m, mean demands d and supply = stock / periods left (Gallego & van Ryzin 1994, section 5; the programme
+with margins m, mean demands d and supply = stock / periods left (Gallego & van Ryzin 1994; the programme
 inside the Thompson sampling of Ferreira, Simchi-Levi & Wang 2018). Its value times the periods left is at least what
 any policy can expect.
 """

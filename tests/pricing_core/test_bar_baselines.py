@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from pricing_core.evaluation import log_linear
-from pricing_core.evaluation.bar import play, play_without_luck
+from pricing_core.evaluation.bar import play_without_luck
 from pricing_core.evaluation.baselines import CostPlus, Greedy, Hold, MatchCheapest, Thompson
-from pricing_core.simulator.bar.categories import Categories
 from pricing_core.simulator.bar.finite import Finite
 from pricing_core.simulator.bar.interface import Outcome, View
 
@@ -73,7 +72,7 @@ def test_with_evidence_draws_have_the_inverse_precision_as_covariance():
     belief = log_linear.update(log_linear.prior(seen, None), seen, seen.prices[:, 0], jnp.full(20_000, 20.0))
     covariance = np.cov(np.asarray(log_linear.draw(belief, jax.random.key(1))).T)
     assert covariance == pytest.approx(np.linalg.inv(np.asarray(belief.precision[0])), rel=0.1)
-    assert covariance[0, 1] > 0.2  # a low price that sold 20 says: a high level and elastic, or neither
+    assert covariance[0, 1] < -0.2  # a low price sold 20: the level is high, or the elasticity
 
 
 def test_greedy_prices_by_the_inverse_elasticity_rule():
@@ -84,31 +83,29 @@ def test_greedy_prices_by_the_inverse_elasticity_rule():
 
 def test_thompson_sampling_sells_at_the_rate_that_the_stock_allows():
     policy, n = Thompson(), 4000
-    seen = view(n=n, stock=200.0, periods_left=50.0, unit_cost=0.0)
+    seen = view(n=n, stock=220.0, periods_left=50.0, unit_cost=0.0)
     belief = jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf, (n, *leaf.shape[1:])),
         sold_everywhere(policy.begin(view(), None, 1), view(), 10_000.0, 2.0),
     )
     belief = belief._replace(mode=belief.mode - jnp.asarray([jnp.log(1000.0), 0.0]))  # 10 units a period, well known
     chosen = np.asarray(policy.decide(belief, seen, jax.random.key(1)))
-    assert (10.0 * RATIOS[chosen] ** -2.0).mean() == pytest.approx(4.0, rel=0.03)
+    assert (10.0 * RATIOS[chosen] ** -2.0).mean() == pytest.approx(4.4, rel=0.02)
     assert len(np.unique(chosen)) == 2
 
 
 def test_a_period_is_learned_with_the_exposure_it_had():
-    few, many = view(exposure=1.0), view(exposure=100.0)
-    outcome = Outcome(units=jnp.full(1, 7.0), stocked_out=jnp.zeros(1, bool), profit=jnp.zeros(1))
-    belief = Greedy().learn(Greedy().begin(few, None, 1), many, jnp.full(1, 100.0), outcome)
-    assert belief.exposure.sum() == 100.0
-    assert belief.mode[0, 0] == pytest.approx(np.log(0.07), abs=0.3)
+    few, many = view(exposure=1.0), view(exposure=1e4)
+    outcome = Outcome(units=jnp.full(1, 700.0), stocked_out=jnp.zeros(1, bool), profit=jnp.zeros(1))
+    belief = Greedy().learn(Greedy().begin(few, None, 1), many, many.prices[:, 5], outcome)
+    assert log_linear.expected_units(belief.mode, many)[0, 5] == pytest.approx(700.0, rel=0.02)
+    assert log_linear.expected_units(belief.mode, few)[0, 5] == pytest.approx(0.07, rel=0.02)
 
 
-def test_who_learns_beats_who_holds_and_with_a_stock_who_heeds_it_beats_who_does_not():
-    categories, finite = Categories(), Finite(stock=20)
-    new, lots = (market.sample(jax.random.key(1), 200) for market in (categories, finite))
-    held, learned = (play(categories, policy, new, jax.random.key(2)).mean() for policy in (Hold(), Greedy()))
-    greedy, heeding = (
-        play_without_luck(finite, policy, lots, jax.random.key(2)).mean() for policy in (Greedy(), Thompson())
+def test_with_a_stock_who_learns_and_heeds_it_beats_who_holds_and_who_does_not_heed_it():
+    market = Finite(stock=20)
+    params = market.sample(jax.random.key(1), 200)
+    held, greedy, heeding = (
+        play_without_luck(market, policy, params, jax.random.key(2)).mean() for policy in (Hold(), Greedy(), Thompson())
     )
-    assert learned > held
-    assert heeding > greedy + 0.05
+    assert heeding > max(held, greedy) + 0.05

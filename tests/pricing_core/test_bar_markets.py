@@ -161,15 +161,13 @@ def test_joint_prices_are_the_best_of_all_combinations():
 )
 def test_the_programme_finds_the_best_of_all_sequences_of_three_prices(market):
     params = market.sample(jax.random.key(1), 40)
-    step = jax.jit(jax.vmap(market.step, (None, 0, 0, None)))
-    prices = market.view(params, market.start(params, jax.random.key(2))).prices
-    state = jax.tree.map(lambda leaf: leaf[None], market.start(params, jax.random.key(2)))
-    earned = np.zeros((1, 40))
-    for _ in range(3):  # every state so far meets every price
-        before = jax.tree.map(lambda leaf: jnp.repeat(leaf, 12, axis=0), state)
-        asked = jnp.tile(prices.T, (len(earned), 1))
-        state, outcome = step(params, before, asked, jax.random.key(3))
-        earned = np.repeat(earned, 12, axis=0) + np.asarray(outcome.profit)
+    sequences = np.asarray(list(itertools.product(range(12), repeat=3)))
+    step, start = jax.jit(jax.vmap(market.step, (None, 0, 0, None))), market.start(params, jax.random.key(2))
+    state = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], len(sequences), axis=0), start)
+    prices, earned = market.view(params, start).prices.T, 0.0
+    for asked in sequences.T:
+        state, outcome = step(params, state, prices[asked], jax.random.key(3))
+        earned = earned + np.asarray(outcome.profit)
     assert np.asarray(jax.jit(market.optimum)(params)) == pytest.approx(earned.max(axis=0), rel=1e-3)
 
 

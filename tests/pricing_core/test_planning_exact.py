@@ -31,7 +31,7 @@ def test_demand_beyond_the_stock_sells_the_stock():
 
 
 def test_fine_periods_approach_the_closed_form_for_exponential_demand():
-    """Gallego & van Ryzin 1994, section 2.3.1: λ(p) = a·exp(-p) gives J*(n, t) = log Σ_{i <= n} (a·t/e)^i / i!."""
+    """Gallego & van Ryzin 1994: λ(p) = a·exp(-p) gives J*(n, t) = log Σ_{i <= n} (a·t/e)^i / i!."""
     n, demanded = 10, 12.0  # a·t/e: what the best unconstrained price, 1, sells
     periods = 4000
     prices = jnp.linspace(0.9, 4.5, 361)
