@@ -1,0 +1,256 @@
+"""What an offer's sales say about its demand: a grid posterior over demand curves, kept by price bin.
+
+Units of a period at price p are Poisson with mean ``exposure x level x g(p / list price; form, elasticity)``. What was
+seen is kept as exposure and units by knots of ln(price / list price), under several memories; an observation between
+two knots is split between them, so that its logarithm of demand is interpolated. With a Gamma prior on the level the
+likelihood of each curve has a closed form (Gamma-Poisson), so the posterior of all curves is two matrix products.
+
+A tally says nothing about curves, priors or grids: a later version may use others on the same state.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.scipy.special import gammaln
+from jax.scipy.stats import norm
+from numpy.typing import NDArray
+
+from pricing_core.demand.forms import FORMS, demand
+
+MEMORIES = (1.0, 0.97, 0.85)
+"""What is left of an observation after a period."""
+MEMORY_PRIOR = (0.90, 0.08, 0.02)
+KNOT = 0.06
+"""Distance of knots in ln(price / list price)."""
+KNOTS = 31
+ELASTICITIES = np.geomspace(0.6, 8.0, 32)
+FADE = 0.97
+"""What is left of a memory's score after a period: old successes do not count for ever."""
+DISPERSION_FADE = 0.98
+"""What is left of a residual after a period."""
+DISPERSION_PRIOR = 20.0
+"""Periods that the prior of the over-dispersion, 1, is worth."""
+CHANGE_NATS = 6.0
+"""A faster memory that has predicted so much better overwrites a slower one: the world has changed."""
+_SMALLEST = 0.01
+"""Relative demand is never taken to be less, or one sale would refute a form."""
+_SURPRISE = 16.0
+"""A squared standardised residual counts no more than this."""
+
+FORM_OF_CURVE = np.repeat(np.arange(len(FORMS), dtype=np.int32), len(ELASTICITIES))
+"""int32 [J]: the J curves of the posterior, form by form, elasticities ascending."""
+ELASTICITY_OF_CURVE = np.tile(ELASTICITIES, len(FORMS)).astype(np.float32)
+"""float32 [J] at the list price."""
+CURVES = len(FORM_OF_CURVE)
+_LOG_ELASTICITY = np.log(ELASTICITY_OF_CURVE)
+
+
+def _on_knots() -> NDArray[Any]:
+    """Relative demand of each curve at each knot, [J, B]."""
+    ratio = np.exp(KNOT * (np.arange(KNOTS) - KNOTS // 2))
+    with jax.ensure_compile_time_eval():
+        of_curves = demand(jnp.asarray(FORM_OF_CURVE)[:, None], jnp.asarray(ELASTICITY_OF_CURVE)[:, None], ratio[None])
+        return np.maximum(np.asarray(of_curves, np.float32), np.float32(_SMALLEST))
+
+
+_G = _on_knots()
+_LOG_G = np.log(_G)
+
+
+class Prior(NamedTuple):
+    """What is believed before the first sale. [N] float32."""
+
+    level_shape: Array
+    """Of the Gamma of the level (units for each unit of exposure at the list price)."""
+    level_rate: Array
+    elasticity: Array
+    """Median of the price elasticity at the list price."""
+    elasticity_spread: Array
+    """Standard deviation of its logarithm."""
+
+
+class Tally(NamedTuple):
+    """What was seen of N offers. float32."""
+
+    exposure: Array
+    """[N, M, B] by memory and knot."""
+    units: Array
+    """[N, M, B]."""
+    score: Array
+    """[N, M] faded log likelihood of one-step predictions."""
+    residual: Array
+    """[N] faded sum of squared standardised residuals of the predictions."""
+    periods: Array
+    """[N] faded number of them."""
+
+
+class Period(NamedTuple):
+    """What happened in one. [N]."""
+
+    ratio: Array
+    """float32, price / list price."""
+    exposure: Array
+    """float32."""
+    units: Array
+    """float32, sold."""
+    censored: Array
+    """bool: stock ran out, demand was at least that. What is believed fills the gap (the E step of EM)."""
+
+
+class Posterior(NamedTuple):
+    """Belief about the demand of N offers: a weight for each curve, and a Gamma of its level."""
+
+    weight: Array
+    """[N, J], sums to 1."""
+    shape: Array
+    """[N, J] of the level."""
+    rate: Array
+    """[N, J]."""
+
+    @property
+    def level(self) -> Array:
+        """[N, J] mean level of each curve."""
+        return self.shape / self.rate
+
+
+def empty(n: int) -> Tally:
+    """Nothing seen."""
+    zero = jnp.zeros((n, len(MEMORIES), KNOTS))
+    return Tally(zero, zero, jnp.zeros((n, len(MEMORIES))), jnp.zeros(n), jnp.zeros(n))
+
+
+def dispersion(tally: Tally) -> Array:
+    """Over-dispersion φ >= 1 of the units, [N]: variance over mean."""
+    return jnp.maximum((tally.residual + DISPERSION_PRIOR) / (tally.periods + DISPERSION_PRIOR), 1.0)
+
+
+def posterior(tally: Tally, prior: Prior) -> Posterior:
+    """Believe the memory whose predictions were best."""
+    best = _best_memory(tally)[:, :, None]
+    return Posterior(*(jnp.take_along_axis(part, best, axis=1)[:, 0] for part in _by_memory(tally, prior)))
+
+
+def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
+    """Add a period; one without exposure adds nothing."""
+    shown, counted = period.exposure > 0, (period.exposure > 0) & ~period.censored
+    split = _split(jnp.log(period.ratio))
+    mean, variance = _predicted(_by_memory(tally, prior), jnp.exp(split @ _LOG_G.T), period.exposure)
+    best = _best_memory(tally)
+    expected, its = (jnp.take_along_axis(part, best, axis=1)[:, 0] for part in (mean, variance))
+    units = jnp.where(period.censored, _at_least(expected, period.units), period.units)
+    over = dispersion(tally)[:, None]
+    log_density = _log_negative_binomial(units[:, None] / over, mean / over, variance / over**2)
+    score = jnp.where(shown[:, None], FADE * tally.score, tally.score) + jnp.where(counted[:, None], log_density, 0.0)
+    surprise = jnp.minimum((units - expected) ** 2 / jnp.maximum(its, 1e-6), _SURPRISE)
+    kept = jnp.where(shown[:, None, None], jnp.asarray(MEMORIES)[:, None], 1.0)
+    faded = jnp.where(counted, DISPERSION_FADE, 1.0)
+    after = Tally(
+        exposure=kept * tally.exposure + (split * period.exposure[:, None])[:, None],
+        units=kept * tally.units + (split * jnp.where(shown, units, 0.0)[:, None])[:, None],
+        score=score - score.max(axis=1, keepdims=True),
+        residual=faded * tally.residual + jnp.where(counted, surprise, 0.0),
+        periods=faded * tally.periods + counted,
+    )
+    return _overwrite(after)
+
+
+def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Array) -> Tally:
+    """Add a log of L periods at once, none of which ran out of stock.
+
+    Args:
+        tally: Before it.
+        prior: As for `posterior`.
+        ratio: [L, N] price / list price, in the order of time.
+        exposure: [L, N].
+        units: [L, N].
+    """
+    length = ratio.shape[0]
+    ages = jnp.arange(length - 1, -1, -1, dtype=jnp.float32)
+    kept = jnp.asarray(MEMORIES)[None, :] ** ages[:, None]
+    zero = jnp.zeros_like(tally.exposure)
+
+    def add(carry: tuple[Array, Array], row: tuple[Array, Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
+        seen, sold = carry
+        x, exposed, bought, weight = row
+        split = _split(x)[:, None, :] * weight[None, :, None]
+        return (seen + split * exposed[:, None, None], sold + split * bought[:, None, None]), None
+
+    (seen, sold), _ = jax.lax.scan(add, (zero, zero), (jnp.log(ratio), exposure, units, kept))
+    after = tally._replace(exposure=tally.exposure + seen, units=tally.units + sold)
+    held = Posterior(*(part[:, 0] for part in _by_memory(after, prior)))
+    on_knots = jnp.einsum("nj,jb->nb", held.weight * held.level, _G)
+
+    def residual(total: Array, row: tuple[Array, Array, Array]) -> tuple[Array, None]:
+        x, exposed, bought = row
+        mean = exposed * (_split(x) * on_knots).sum(axis=1)
+        return total + jnp.minimum((bought - mean) ** 2 / jnp.maximum(mean, 1e-6), _SURPRISE), None
+
+    total, _ = jax.lax.scan(residual, jnp.zeros(ratio.shape[1]), (jnp.log(ratio), exposure, units))
+    periods = jnp.minimum(length, 50.0)
+    return after._replace(residual=total / length * periods, periods=jnp.full_like(total, periods))
+
+
+def _overwrite(tally: Tally) -> Tally:
+    """Let a memory that has seen the world change replace the slower ones."""
+    exposure, units, score = tally.exposure, tally.units, tally.score
+    for slow in range(len(MEMORIES) - 1):
+        fast = slow + 1
+        changed = score[:, fast] - score[:, slow] > CHANGE_NATS
+        exposure = exposure.at[:, slow].set(jnp.where(changed[:, None], exposure[:, fast], exposure[:, slow]))
+        units = units.at[:, slow].set(jnp.where(changed[:, None], units[:, fast], units[:, slow]))
+        score = score.at[:, slow].set(jnp.where(changed, score[:, fast], score[:, slow]))
+    return tally._replace(exposure=exposure, units=units, score=score)
+
+
+def _best_memory(tally: Tally) -> Array:
+    """Index of the memory to believe, int [N, 1]."""
+    return jnp.argmax(tally.score + jnp.log(jnp.asarray(MEMORY_PRIOR)), axis=1)[:, None]
+
+
+def _by_memory(tally: Tally, prior: Prior) -> Posterior:
+    """[N, M, J] of each memory."""
+    over = dispersion(tally)[:, None, None]
+    sold, seen = tally.units / over, tally.exposure / over
+    total = sold.sum(axis=2, keepdims=True)
+    shape = prior.level_shape[:, None, None] + total
+    rate = prior.level_rate[:, None, None] + seen @ _G.T
+    log_likelihood = sold @ _LOG_G.T + gammaln(shape) - shape * jnp.log(rate)
+    z = (jnp.log(jnp.asarray(ELASTICITY_OF_CURVE)) - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[
+        :, None
+    ]
+    weight = jax.nn.softmax(log_likelihood - 0.5 * z[:, None, :] ** 2, axis=2)
+    return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate)
+
+
+def _predicted(each: Posterior, demand_of: Array, exposure: Array) -> tuple[Array, Array]:
+    """Mean and variance of the next period's units, [N, M], for relative demand [N, J]."""
+    by_curve = (exposure[:, None] * demand_of)[:, None] * each.level
+    mean = (each.weight * by_curve).sum(axis=2)
+    second = (each.weight * by_curve**2 * (1.0 + 1.0 / each.shape)).sum(axis=2)
+    return mean, jnp.maximum(mean + second - mean**2, mean)
+
+
+def _log_negative_binomial(units: Array, mean: Array, variance: Array) -> Array:
+    """Log probability of counts whose mean and variance are given; Poisson where the variance is no larger."""
+    mean = jnp.maximum(mean, 1e-6)
+    size = mean**2 / jnp.maximum(variance - mean, 1e-4 * mean**2)
+    p = size / (size + mean)
+    return gammaln(units + size) - gammaln(size) - gammaln(units + 1.0) + size * jnp.log(p) + units * jnp.log1p(-p)
+
+
+def _at_least(expected: Array, units: Array) -> Array:
+    """E[D | D >= units] of a Poisson demand, by a normal's hazard: what a stock-out has hidden."""
+    spread = jnp.sqrt(jnp.maximum(expected, 0.25))
+    z = (units - 0.5 - expected) / spread
+    return jnp.maximum(units, expected + spread * jnp.exp(norm.logpdf(z) - norm.logsf(z)))
+
+
+def _split(x: Array) -> Array:
+    """Shares of an observation at the knots, [N, B]; beyond the last knot it counts there."""
+    position = jnp.clip(x / KNOT + KNOTS // 2, 0.0, KNOTS - 1.0)
+    return jnp.maximum(1.0 - jnp.abs(position[:, None] - jnp.arange(KNOTS)), 0.0)

@@ -1,0 +1,1 @@
+"""What to do with a known demand: exact programmes and their bounds."""
