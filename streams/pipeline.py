@@ -1,4 +1,4 @@
-"""What happens to the record batches of one partition: applied one by one, from bytes to state, then decided together."""
+"""What happens to the record batches of a partition: each is applied, bytes to state; then all are decided together."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     max_offers: Annotated[
         int, Field(ge=1024, le=16_777_216, description="Offers that this worker can hold; memory is taken at start.")
     ] = 131_072
-    batch_records: Annotated[int, Field(ge=1, le=100_000, description="Records that one poll brings, at most.")] = 10_000
+    batch_records: Annotated[int, Field(ge=1, le=100_000, description="Records of one poll, at most.")] = 10_000
     cut_interval_ms: Annotated[
         int, Field(ge=1, le=10_000, description="Under load, one transaction at least this often.")
     ] = 100

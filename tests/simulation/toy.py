@@ -1,7 +1,7 @@
 """A pipeline so small that what it must have done can be computed in one line: it counts and adds up by key.
 
-Every second event of a key makes an output due, numbered by the shard's sequence once it is decided. Events that come again within the
-duplicate window count once. The interface is that of `streams.pipeline.Pipeline` and of its engine.
+Every second event of a key makes an output due, numbered by the shard's sequence once it is decided. Events that come
+again within the duplicate window count once. The interface is that of `streams.pipeline.Pipeline` and of its engine.
 """
 
 from __future__ import annotations

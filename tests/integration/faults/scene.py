@@ -16,10 +16,10 @@ from schemas.topics import (
     CLICKS,
     COMPETITOR_PRICES,
     HOT_SOURCES,
-    PRICE_APPLIED,
     INVENTORY,
     OFFER_POLICIES,
     ORDERS,
+    PRICE_APPLIED,
     PRICE_DECISIONS,
     TICKS,
 )
