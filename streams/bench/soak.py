@@ -57,7 +57,7 @@ def measure(settings: Settings, plan: Plan) -> dict[str, Any]:
         "slope_percent_per_window": round(100 * slope / statistics.median(rates), 2),
         "windows": len(rates),
         "window_events": plan.window,
-        "resident_mb_first": round(memory.seen[0] / 2**20),
+        "resident_mb_halfway": round(memory.seen[len(memory.seen) // 2] / 2**20),  # before it, queues fill
         "resident_mb_last": round(memory.seen[-1] / 2**20),
         "events": plan.events,
         "offers": plan.offers,
