@@ -220,9 +220,7 @@ def _by_memory(tally: Tally, prior: Prior) -> Posterior:
     shape = prior.level_shape[:, None, None] + total
     rate = prior.level_rate[:, None, None] + seen @ _G.T
     log_likelihood = sold @ _LOG_G.T + gammaln(shape) - shape * jnp.log(rate)
-    z = (jnp.log(jnp.asarray(ELASTICITY_OF_CURVE)) - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[
-        :, None
-    ]
+    z = (_LOG_ELASTICITY - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[:, None]
     weight = jax.nn.softmax(log_likelihood - 0.5 * z[:, None, :] ** 2, axis=2)
     return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate)
 
