@@ -19,7 +19,7 @@ _ALARMED = MAX_RESENDS + 1
 
 def expect(state: State, slots: Slots, decisions: Decisions, rows: Int64) -> None:
     """Note the changes at ``rows`` of the decisions as given out, one for each of distinct offers."""
-    now = decisions.now
+    now = decisions.now[rows]
     state.pending[slots], state.resends[slots] = 1, 0
     state.decided_version[slots] = decisions.version[rows]
     state.decided_price[slots] = decisions.price[rows]

@@ -32,12 +32,6 @@ class Agenda:
         self._near: list[Slots] = []
         self._horizon = -NEVER
 
-    def bring_forward(self, slots: Slots, at: Int64) -> None:
-        """Make distinct rows due at the given times, unless they are due earlier."""
-        sooner = at < self._due_at[slots]
-        if sooner.any():
-            self.set(slots[sooner], at[sooner])
-
     def set(self, slots: Slots, at: Int64) -> None:
         """Make distinct rows due at the given times, earlier or later."""
         self._due_at[slots] = at

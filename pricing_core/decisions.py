@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +38,13 @@ class _Coded:
 
 @dataclass(frozen=True, slots=True)
 class Decisions(_Coded):
-    """n decisions of one shard at one moment. Optional integers are `NONE` where there is nothing to say."""
+    """n decisions. Optional integers are `NONE` where there is nothing to say."""
 
-    now: int
-    """Event time, ms."""
+    now: Int64
+    """Event time, ms; one for all that a shard decides at once."""
     keys: BinaryArray
     sequence: Int64
-    """Numbers of the decisions, ascending by one within the shard."""
+    """Numbers of the decisions, ascending by one within a shard."""
     outcome: Int8
     """`CHANGED`, `RECOMMENDED` or `HELD`."""
     code: Int64
@@ -77,6 +78,11 @@ class Decisions(_Coded):
     features: Float32
     """[n, F] as the network saw them."""
 
+    def part(self, rows: slice) -> Self:
+        """Look at consecutive decisions; nothing is copied."""
+        columns: dict[str, Any] = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "keys"}
+        return type(self)(**columns, keys=self.keys.take(rows))
+
 
 @dataclass(frozen=True, slots=True)
 class Resends(_Coded):
@@ -95,12 +101,12 @@ class Resends(_Coded):
     """Changes that were sent again as often as allowed and are still not answered. Each is counted once."""
 
 
-def no_decisions(now: int) -> Decisions:
+def no_decisions() -> Decisions:
     """Nothing was due."""
-    return blank(now, BinaryArray.of([]))
+    return blank(np.empty(0, np.int64), BinaryArray.of([]))
 
 
-def blank(now: int, keys: BinaryArray) -> Decisions:
+def blank(now: Int64, keys: BinaryArray) -> Decisions:
     """Columns of n decisions to be filled in."""
     n = len(keys)
     none = [np.full(n, NONE, np.int64) for _ in range(9)]

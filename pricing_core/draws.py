@@ -14,11 +14,11 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
-def uniform(seed: int, shard: int, sequence: Int64) -> NDArray[np.float32]:
-    """Draw float32 [n] in [0, 1) by hashing seed, shard and sequence [n], each mixed in by one round of SplitMix64."""
+def uniform(seed: int, shard: int | Int64, sequence: Int64) -> NDArray[np.float32]:
+    """Draw float32 [n] in [0, 1) by hashing seed, shard (one, or [n]) and sequence [n], a round of SplitMix64 each."""
     state = np.full(1, seed % 2**64, np.uint64)
-    for part in (np.full(1, shard, np.int64), sequence):
-        state = _split_mix(state) ^ part.astype(np.uint64)
+    for part in (shard, sequence):
+        state = _split_mix(state) ^ np.asarray(part, np.int64).astype(np.uint64)
     top_24_bits = _split_mix(state) >> np.uint64(40)  # what a float32 holds exactly
     return top_24_bits.astype(np.float32) * np.float32(2.0**-24)
 

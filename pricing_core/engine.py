@@ -6,52 +6,37 @@ arrays. One engine holds the offers of several shards in one arena of fixed size
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing_core import acknowledgements, fold, price_window, valuation
+from pricing_core import acknowledgements, price_window, valuation
 from pricing_core import offers as offer_views
 from pricing_core.deciding import decide
 from pricing_core.decisions import CHANGED, Decisions, Resends, no_decisions
 from pricing_core.draws import uniform
-from pricing_core.grouping import Grouper, Groups
+from pricing_core.fold import fold
+from pricing_core.grouping import Grouper
 from pricing_core.intake import admit
 from pricing_core.ladder import Ladder
 from pricing_core.model_file import Model
-from pricing_core.offers import Offers
+from pricing_core.offers import ACTIVE, Offers
 from pricing_core.policy_table import PolicyTable
 from pricing_core.rolling_sums import RollingSums
 from pricing_core.schedule import Intervals, Schedule
+from pricing_core.shards import Moment, ShardRecord, ShardRows
 from pricing_core.slots import NO_SLOT, Slots, SlotTable
 from pricing_core.state import TOTALS, DirtyRows, Rows, State, require_format, take_memory
 from schemas.binary import BinaryArray
 from schemas.codec import Reject
-from schemas.columns import (
-    AppliedColumns,
-    ClickColumns,
-    Columns,
-    CompetitorColumns,
-    InventoryColumns,
-    OrderColumns,
-    PolicyColumns,
-    TickColumns,
-)
+from schemas.columns import Columns, TickColumns
 
-__all__ = ["CapacityExceeded", "Intervals", "PricingEngine"]
+__all__ = ["CapacityExceeded", "Intervals", "Moment", "PricingEngine"]
 
 
 class CapacityExceeded(ValueError):
     """A shard has more offers than there are free rows."""
-
-
-@dataclass(slots=True)
-class _Shard:
-    sequence: int = 0
-    now: int = 0
-    pending: set[int] = field(default_factory=set)
-    """Rows whose change is not answered yet."""
 
 
 class PricingEngine:
@@ -82,7 +67,7 @@ class PricingEngine:
         self._group = Grouper(capacity)
         self._dirty = DirtyRows(capacity)
         self._schedule = Schedule(self._state, self._policies, self._slots, self._intervals)
-        self._shards: dict[int, _Shard] = {}
+        self._shards: dict[int, ShardRecord] = {}
 
     def warm_up(self) -> None:
         """Compile everything, and take the memory for all offers. Nothing compiles afterwards."""
@@ -104,7 +89,7 @@ class PricingEngine:
         """Begin an empty shard."""
         self._slots.open(shard)
         self._schedule.open(shard)
-        self._shards[shard] = _Shard()
+        self._shards[shard] = ShardRecord()
 
     def drop_shard(self, shard: int) -> None:
         """Forget a shard and everything about its offers."""
@@ -146,40 +131,43 @@ class PricingEngine:
         Returns:
             The rows that the state refuses; all others are folded in.
         """
-        if not len(columns) or isinstance(columns, TickColumns):
-            return []
-        record = self._shards[shard]
-        slots, created = self._slots.find(shard, columns.keys)
-        self._state.clear(created)
-        columns, slots, rejects = admit(self._state, columns, slots)
-        if len(columns):
-            touched = self._fold(record, self._group(slots), columns)
-            if due:
-                self._dirty.mark(shard, touched)
-                self._schedule.after_events(shard, touched, columns, record.now)
-            else:
-                self._schedule.after_replay(shard, touched)
+        return self.apply_together({shard: columns}, due=due)[shard]
+
+    def apply_together(self, parts: Mapping[int, Columns], *, due: bool = True) -> dict[int, list[Reject]]:
+        """Fold batches of several shards, all of one kind, as `apply` does each: a fold costs as much as many rows."""
+        rejects: dict[int, list[Reject]] = {shard: [] for shard in parts}
+        kept: list[Columns] = []
+        slots: dict[int, Slots] = {}
+        for shard, columns in parts.items():
+            if len(columns) and not isinstance(columns, TickColumns):
+                found, created = self._slots.find(shard, columns.keys)
+                self._state.clear(created)
+                left, slots[shard], rejects[shard] = admit(self._state, columns, found)
+                kept.append(left)
+        rows = ShardRows(slots)
+        if len(rows):
+            self._fold(rows, type(kept[0]).joined(kept), due=due)
         return rejects
 
-    def _fold(self, shard: _Shard, groups: Groups, columns: Columns) -> Slots:
-        """Return the distinct rows that have changed."""
-        match columns:
-            case OrderColumns():
-                fold.fold_orders(self._state, self._sums, groups, columns)
-            case ClickColumns():
-                fold.fold_clicks(self._state, self._sums, groups, columns)
-            case CompetitorColumns():
-                fold.fold_competitors(self._state, groups, columns)
-            case InventoryColumns():
-                fold.fold_inventory(self._state, groups, columns)
-            case PolicyColumns():
-                return fold.fold_policies(self._state, self._policies, groups, columns)
-            case AppliedColumns():
-                answered = fold.fold_applied(self._state, groups, columns, self._policies.list_price, shard.now)
-                shard.pending.difference_update(answered.tolist())
-            case _:
-                raise TypeError(f"{type(columns).__name__} are no events")
-        return groups.touched
+    def _fold(self, rows: ShardRows, columns: Columns, *, due: bool) -> None:
+        now = rows.spread([self._shards[shard].now for shard in rows.shards])
+        groups = self._group(rows.slots)
+        changed, answered = fold(self._state, self._policies, self._sums, groups, columns, now=now)
+        for shard in rows.shards if len(answered) else ():
+            self._shards[shard].pending.difference_update(answered.tolist())
+        touched = self._by_shard(changed, rows.shards)
+        if not due:
+            self._schedule.after_replay(touched)
+            return
+        self._schedule.after_events(touched, columns, touched.spread([self._shards[s].now for s in touched.shards]))
+        for shard, part in touched.parts():
+            self._dirty.mark(shard, touched.slots[part])
+
+    def _by_shard(self, slots: Slots, shards: Sequence[int]) -> ShardRows:
+        if len(shards) == 1:
+            return ShardRows({shards[0]: slots})
+        owner = self._slots.owner[slots]
+        return ShardRows({shard: slots[owner == shard] for shard in shards})
 
     # Decisions
 
@@ -192,17 +180,39 @@ class PricingEngine:
             run_mode: In any other than "ACTIVE" prices stay.
             limit: Fewer decisions than this mean that nothing else is due.
         """
-        record = self._shards[shard]
-        record.now = now = max(now, record.now)
-        slots = self._schedule.take(shard, now, limit)
-        if not len(slots):
-            return no_decisions(now)
-        offers = offer_views.view(self._state, self._policies, slots, now, run_mode)
-        sequence = record.sequence + 1 + np.arange(len(slots))
-        chance = uniform(self._seed, shard, sequence)
-        decisions = decide(offers, self._slots.keys(slots), sequence, chance, self._ask)
-        self._write_down(shard, offers, decisions)
-        return decisions
+        return self.decide_together({shard: Moment(now, run_mode)}, limit=limit).get(shard, no_decisions())
+
+    def decide_together(self, moments: Mapping[int, Moment], *, limit: int = 1024) -> dict[int, Decisions]:
+        """Decide the offers of several shards that are due, at most ``limit`` in all: one call of the model for all.
+
+        Args:
+            moments: Of open shards.
+            limit: Fewer decisions than this mean that nothing else is due.
+
+        Returns:
+            The decisions of each shard that has any: those that it would have made alone, in its own order.
+        """
+        due = self._take_due(moments, limit)
+        if not len(due):
+            return {}
+        records = [self._shards[shard] for shard in due.shards]
+        now = due.spread([record.now for record in records])
+        active = due.mark([moments[shard].run_mode == ACTIVE for shard in due.shards])
+        sequence = due.numbered([record.sequence for record in records])
+        chance = uniform(self._seed, due.spread(due.shards), sequence)
+        offers = offer_views.view(self._state, self._policies, due.slots, now, active)
+        decisions = decide(offers, self._slots.keys(due.slots), sequence, chance, self._ask)
+        self._write_down(due, offers, decisions)
+        return {shard: decisions.part(rows) for shard, rows in due.parts()}
+
+    def _take_due(self, moments: Mapping[int, Moment], limit: int) -> ShardRows:
+        slots: dict[int, Slots] = {}
+        for shard, moment in moments.items():
+            record = self._shards[shard]
+            record.now = max(moment.now, record.now)
+            slots[shard] = self._schedule.take(shard, record.now, limit)
+            limit -= len(slots[shard])
+        return ShardRows(slots)
 
     def pending_count(self, shard: int) -> int:
         """Changes of a shard that the catalog has not answered yet."""
@@ -220,10 +230,9 @@ class PricingEngine:
     def _ask(self, offers: Offers, ladder: Ladder, chance: NDArray[np.float32]) -> valuation.Valuation:
         return valuation.value(self.model, self._sums, offers, ladder, chance)
 
-    def _write_down(self, shard: int, offers: Offers, decisions: Decisions) -> None:
+    def _write_down(self, due: ShardRows, offers: Offers, decisions: Decisions) -> None:
         """Let the state know what was decided, and when each offer is due again."""
-        record, state, slots, now = self._shards[shard], self._state, offers.slots, offers.now
-        record.sequence = int(decisions.sequence[-1])
+        state, slots, now = self._state, offers.slots, offers.now
         state.last_decided_at[slots] = now
         priced = offers.current > 0
         window = offers.bucket, offers.lowest, offers.highest
@@ -233,9 +242,12 @@ class PricingEngine:
             column[priced] for column in window
         )
         acknowledgements.expect(state, slots[changed], decisions, np.flatnonzero(changed))
-        record.pending.update(slots[changed].tolist())
-        self._schedule.after_decisions(shard, offers, decisions)
-        self._dirty.mark(shard, slots)
+        self._schedule.after_decisions(due, offers, decisions)
+        for shard, rows in due.parts():
+            record = self._shards[shard]
+            record.sequence = int(decisions.sequence[rows][-1])
+            record.pending.update(slots[rows][changed[rows]].tolist())
+            self._dirty.mark(shard, slots[rows])
 
     # The log
 

@@ -22,6 +22,7 @@ from schemas.columns import (
     PLACED,
     AppliedColumns,
     ClickColumns,
+    Columns,
     CompetitorColumns,
     Int64,
     InventoryColumns,
@@ -42,6 +43,42 @@ _ORDERS, _ORDER_ROWS = TOTALS.index("orders"), TOTALS.index("order_rows")
 
 _ROUNDS = 8
 """Competitors' prices of one offer that are folded in one by one; of more, the newest are picked first."""
+
+_NOBODY = np.empty(0, np.int64)
+
+
+def fold(
+    state: State, policies: PolicyTable, sums: RollingSums, groups: Groups, columns: Columns, *, now: Int64
+) -> tuple[Slots, Slots]:
+    """Fold a batch of any kind.
+
+    Args:
+        state: What is changed.
+        policies: Changed by policies.
+        sums: Changed by orders and clicks.
+        groups: Offers of the rows.
+        columns: [n] events.
+        now: [n] event time of each row's shard, ms.
+
+    Returns:
+        Offers that have changed; offers whose pending change is answered.
+    """
+    match columns:
+        case OrderColumns():
+            fold_orders(state, sums, groups, columns)
+        case ClickColumns():
+            fold_clicks(state, sums, groups, columns)
+        case CompetitorColumns():
+            fold_competitors(state, groups, columns)
+        case InventoryColumns():
+            fold_inventory(state, groups, columns)
+        case PolicyColumns():
+            return fold_policies(state, policies, groups, columns), _NOBODY
+        case AppliedColumns():
+            return groups.touched, fold_applied(state, groups, columns, policies.list_price, now)
+        case _:
+            raise TypeError(f"{type(columns).__name__} are no events")
+    return groups.touched, _NOBODY
 
 
 def fold_orders(state: State, sums: RollingSums, groups: Groups, columns: OrderColumns) -> None:
@@ -101,7 +138,7 @@ def fold_competitors(state: State, groups: Groups, columns: CompetitorColumns) -
         rows = rows[~turn]
 
 
-def fold_applied(state: State, groups: Groups, columns: AppliedColumns, list_price: Int64, now: int) -> Slots:
+def fold_applied(state: State, groups: Groups, columns: AppliedColumns, list_price: Int64, now: Int64) -> Slots:
     """Take over the catalog's price; versions, then the catalog's clock, never go backwards.
 
     Args:
@@ -109,7 +146,7 @@ def fold_applied(state: State, groups: Groups, columns: AppliedColumns, list_pri
         groups: Offers of the rows.
         columns: The catalog's answers.
         list_price: [capacity] in effect until the catalog has reported a price; 0 unknown.
-        now: Event time, ms: the catalog's clock may be ahead of it, so a person's change is dated by this.
+        now: [n] event time, ms: the catalog's clock may be ahead of it, so a person's change is dated by this.
 
     Returns:
         Offers whose pending version is answered.
@@ -125,7 +162,7 @@ def fold_applied(state: State, groups: Groups, columns: AppliedColumns, list_pri
     state.price[touched], state.price_version[touched], state.price_at[touched] = after, version, columns.time[rows]
     _set_reference(state, touched, after)
     changed = manual & (before != after)
-    _date_change(state, touched[changed], before[changed], after[changed], now)
+    _date_change(state, touched[changed], before[changed], after[changed], now[rows][changed])
     return _settle(state, touched, version)
 
 
@@ -155,7 +192,7 @@ def see(state: State, groups: Groups, time: Int64) -> None:
     state.last_event[touched] = np.maximum(state.last_event[touched], groups.largest(time))
 
 
-def _date_change(state: State, slots: Slots, before: Int64, after: Int64, now: int) -> None:
+def _date_change(state: State, slots: Slots, before: Int64, after: Int64, now: Int64) -> None:
     """Let cooldown and daily limit count a price that a person set."""
     state.last_change_at[slots] = np.maximum(state.last_change_at[slots], now)
     price_window.note(state, slots, before, after, now)

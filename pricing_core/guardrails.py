@@ -60,7 +60,7 @@ def _no_policy(offers: Offers, _: Int64) -> Finding:
 
 
 def _halted(offers: Offers, _: Int64) -> Finding:
-    return Finding(np.full(len(offers), not offers.active), NONE, NONE)
+    return Finding(~offers.active, NONE, NONE)
 
 
 def _paused(offers: Offers, _: Int64) -> Finding:

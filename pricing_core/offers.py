@@ -20,11 +20,13 @@ ACTIVE = "ACTIVE"
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """n offers at one moment. Prices in minor units, times in ms."""
+    """n offers, each at a moment of its own. Prices in minor units, times in ms."""
 
     slots: Slots
-    now: int
-    active: bool
+    now: Int64
+    """Event time of the decision."""
+    active: Bool
+    """Whether prices may change at all: the run mode of the offer's shard."""
     state: NDArray[np.void]
     """[n] of `state.ROW`."""
     policy: NDArray[np.void]
@@ -50,15 +52,15 @@ class Offers:
         return replace(self, **kept)
 
 
-def view(state: State, policies: PolicyTable, slots: Slots, now: int, run_mode: str) -> Offers:
-    """Gather all that decisions about the given rows depend on."""
+def view(state: State, policies: PolicyTable, slots: Slots, now: Int64, active: Bool) -> Offers:
+    """Gather all that decisions about the given rows [n] at the given times [n] depend on."""
     rows, policy = state.take(slots), policies.rows[slots]
     current = current_price(rows["price"], policy["list_price"])
     bucket, lowest, highest = price_window.rolled(rows["bucket"], rows["lowest"], rows["highest"], current, now)
     return Offers(
         slots=slots,
         now=now,
-        active=run_mode == ACTIVE,
+        active=active,
         state=rows,
         policy=policy,
         current=current,
@@ -80,6 +82,6 @@ def is_out_of_bounds(current: Int64, low: Int64, high: Int64) -> Bool:
     return outside
 
 
-def age(now: int, since: Int64) -> Int64:
+def age(now: Int64, since: Int64) -> Int64:
     """Time since, at least 0; `NONE` where ``since`` is 0, for never."""
     return np.where(since > 0, np.maximum(now - since, 0), NONE)

@@ -14,7 +14,9 @@ from schemas.columns import Int64
 BUCKET_MS = 6 * 3_600_000
 
 
-def rolled(bucket: Int64, lowest: Int64, highest: Int64, current: Int64, now: int) -> tuple[Int64, Int64, Int64]:
+def rolled(
+    bucket: Int64, lowest: Int64, highest: Int64, current: Int64, now: Int64 | int
+) -> tuple[Int64, Int64, Int64]:
     """Move windows on to ``now``: ``current`` was in effect in all buckets since the last one, and is now.
 
     Args:
@@ -22,7 +24,7 @@ def rolled(bucket: Int64, lowest: Int64, highest: Int64, current: Int64, now: in
         lowest: [n, WINDOW], bucket b in place b modulo WINDOW.
         highest: As lowest.
         current: [n] price in effect since, greater than 0.
-        now: Event time, ms. A time before the last bucket counts as in it.
+        now: [n] or one event time, ms. A time before the last bucket counts as in it.
 
     Returns:
         The same three, moved on.
@@ -38,7 +40,7 @@ def rolled(bucket: Int64, lowest: Int64, highest: Int64, current: Int64, now: in
     return last, lowest, highest
 
 
-def note(state: State, slots: Slots, before: Int64, after: Int64, now: int) -> None:
+def note(state: State, slots: Slots, before: Int64, after: Int64, now: Int64) -> None:
     """Put a change of price into the windows of distinct offers.
 
     Args:
@@ -46,7 +48,7 @@ def note(state: State, slots: Slots, before: Int64, after: Int64, now: int) -> N
         slots: [n] offers.
         before: [n] price in effect until now.
         after: [n] price in effect from now on.
-        now: Event time, ms.
+        now: [n] event time, ms.
     """
     window = state.bucket[slots], state.lowest[slots], state.highest[slots]
     window = rolled(*rolled(*window, before, now), after, now)

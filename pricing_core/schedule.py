@@ -11,6 +11,7 @@ from pricing_core.decisions import HELD, Decisions
 from pricing_core.offers import Offers, current_price, is_out_of_bounds
 from pricing_core.policy_table import PolicyTable
 from pricing_core.rules import CODE
+from pricing_core.shards import ShardRows
 from pricing_core.slots import Slots, SlotTable
 from pricing_core.state import State
 from schemas.columns import AppliedColumns, Bool, ClickColumns, Columns, Int64, PolicyColumns
@@ -55,31 +56,39 @@ class Schedule:
         """Take over the due times that restored rows have."""
         self._agendas[shard].set(slots, self._state.due_at[slots])
 
-    def after_events(self, shard: int, touched: Slots, columns: Columns, now: int) -> None:
+    def after_events(self, touched: ShardRows, columns: Columns, now: Int64) -> None:
         """Make due what events of this kind matter to, as soon as intervals and cooldown allow.
 
         Clicks and the catalog's answers matter to nobody, unless a price is now out of bounds.
+
+        Args:
+            touched: [m] offers.
+            columns: Tell the kind.
+            now: [m] event time of each offer's shard, ms.
         """
+        slots = touched.slots
         if isinstance(columns, PolicyColumns | AppliedColumns):
-            self._at_once(shard, touched[self._is_out_of_bounds(touched)])
+            self._bring_forward(touched, self._is_out_of_bounds(slots), np.zeros_like(slots))
         if isinstance(columns, ClickColumns | AppliedColumns):
             return
-        later = touched[self._state.due_at[touched] > now]
-        decided = self._state.last_decided_at[later]
-        interval = np.where(self._policies.present[later], self._intervals.decision, self._intervals.review)
-        at = np.where(decided > 0, np.maximum(decided + interval, self._cooldown_end(later)), 0)
-        self._agendas[shard].bring_forward(later, at)
+        decided = self._state.last_decided_at[slots]
+        interval = np.where(self._policies.present[slots], self._intervals.decision, self._intervals.review)
+        at = np.where(decided > 0, np.maximum(decided + interval, self._cooldown_end(slots)), 0)
+        self._bring_forward(touched, self._state.due_at[slots] > now, at)
 
-    def after_replay(self, shard: int, touched: Slots) -> None:
+    def after_replay(self, touched: ShardRows) -> None:
         """Make due what has a policy and was never decided; all else keeps its time."""
-        is_new = self._policies.present[touched] & (self._state.last_decided_at[touched] == 0)
-        self._at_once(shard, touched[is_new])
+        slots = touched.slots
+        is_new = self._policies.present[slots] & (self._state.last_decided_at[slots] == 0)
+        self._bring_forward(touched, is_new, np.zeros_like(slots))
 
-    def after_decisions(self, shard: int, offers: Offers, decisions: Decisions) -> None:
+    def after_decisions(self, due: ShardRows, offers: Offers, decisions: Decisions) -> None:
         """Look at decided offers again after the review interval, or sooner where a repair was blocked."""
         blocked = np.isin(decisions.code, _BLOCKED) & offers.out_of_bounds & (decisions.outcome == HELD)
         soon = max(1, min(self._intervals.decision, self._intervals.review))  # at once would have no end
-        self._agendas[shard].set(offers.slots, offers.now + np.where(blocked, soon, self._intervals.review))
+        again = offers.now + np.where(blocked, soon, self._intervals.review)
+        for shard, rows in due.parts():
+            self._agendas[shard].set(due.slots[rows], again[rows])
 
     def take(self, shard: int, now: int, limit: int) -> Slots:
         """Take up to ``limit`` due offers. Those in their cooldown go back until it ends, without a record."""
@@ -99,8 +108,12 @@ class Schedule:
         used = self._slots.used_below
         return np.flatnonzero((self._state.due_at[:used] < before) & (self._slots.owner[:used] == shard))
 
-    def _at_once(self, shard: int, slots: Slots) -> None:
-        self._agendas[shard].bring_forward(slots, np.zeros(len(slots), np.int64))
+    def _bring_forward(self, touched: ShardRows, chosen: Bool, at: Int64) -> None:
+        """Make the chosen ones [m] of the touched offers due at the given times [m], unless they are due earlier."""
+        sooner = chosen & (at < self._state.due_at[touched.slots])
+        for shard, part in touched.parts() if sooner.any() else ():
+            rows = sooner[part]
+            self._agendas[shard].set(touched.slots[part][rows], at[part][rows])
 
     def _cooldown_end(self, slots: Slots) -> Int64:
         last_change = self._state.last_change_at[slots]

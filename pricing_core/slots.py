@@ -44,7 +44,7 @@ class SlotTable:
         self._length = np.zeros(capacity, np.int64)
         self._text = np.empty(0, np.uint8)
         self._text_end = 0
-        self._found: tuple[int, BinaryArray, Slots] | None = None  # a batch is asked about twice: see `known`
+        self._found: dict[int, tuple[BinaryArray, Slots]] = {}  # a batch is asked about twice: see `known`
 
     @staticmethod
     def warm_up() -> None:
@@ -78,7 +78,7 @@ class SlotTable:
     def drop(self, shard: int) -> Slots:
         """End a shard and return the rows that it had. Takes time: all keys that stay are entered anew."""
         slots = self.of(shard)
-        self._found = None
+        self._found.pop(shard, None)
         del self._counts[shard]
         self.owner[slots] = _NOBODY
         self._free[self._free_count : self._free_count + len(slots)] = np.sort(slots)[::-1]
@@ -98,12 +98,13 @@ class SlotTable:
     def known(self, shard: int, keys: BinaryArray) -> Slots:
         """Return the row of each key, `NO_SLOT` where it owns none.
 
-        Where all own one, the rows are kept for `find`, which is asked about the same keys next.
+        Where all own one, the rows are kept for `find`, which is asked about the same keys of this shard next.
         """
         slots = np.empty(len(keys), np.int64)
         table = self._buckets, self._hashes, self.owner, self._text, self._start, self._length
         _look_up(*table, shard, keys.data, keys.start, keys.length, slots)
-        self._found = (shard, keys, slots) if NO_SLOT not in slots else None
+        if NO_SLOT not in slots:
+            self._found[shard] = keys, slots
         return slots
 
     def find(self, shard: int, keys: BinaryArray) -> tuple[Slots, Slots]:
@@ -112,11 +113,11 @@ class SlotTable:
         Returns:
             Rows int64[n], `NO_SLOT` where the arena is full; rows that are new.
         """
-        found, self._found = self._found, None
+        asked, found = self._found.pop(shard, (None, _NONE))
         if not self._counts[shard]:  # nothing can be known: a shard that is restored has many keys
             slots = np.full(len(keys), NO_SLOT, np.int64)
             return slots, self._create(shard, keys, np.arange(len(keys)), slots)
-        slots = found[2] if found is not None and found[0] == shard and found[1] is keys else self.known(shard, keys)
+        slots = found if asked is keys else self.known(shard, keys)
         new = np.flatnonzero(slots == NO_SLOT)
         return slots, self._create(shard, keys.take(new), new, slots) if len(new) else _NONE
 

@@ -142,7 +142,7 @@ def _numbers(offers: Offers, uniform: Float32) -> Float32:
 def _rivals(offers: Offers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """ln(cheapest rival in stock / current), whether there is one, and the age of that observation in days, [n]."""
     price, seen_at = offers.state["rival_price"], offers.state["rival_seen_at"]
-    heeded = (offers.state["rival_in_stock"] == 1) & (seen_at > offers.now - RIVAL_MEMORY_MS) & (seen_at > 0)
+    heeded = (offers.state["rival_in_stock"] == 1) & (seen_at > offers.now[:, None] - RIVAL_MEMORY_MS) & (seen_at > 0)
     cheapest = np.where(heeded, price, np.iinfo(np.int64).max).argmin(axis=1)
     row = np.arange(len(offers))
     known = heeded[row, cheapest]

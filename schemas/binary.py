@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -53,6 +53,14 @@ class BinaryArray:
         """None at all."""
         return cls.of([])
 
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Put arrays behind one another; nothing is copied if they share their buffer."""
+        if any(part.data is not parts[0].data for part in parts):
+            return cls.of(value for part in parts for value in part)
+        start, length = ([getattr(part, name) for part in parts] for name in ("start", "length"))
+        return cls(parts[0].data, np.concatenate(start), np.concatenate(length))
+
     def __len__(self) -> int:
         return len(self.start)
 
@@ -69,6 +77,6 @@ class BinaryArray:
         """Copy to Python's byte strings; nulls are left out."""
         return [value for value in self if value is not None]
 
-    def take(self, rows: Int64) -> Self:
+    def take(self, rows: Int64 | slice) -> Self:
         """Keep the given rows, in the given order, in the same buffer."""
         return type(self)(self.data, self.start[rows], self.length[rows])

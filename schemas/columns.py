@@ -6,6 +6,7 @@ int64 minor units, currencies are the numeric ISO 4217 code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -39,6 +40,16 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Put batches behind one another, at least one."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = {f.name: [getattr(part, f.name) for part in parts] for f in fields(cls)}
+        keys = BinaryArray.joined(columns.pop("keys"))
+        joined: dict[str, Any] = {name: np.concatenate(arrays) for name, arrays in columns.items()}
+        return cls(keys=keys, **joined)
 
     def take(self, rows: Int64) -> Self:
         """Keep the given rows, in the given order."""

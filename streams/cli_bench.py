@@ -42,14 +42,14 @@ def throughput(
 def profile(
     events: Annotated[int, typer.Option(help="Events that are timed, after as many to warm up.", min=1000)] = 500_000,
     offers: Annotated[int, typer.Option(help="Offers that they are about.", min=1)] = 10_000,
-    batch: Annotated[int, typer.Option(help="Records of a step, at most.", min=1)] = 1000,
+    poll: Annotated[int, typer.Option(help="Records of a step.", min=1)] = 10_000,
     as_json: Json = False,
 ) -> None:
     """Where each microsecond of a step goes: one process, no Kafka."""
     from streams.bench.profile import measure
     from streams.bench.report import show
 
-    show(measure(events=events, offers=offers, batch=batch), as_json=as_json)
+    show(measure(events=events, offers=offers, poll=poll), as_json=as_json)
 
 
 @bench.command()

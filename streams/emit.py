@@ -64,7 +64,7 @@ class Emitter:
         self._count(decisions)
         columns = _columns(decisions, AUDIT_COLUMNS) | {"is_chosen": decisions.chosen != NONE}
         shared = {
-            "decided_at": _quoted(format_ms(decisions.now)),
+            "decided_at": _quoted(format_ms(int(decisions.now[0]))),
             "run_mode": _quoted(shard.run_mode),
             "model": _quoted(self._model),
             "applied": orjson.dumps(shard.applied),

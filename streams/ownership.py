@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import structlog
 
@@ -28,8 +28,10 @@ from streams.metrics import (
     STALE_BATCHES,
     Metrics,
 )
+from streams.output import OutputBatch
 from streams.pipeline import Pipeline
 from streams.settings import Settings
+from streams.shard import Shard
 from streams.takeover import Takeover
 from streams.transaction import TransactionWriter
 from streams.transport.data_plane import DataPlane
@@ -101,8 +103,8 @@ class Ownership:
             halt=halt,
         )
         self._cutting: asyncio.Task[None] | None = None
-        self._undecided: dict[int, int] = {}
-        """Records applied since the last look at what is due, by partition."""
+        self._arrived: list[RecordBatch] = []
+        """Batches that wait for the others of their poll: a step costs as much as hundreds of records."""
 
     # what others ask
     @property
@@ -197,31 +199,39 @@ class Ownership:
 
     # the agents' side
     async def process(self, batch: RecordBatch) -> None:
-        """Apply a batch, if it is current; decide once for all that arrived with it.
+        """Apply and decide what has arrived, once all that was polled together is here.
 
         Raises:
             OffsetGap: If records between the last step and this one are missing.
         """
         await self._cutter.room()
-        if not self._holdings.is_current(batch):
-            self._metrics.add(STALE_BATCHES)
-            return
-        self._holdings.queued -= 1
-        shard = self.shards[batch.partition]
-        source = self._sources[batch.topic]
+        self._arrived.append(batch)
+        arrived = [batch for batch in self._arrived if self._holdings.is_current(batch)]
+        self._metrics.add(STALE_BATCHES, len(self._arrived) - len(arrived))
+        self._arrived = arrived
+        if len(arrived) >= self._holdings.queued or sum(map(len, arrived)) >= self._settings.batch_records:
+            self._step()
+
+    def _step(self) -> None:
+        """Apply what has arrived, and decide what that has made due."""
+        arrived, self._arrived = self._arrived, []
+        self._holdings.queued -= len(arrived)
+        for batches in _by_turns(arrived):
+            self._add(self._pipeline.apply([(self._expecting(batch), batch) for batch in batches], wall_ms()))
+        shards = {batch.partition: self.shards[batch.partition] for batch in arrived}
+        self._add(self._pipeline.decide(shards.values(), wall_ms()))
+
+    def _expecting(self, batch: RecordBatch) -> Shard:
+        """Give the shard of a batch that is the next one."""
+        shard, source = self.shards[batch.partition], self._sources[batch.topic]
         may_have_holes = source.cleanup == "compact" or source.name in self._settings.transactional_sources
         holes = shard.require_next(source.name, batch, may_have_holes=may_have_holes)
         self._metrics.add(OFFSET_HOLES, holes, source.name)
-        self._cutter.add(batch.partition, self._pipeline.apply(shard, batch, wall_ms()))
-        self._undecided[batch.partition] = self._undecided.get(batch.partition, 0) + len(batch)
-        if not self._holdings.queued or sum(self._undecided.values()) >= self._settings.batch_records:
-            self._decide()
+        return shard
 
-    def _decide(self) -> None:
-        """Look at what the batches since the last look have made due."""
-        undecided, self._undecided = self._undecided, {}
-        for partition in undecided.keys() & self.shards.keys():
-            self._cutter.add(partition, self._pipeline.decide(self.shards[partition], wall_ms()))
+    def _add(self, outputs: Mapping[int, list[OutputBatch]]) -> None:
+        for partition, batches in outputs.items():
+            self._cutter.add(partition, batches)
 
     async def control(self, partition: int, offset: int, key: bytes | None, value: bytes | None) -> None:
         """Set the run mode of a shard. A record that says nothing becomes a dead letter."""
@@ -259,3 +269,13 @@ class Ownership:
         """Forget every shard: what is not in the log did not happen."""
         self._cutter.forget()
         self._holdings.drop()
+
+
+def _by_turns(batches: Sequence[RecordBatch]) -> Iterator[list[RecordBatch]]:
+    """Batches in their order, none twice of the same source partition in one turn."""
+    waiting = list(batches)
+    while waiting:
+        turn: dict[tuple[str, int], RecordBatch] = {}
+        later = [batch for batch in waiting if turn.setdefault((batch.topic, batch.partition), batch) is not batch]
+        yield list(turn.values())
+        waiting = later

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from pricing_core.engine import CapacityExceeded, PricingEngine
+from pricing_core.engine import CapacityExceeded, Moment, PricingEngine
 from pricing_core.offers import ACTIVE
 from pricing_core.slots import NO_SLOT
 from pricing_core.state import ROW, FormatError
@@ -36,6 +36,11 @@ from streams.takeover import ShardLog
 from streams.transport.record_batch import RecordBatch
 
 T = TypeVar("T", Columns, BinaryArray)
+
+Applied = tuple[Int64, list[Reject]]
+"""Event times of what was applied, and what was refused."""
+Application = Generator[Columns, Any, Applied]
+"""A batch on its way: yields what is to be folded, and is sent what the engine refused of it."""
 
 DECISIONS_AT_ONCE = 1024
 """Offers decided in one call of the engine."""
@@ -64,34 +69,51 @@ class Pipeline:
         for decoder in self._decoders.values():
             decoder(nothing, nothing, 0)
 
-    def apply(self, shard: Shard, batch: RecordBatch, wall: int) -> list[OutputBatch]:
-        """Apply a batch: what it says is in the state afterwards, and what it makes due is due.
+    def apply(self, arrived: Sequence[tuple[Shard, RecordBatch]], wall: int) -> dict[int, list[OutputBatch]]:
+        """Apply batches: what they say is in the state afterwards, and what they make due is due.
 
         Args:
-            shard: Where the batch belongs; moved on.
-            batch: Consecutive records of one source partition.
+            arrived: Batches, none twice of the same source partition, with the shard of each; it is moved on.
             wall: Wall clock, ms. Refuses records from the future and dates outputs; decisions use event time.
+
+        Returns:
+            What each partition has to say.
         """
-        topic = self._topics[batch.topic]
-        decoded = self._decoders[topic](batch.keys, batch.values, wall)  # decode
-        times, refused = self._apply(shard, topic, batch, decoded)  # admit, apply
-        self._note_refused(shard, topic, batch, [*decoded.rejects, *refused])
-        shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=times)
-        outputs = self._emit.dead_letters(batch, [*decoded.rejects, *refused], wall)
-        if topic == TICKS.name and shard.caught_up and shard.run_mode == ACTIVE:
-            outputs += self._emit.resends(shard, wall)
+        outputs: dict[int, list[OutputBatch]] = {shard.partition: [] for shard, _ in arrived}
+        by_topic: dict[str, dict[int, tuple[Shard, RecordBatch]]] = {}
+        for shard, batch in arrived:
+            by_topic.setdefault(self._topics[batch.topic], {})[shard.partition] = shard, batch
+        for topic, parts in by_topic.items():
+            applied = self._apply_together({p: self._apply(*part, topic, wall) for p, part in parts.items()})
+            for partition, (shard, batch) in parts.items():
+                times, rejects = applied[partition]
+                self._note_refused(shard, topic, batch, rejects)
+                shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=times)
+                outputs[partition] += self._emit.dead_letters(batch, rejects, wall)
+                if topic == TICKS.name and shard.caught_up and shard.run_mode == ACTIVE:
+                    outputs[partition] += self._emit.resends(shard, wall)
         return outputs
 
-    def decide(self, shard: Shard, wall: int) -> list[OutputBatch]:
-        """Decide what is due: due, ladder, decide, guard. A call costs as much as hundreds of decisions."""
-        outputs: list[OutputBatch] = []
-        if not (shard.now and (shard.caught_up or self._settings.decide_during_catch_up)):
-            return outputs
-        while True:
-            decisions = self.engine.decide(shard.partition, shard.now, shard.run_mode, limit=DECISIONS_AT_ONCE)
-            outputs += self._emit.decisions(shard, decisions, wall)
-            if len(decisions) < DECISIONS_AT_ONCE:
-                return outputs
+    def decide(self, shards: Iterable[Shard], wall: int) -> dict[int, list[OutputBatch]]:
+        """Decide what is due (due, ladder, decide, guard) in all shards together: a call costs as much as hundreds.
+
+        Returns:
+            What each partition has to say.
+        """
+        outputs: dict[int, list[OutputBatch]] = {}
+        ready = {
+            shard.partition: shard
+            for shard in shards
+            if shard.now and (shard.caught_up or self._settings.decide_during_catch_up)
+        }
+        moments = {partition: Moment(shard.now, shard.run_mode) for partition, shard in ready.items()}
+        is_more = bool(moments)
+        while is_more:
+            decided = self.engine.decide_together(moments, limit=DECISIONS_AT_ONCE)
+            for partition, decisions in decided.items():
+                outputs.setdefault(partition, []).extend(self._emit.decisions(ready[partition], decisions, wall))
+            is_more = sum(map(len, decided.values())) == DECISIONS_AT_ONCE
+        return outputs
 
     def restore(self, log: ShardLog, wall: int) -> Shard:
         """Rebuild a shard from its log, exactly as the cut left it.
@@ -144,21 +166,36 @@ class Pipeline:
             future_tolerance_ms=self._settings.future_tolerance_s * 1000,
         )
 
-    def _apply(self, shard: Shard, topic: str, batch: RecordBatch, decoded: Decoded[Any]) -> tuple[Int64, list[Reject]]:
-        """Apply what is no duplicate and belongs here. Returns the event times of that, and what was refused."""
+    def _apply_together(self, parts: Mapping[int, Application]) -> dict[int, Applied]:
+        """Let the engine fold what applications of one topic ask for, one for each shard, until all have ended."""
+        applied: dict[int, Applied] = {}
+        refused: dict[int, list[Reject] | None] = dict.fromkeys(parts)
+        while refused:
+            asked: dict[int, Columns] = {}
+            for partition, answer in refused.items():
+                try:
+                    asked[partition] = parts[partition].send(answer)
+                except StopIteration as ended:
+                    applied[partition] = ended.value
+            refused = dict(self.engine.apply_together(asked))
+        return applied
+
+    def _apply(self, shard: Shard, batch: RecordBatch, topic: str, wall: int) -> Application:
+        """Decode, and have folded what is no duplicate and belongs here."""
+        decoded = self._decoders[topic](batch.keys, batch.values, wall)
         window, ids = shard.windows.get(topic), decoded.event_ids
         if window is None or not len(ids):
-            columns, refused = self._fold(shard, topic, decoded.columns)
-            return columns.time, refused
+            columns, refused = yield from self._fold(shard, topic, decoded.columns)
+            return columns.time, [*decoded.rejects, *refused]
         times: list[Int64] = [decoded.columns.time[:0]]  # a batch may hold nothing, or nothing good
-        rejects: list[Reject] = []
+        rejects: list[Reject] = decoded.rejects.copy()
         offsets = batch.offsets[decoded.columns.index]
         for stretch in window.stretches(offsets):
             rows = stretch
             while len(rows):
                 fresh = window.admit(_at(ids, rows), offsets[rows])
                 kept = rows if fresh is None else rows[fresh]
-                columns, refused = self._fold(shard, topic, _at(decoded.columns, kept))
+                columns, refused = yield from self._fold(shard, topic, _at(decoded.columns, kept))
                 again = _judged_by(refused, window, decoded, np.setdiff1d(rows, kept)) if refused else rows[:0]
                 self._metrics.add(DUPLICATES, len(rows) - len(kept) - len(again), topic)
                 times.append(columns.time)
@@ -172,12 +209,14 @@ class Pipeline:
             gone = [reject.index for reject in rejects]
             shard.refused[topic].add(sorted(batch.offsets[gone].tolist()))
 
-    def _fold(self, shard: Shard, topic: str, columns: Columns) -> tuple[Columns, list[Reject]]:
-        """Let the engine apply what belongs to this partition. Returns that, and what was refused."""
+    def _fold(
+        self, shard: Shard, topic: str, columns: Columns
+    ) -> Generator[Columns, list[Reject], tuple[Columns, list[Reject]]]:
+        """Have folded what belongs to this partition. Returns that, and what was refused."""
         foreign: list[Reject] = []
         if topic != TICKS.name:
             columns, foreign = self._without_foreign(shard.partition, columns)
-        refused = self.engine.apply(shard.partition, columns)
+        refused = yield columns
         self._metrics.add(EVENTS, len(columns) - len(refused), topic)
         return columns, [*foreign, *refused]
 

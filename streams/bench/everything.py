@@ -82,7 +82,7 @@ def measure(
         ),
         "decide": lambda: decide.measure(sizes.batches, "cpu"),
         "memory": lambda: memory.measure(memory.Plan(sizes.offers, sizes.memory_events)),
-        "profile": lambda: profile.measure(events=sizes.profile_events, offers=few, batch=1_000),
+        "profile": lambda: profile.measure(events=sizes.profile_events, offers=few, poll=10_000),
     }
     result: dict[str, Any] = {"machine": machine(), "versions": versions()}
     for name, part in parts.items():

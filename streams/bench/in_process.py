@@ -57,54 +57,46 @@ class InProcessWorker:
         self._positions: dict[tuple[Topic, int], int] = {}
         self._outputs: list[OutputBatch] = []
         self._last_cut = 0.0
-        self.run(self._empty_batches())
+        self.run([self._empty_batches()])
 
-    def run(self, batches: Iterable[RecordBatch]) -> None:
-        """Apply batches, decide after as many records as one poll brings, and cut as often as under load."""
-        undecided = 0
-        for batch in batches:
-            self._outputs += self._pipeline.apply(self._shards[batch.partition], batch, wall_ms())
-            undecided += len(batch)
-            if undecided >= self._settings.batch_records:
-                self._decide()
-                undecided = 0
+    def run(self, polls: Iterable[list[RecordBatch]]) -> None:
+        """Take a step for each poll, and cut as often as under load."""
+        for arrived in polls:
+            applied = self._pipeline.apply([(self._shards[batch.partition], batch) for batch in arrived], wall_ms())
+            decided = self._pipeline.decide(self._shards.values(), wall_ms())
+            for outputs in (*applied.values(), *decided.values()):
+                self._outputs += outputs
             if self._is_cut_due():
                 self._cut()
-        self._decide()
         self._cut()
-
-    def _decide(self) -> None:
-        for shard in self._shards.values():
-            self._outputs += self._pipeline.decide(shard, wall_ms())
 
     def decided(self) -> float:
         """Decisions so far."""
         return sum(self._metrics.value(DECISIONS, outcome) for outcome in OUTCOMES)
 
-    def batches(self, records: Iterable[load.Record], *, stretch: int, size: int) -> Iterator[RecordBatch]:
-        """Group records by topic and partition, a stretch at a time, as fetches bring them; at most ``size`` each."""
+    def polls(self, records: Iterable[load.Record], size: int) -> Iterator[list[RecordBatch]]:
+        """Group records by topic and partition, ``size`` at a time, as polls bring them."""
         iterator = iter(records)
-        while taken := list(islice(iterator, stretch)):
+        while taken := list(islice(iterator, size)):
             by_topic: dict[Topic, list[tuple[bytes, bytes]]] = {}
             for topic, key, value in taken:
                 by_topic.setdefault(topic, []).append((key, value))
-            for topic, pairs in by_topic.items():
-                yield from self._of_topic(topic, *map(BinaryArray.of, zip(*pairs, strict=True)), size=size)
+            yield [batch for topic, pairs in by_topic.items() for batch in self._of_topic(topic, pairs)]
 
-    def _of_topic(self, topic: Topic, keys: BinaryArray, values: BinaryArray, *, size: int) -> Iterator[RecordBatch]:
+    def _of_topic(self, topic: Topic, pairs: list[tuple[bytes, bytes]]) -> Iterator[RecordBatch]:
+        keys, values = BinaryArray.columns(pairs)
         places = partitions_of(keys, self._settings.partitions)
-        for partition in range(self._settings.partitions):
+        for partition in np.unique(places).tolist():
             rows = np.flatnonzero(places == partition)
-            for start in range(0, len(rows), size):
-                part = rows[start : start + size]
-                yield self._batch(topic, partition, keys.take(part), values.take(part), at_end=topic is OFFER_POLICIES)
+            yield self._batch(topic, partition, keys.take(rows), values.take(rows), at_end=topic is OFFER_POLICIES)
 
-    def _empty_batches(self) -> Iterator[RecordBatch]:
+    def _empty_batches(self) -> list[RecordBatch]:
         """Tell every shard that the sources of which the load has none hold nothing back: they are at their ends."""
         none = BinaryArray.of([])
-        for topic in set(HOT_SOURCES).difference(load.SHARES):
-            for partition in self._shards:
-                yield self._batch(topic, partition, none, none, at_end=True)
+        topics = set(HOT_SOURCES).difference(load.SHARES)
+        return [
+            self._batch(topic, partition, none, none, at_end=True) for topic in topics for partition in self._shards
+        ]
 
     def _batch(
         self, topic: Topic, partition: int, keys: BinaryArray, values: BinaryArray, *, at_end: bool

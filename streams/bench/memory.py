@@ -23,7 +23,7 @@ from streams.bench.under_test import PARTITIONS, resident_bytes
 from streams.errors import NotReady
 from streams.settings import Settings
 
-BATCH = 1_000
+POLL = 10_000
 GROWTH_OFFERS = 10_000
 NORMAL_95 = 1.96
 PREFIX = "memory"
@@ -76,17 +76,17 @@ def probe(offers: int, events: int) -> Probe:
     """Fill a worker of this process with offers, let events go by, and look at its memory."""
     settings = Settings(topic_prefix=PREFIX, group=PREFIX, partitions=PARTITIONS)
     small = InProcessWorker(settings, 0, lambda _: None)
-    small.run(small.batches(load.events(0, load.CHUNK, 1_000), stretch=load.CHUNK, size=BATCH))
+    small.run(small.polls(load.events(0, load.CHUNK, 1_000), POLL))
     del small
     before = _resident()
     worker = InProcessWorker(settings, offers, lambda _: None)
-    worker.run(worker.batches(load.policies(offers), stretch=load.CHUNK, size=BATCH))
-    worker.run(worker.batches(load.events(0, load.CHUNK, offers), stretch=load.CHUNK, size=BATCH))
+    worker.run(worker.polls(load.policies(offers), POLL))
+    worker.run(worker.polls(load.events(0, load.CHUNK, offers), POLL))
     device = worker.engine.device_bytes
     found = Probe(_resident() - before - device, device, [])
     for done in range(0, events, load.CHUNK):
         taken = load.events(load.CHUNK + done, load.CHUNK, offers)
-        worker.run(worker.batches(taken, stretch=load.CHUNK, size=BATCH))
+        worker.run(worker.polls(taken, POLL))
         found.samples.append((done + load.CHUNK, _resident()))
     return found
 

@@ -1,6 +1,6 @@
 """`repricer bench profile`: where each microsecond goes. One process and one thread, without Kafka.
 
-The load is fed to the real pipeline as record batches, in the order of its event time, and cut as the worker cuts;
+The load is fed to the real pipeline as polls bring it, in the order of its event time, and cut as the worker cuts;
 the transaction goes to the broker inside this process, whose own threads are not counted. What a bare loop must do,
 too, is timed beside it.
 """
@@ -27,20 +27,20 @@ from streams.transport.record_batch import RecordBatch
 PREFIX = "profile"
 
 
-def measure(*, events: int, offers: int, batch: int) -> dict[str, Any]:
+def measure(*, events: int, offers: int, poll: int) -> dict[str, Any]:
     """Run the profile; returns the object that ``--json`` prints.
 
     Args:
         events: Events that are timed, after as many that are not.
         offers: Offers that they are about; all are decided once before.
-        batch: Records of a step, at most.
+        poll: Records of a step.
     """
     with EmbeddedBroker(PREFIX) as broker, watched() as stopwatch:
         worker = InProcessWorker(*_prepared(broker.bootstrap_servers, offers))
         warm, first = load.events(0, events, offers), -(-events // load.CHUNK) * load.CHUNK
-        worker.run(worker.batches(load.policies(offers), stretch=load.CHUNK, size=batch))
-        worker.run(worker.batches(warm, stretch=load.CHUNK, size=batch))
-        timed = list(worker.batches(load.events(first, events, offers), stretch=load.CHUNK, size=batch))
+        worker.run(worker.polls(load.policies(offers), poll))
+        worker.run(worker.polls(warm, poll))
+        timed = list(worker.polls(load.events(first, events, offers), poll))
         bare, decided = min(_bare(timed), _bare(timed)), worker.decided()
         stopwatch.reset()
         began = time.perf_counter()
@@ -55,7 +55,7 @@ def measure(*, events: int, offers: int, batch: int) -> dict[str, Any]:
         "unwatched_us_per_event": round((wall - sum(stopwatch.seconds.values())) / events * 1e6, 3),
         "events": events,
         "offers": offers,
-        "batch": batch,
+        "poll": poll,
         "machine": machine(),
         "versions": versions(),
     }
@@ -86,10 +86,10 @@ def _stages(stopwatch: Stopwatch, wall: float, events: int, decisions: float) ->
     }
 
 
-def _bare(batches: list[RecordBatch]) -> float:
+def _bare(polls: list[list[RecordBatch]]) -> float:
     """Seconds for decoding the same values into structs, nothing else."""
     decoders = {topic.full_name(PREFIX): msgspec.json.Decoder(kind).decode for topic, kind in TYPES.items()}
-    work = [(decoders[batch.topic], list(batch.values)) for batch in batches]
+    work = [(decoders[batch.topic], list(batch.values)) for batches in polls for batch in batches]
     began = time.perf_counter()
     for decode, values in work:
         for value in values:

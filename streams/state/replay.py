@@ -99,9 +99,9 @@ class Replay:
                 self._settings.consumer_config(), ranges, cancelled=deadline(DEADLINE_S), committed=True
             ):
                 batch = _batch(tp, messages, known)
-                for letters in self._pipeline.apply(shard, batch, wall_ms()) if len(batch) else []:
-                    for letter in letters.values.present():
-                        refused.add(_place(msgspec.json.decode(letter, type=DeadLettered)))
+                outputs = self._pipeline.apply([(shard, batch)], wall_ms()) if len(batch) else {}
+                letters = [letter for output in outputs.get(shard.partition, []) for letter in output.values.present()]
+                refused |= {_place(msgspec.json.decode(letter, type=DeadLettered)) for letter in letters}
         return refused
 
     def _refused(self, applied: dict[str, int], known: dict[Place, str]) -> dict[str, list[Run]]:

@@ -87,7 +87,7 @@ def situations(draw, top=50_000):
     return policy, current, [current, *draw(st.lists(near, max_size=4))]
 
 
-def offers_of(*found, now=T0, run_mode="ACTIVE"):
+def offers_of(*found, now=T0, active=True):
     """Offers in the given situations, as the engine would see them."""
     table, state, policy_table = SlotTable(len(found)), State(len(found)), PolicyTable(len(found))
     table.open(0)
@@ -99,4 +99,5 @@ def offers_of(*found, now=T0, run_mode="ACTIVE"):
         state.bucket[slot] = now // BUCKET_MS
         prices = np.resize(np.array(in_effect), 5)
         state.lowest[slot], state.highest[slot] = prices, prices
-    return offer_views.view(state, policy_table, slots, now, run_mode)
+    n = len(found)
+    return offer_views.view(state, policy_table, slots, np.full(n, now), np.full(n, active))

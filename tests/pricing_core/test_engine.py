@@ -120,7 +120,11 @@ def test_recommend_says_a_price_and_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("changes", "run_mode", "code"), [({"mode": c.PAUSED}, "ACTIVE", "paused"), ({}, "HALTED", "halted")]
+    ("changes", "run_mode", "code"),
+    [
+        ({"mode": c.PAUSED}, "ACTIVE", "paused"),
+        *(({}, mode, "halted") for mode in ("HALTED", "REDUCING", "active", "")),
+    ],
 )
 def test_paused_and_halted_offers_are_held_even_out_of_bounds(changes, run_mode, code):
     made = opinionated(engine(intervals=INTERVALS), UP)

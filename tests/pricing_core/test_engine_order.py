@@ -1,13 +1,15 @@
+from dataclasses import fields
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing_core.draws import uniform
-from pricing_core.engine import Intervals
+from pricing_core.engine import Intervals, Moment
 from pricing_core.features import HOLD
 from schemas import columns as c
 from tests.pricing_core.engines import INTERVALS, UP, decide, engine, opinionated
-from tests.pricing_core.events import DAY, HOUR, MINUTE, T0, batch
+from tests.pricing_core.events import DAY, EUR, HOUR, MINUTE, T0, USD, batch
 
 # Numbers, order, size
 
@@ -52,6 +54,37 @@ def test_the_agenda_finds_what_a_search_of_all_rows_would_find(steps):
         assert len(set(found.keys)) == len(found)
 
 
+def test_shards_that_decide_together_decide_what_each_would_have_decided_alone():
+    together, alone = engine(0, 1, 2), engine(0, 1, 2)
+    modes = {0: "ACTIVE", 1: "HALTED", 2: "ACTIVE"}
+    moments = {shard: Moment(T0 + shard * HOUR, mode) for shard, mode in modes.items()}
+    for made in (together, alone):
+        made.decide(2, T0, "ACTIVE")  # nothing yet
+        for shard, n in {0: 5, 1: 3, 2: 9}.items():
+            made.apply(shard, batch(c.PolicyColumns, *({"key": b"web:%d%d" % (shard, i)} for i in range(n))))
+            made.apply(shard, batch(c.ClickColumns, {"key": b"web:%d0" % shard, "count": 7}))
+    parts = [together.decide_together(moments, limit=6) for _ in range(4)]
+    assert [{shard: len(found) for shard, found in part.items()} for part in parts] == [
+        {0: 5, 1: 1},
+        {1: 2, 2: 4},
+        {2: 5},
+        {},
+    ]
+    for shard, moment in moments.items():
+        single = alone.decide(shard, *moment)
+        found = [part[shard] for part in parts if shard in part]
+        for f in fields(single):
+            columns = [getattr(decisions, f.name) for decisions in found]
+            if f.name == "keys":
+                assert [key for column in columns for key in column] == list(single.keys)
+            else:  # the last digits of a value depend on how many are valued at once
+                np.testing.assert_allclose(np.concatenate(columns), getattr(single, f.name), rtol=1e-5, atol=1e-6)
+        for made in (together, alone):
+            assert made.sequence(shard) == len(single)
+        for one, other in zip(together.snapshot(shard), alone.snapshot(shard), strict=True):
+            assert list(one) == list(other)
+
+
 def test_two_seeds_draw_differently_and_one_repeats_itself():
     sequence = np.arange(1, 2001)
     draws = uniform(1, 0, sequence)
@@ -63,3 +96,45 @@ def test_two_seeds_draw_differently_and_one_repeats_itself():
     assert draws.max() < 1
     assert abs(draws.mean() - 0.5) < 0.03
     assert abs(np.corrcoef(draws[:-1], draws[1:])[0, 1]) < 0.1
+
+
+# Together and alone
+
+
+KINDS = (c.PolicyColumns, c.ClickColumns, c.OrderColumns, c.CompetitorColumns, c.InventoryColumns, c.AppliedColumns)
+
+
+def drawn(random, kind, shard):
+    """Events of a kind about the offers of a shard, some of them in a currency that is refused."""
+    offers = random.integers(0, 6, random.integers(0, 12))
+    times, prices = T0 + random.integers(0, DAY, len(offers)), random.integers(1000, 1600, len(offers))
+    extra = {c.PolicyColumns: "list_price", c.OrderColumns: "amount", c.InventoryColumns: "on_hand"}.get(kind, "price")
+    rows = [
+        {"key": b"web:%d" % (10 * shard + offer), "time": int(time), extra: int(price)}
+        for offer, time, price in zip(offers, times, prices, strict=True)
+    ]
+    if kind is c.OrderColumns:
+        rows = [{**row, "currency": USD if random.random() < 0.2 else EUR} for row in rows]
+    if kind is c.AppliedColumns:
+        rows = [{**row, "version": int(random.integers(0, 4)), "status": int(random.integers(0, 3))} for row in rows]
+    return batch(kind, *rows)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32))
+def test_events_of_several_shards_folded_together_leave_each_as_it_would_be_alone(seed):
+    random = np.random.default_rng(seed)
+    together, alone = engine(0, 1, 2, intervals=INTERVALS), engine(0, 1, 2, intervals=INTERVALS)
+    for step in range(8):
+        parts = {shard: drawn(random, KINDS[step % len(KINDS)], shard) for shard in range(3)}
+        assert together.apply_together(parts) == {shard: alone.apply(shard, part) for shard, part in parts.items()}
+        if step % 3 == 2:
+            moment = Moment(T0 + step * HOUR, "ACTIVE")
+            together.decide_together(dict.fromkeys(range(3), moment))
+            for shard in range(3):
+                alone.decide(shard, *moment)
+    for shard in range(3):
+        (keys, rows), (other_keys, other_rows) = (made.snapshot(shard) for made in (together, alone))
+        assert list(keys) == list(other_keys)
+        assert rows.tobytes() == other_rows.tobytes()
+        assert together.pending_count(shard) == alone.pending_count(shard)

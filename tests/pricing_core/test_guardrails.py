@@ -71,9 +71,8 @@ def test_conditions(policy, state, code, limit, value):
     assert (CODES[verdict.code[0]], verdict.limit[0], verdict.value[0]) == (code, limit, value)
 
 
-@pytest.mark.parametrize("run_mode", ["HALTED", "REDUCING", "active", ""])
-def test_in_any_run_mode_but_active_prices_stay(run_mode):
-    offers = offers_of((POLICY, 1300, [1300]), run_mode=run_mode)
+def test_where_the_shard_is_halted_prices_stay():
+    offers = offers_of((POLICY, 1300, [1300]), active=False)
     assert CODES[judge(CONDITIONS, offers, offers.current).code[0]] == "halted"
 
 

@@ -6,6 +6,7 @@ again within the duplicate window count once. The interface is that of `streams.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,16 +75,23 @@ class ToyPipeline:
         self._topics = {topic.full_name(settings.topic_prefix): topic.name for topic in HOT_SOURCES}
         self._decisions = PRICE_DECISIONS.full_name(settings.topic_prefix)
 
-    def apply(self, shard: Shard, batch: Any, _wall: int) -> list[OutputBatch]:
+    def apply(self, arrived: Sequence[tuple[Shard, Any]], _wall: int) -> dict[int, list[OutputBatch]]:
+        for shard, batch in arrived:
+            self._apply(shard, batch)
+        return {shard.partition: [] for shard, _ in arrived}
+
+    def _apply(self, shard: Shard, batch: Any) -> None:
         topic, state = self._topics[batch.topic], self.engine.states[shard.partition]
         for key, amount in self._admit(shard, topic, list(batch.keys), list(batch.values), batch.offsets):
             count, total, decided = state.rows.get(key, (0, 0, 0))
             state.rows[key] = count + 1, total + amount, decided
             state.dirty.add(key)
         shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=None)
-        return []
 
-    def decide(self, shard: Shard, _wall: int) -> list[OutputBatch]:
+    def decide(self, shards: Iterable[Shard], _wall: int) -> dict[int, list[OutputBatch]]:
+        return {shard.partition: self._decide(shard) for shard in shards}
+
+    def _decide(self, shard: Shard) -> list[OutputBatch]:
         state, outputs = self.engine.states[shard.partition], []
         for key, (count, total, decided) in sorted(state.rows.items()):
             due = range(decided + EVERY, count + 1, EVERY)

@@ -62,8 +62,8 @@ def test_latencies_of_a_turn_with_too_few_answers_are_no_result(missing, counts)
 def test_a_worker_of_this_process_decides_at_least_once_for_twenty_events():
     cuts = []
     worker = InProcessWorker(Settings(topic_prefix="t", group="t", partitions=4), 10_000, cuts.append)
-    worker.run(worker.batches(load.policies(10_000), stretch=10_000, size=1_000))
-    worker.run(worker.batches(load.events(0, load.CHUNK, 10_000), stretch=10_000, size=1_000))
+    worker.run(worker.polls(load.policies(10_000), 1_000))
+    worker.run(worker.polls(load.events(0, load.CHUNK, 10_000), 1_000))
     assert worker.decided() >= load.CHUNK / 20
     assert sum(len(batch) for cut in cuts for batch in cut.outputs) >= worker.decided()
     assert sum(cut.row_count for cut in cuts) >= 10_000

@@ -75,7 +75,7 @@ class Partition0:
         keys, values = (BinaryArray.of(record[part] for record in self.records[first:]) for part in range(2))
         end = len(self.records)
         batch = RecordBatch("repricer.orders", 0, 0, first, end, np.arange(first, end), keys, values, at_end=True)
-        outputs = self.pipeline.apply(self.shard, batch, wall)
+        outputs = self.pipeline.apply([(self.shard, batch)], wall)[0]
         letters = [letter for out in outputs if out.topic == "repricer.dead-letters" for letter in out.values]
         return [orjson.loads(letter)["reason"] for letter in letters]
 
@@ -147,7 +147,7 @@ def test_a_batch_of_nothing_and_one_of_nothing_good_move_the_position_and_nothin
     partition = Partition0()
     assert partition.read(TOMORROW) == ["future_timestamp"]
     end = RecordBatch.of(("repricer.orders", 0), [], first_offset=1, next_offset=2)  # a transaction's marker
-    assert partition.pipeline.apply(partition.shard, end, NOW) == []
-    assert partition.pipeline.decide(partition.shard, NOW) == []
+    assert partition.pipeline.apply([(partition.shard, end)], NOW) == {0: []}
+    assert partition.pipeline.decide([partition.shard], NOW) == {}
     assert partition.shard.applied["orders"] == 2
     assert partition.pipeline.engine.totals(0) == {}

@@ -1,0 +1,67 @@
+"""What the engine keeps of a shard, and rows of several: what is computed once for all and given back to each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from pricing_core.slots import Slots
+from schemas.columns import Bool, Int64
+
+
+class Moment(NamedTuple):
+    """When a shard decides."""
+
+    now: int
+    """Event time, ms; it does not go back."""
+    run_mode: str
+    """In any other than "ACTIVE" prices stay."""
+
+
+@dataclass(slots=True)
+class ShardRecord:
+    """What there is only once for a shard."""
+
+    sequence: int = 0
+    """Of its last decision; 0 before the first."""
+    now: int = 0
+    """Event time of its last decisions, ms."""
+    pending: set[int] = field(default_factory=set)
+    """Rows whose change is not answered yet."""
+
+
+class ShardRows:
+    """n rows of the arena, some of each shard."""
+
+    def __init__(self, slots: Mapping[int, Slots]) -> None:
+        """Put the rows of each shard that has any behind those of the one before."""
+        taken = {shard: rows for shard, rows in slots.items() if len(rows)}
+        self.shards = list(taken)
+        self.slots = np.concatenate(list(taken.values())) if taken else np.empty(0, np.int64)
+        self._sizes = [len(rows) for rows in taken.values()]
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def parts(self) -> Iterator[tuple[int, slice]]:
+        """Tell where each shard's rows are."""
+        start = 0
+        for shard, size in zip(self.shards, self._sizes, strict=True):
+            yield shard, slice(start, start + size)
+            start += size
+
+    def spread(self, of_each: Sequence[int]) -> Int64:
+        """Repeat a number of each shard for its rows, [n]."""
+        return np.repeat(np.array(of_each, np.int64), self._sizes)
+
+    def mark(self, shards: Sequence[bool]) -> Bool:
+        """Repeat a mark of each shard for its rows, [n]."""
+        return np.repeat(np.array(shards, np.bool_), self._sizes)
+
+    def numbered(self, last: Sequence[int]) -> Int64:
+        """Count each shard's rows on from its last number, [n]."""
+        starts = np.cumsum(self._sizes) - self._sizes
+        return 1 + np.arange(len(self)) + np.repeat(np.array(last) - starts, self._sizes)
