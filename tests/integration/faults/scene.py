@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from schemas.topics import (
     ORDERS,
     PRICE_DECISIONS,
     TICKS,
+    Topic,
 )
 from streams.settings import Settings
 from streams.verify import verify
@@ -105,9 +107,7 @@ class Scene:
         """Everything runs and the workers share the shards; after the block, the load ends."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(contextlib.closing(self.timeline))
-            stack.enter_context(
-                running_program(self.settings, self._folder / "catalog.log", "catalog", "--database", self.database)
-            )
+            catalog = stack.enter_context(self._catalog())
             for worker in self.workers:
                 stack.callback(worker.kill_if_running)
                 worker.start()
@@ -117,7 +117,7 @@ class Scene:
             assert load.poll() is None, (self._folder / "load.log").read_text()
             load.send_signal(signal.SIGTERM)
             assert load.wait(events / rate + 240) == 0, (self._folder / "load.log").read_text()
-            self._settle()
+            self._settle(catalog)
 
     def wait_until_shared(self) -> None:
         """Wait until every shard is read by exactly one of the workers, and each has its part."""
@@ -143,6 +143,9 @@ class Scene:
         assert check_catalog(self.settings, self.database) > 0
         return account
 
+    def _catalog(self):
+        return running_program(self.settings, self._folder / "catalog.log", "catalog", "--database", self.database)
+
     def _load(self, *order):
         return running_program(
             self.settings,
@@ -152,18 +155,30 @@ class Scene:
             program="tests.integration.faults.load",
         )
 
-    def _settle(self) -> None:
-        """Everything is read and answered; then the workers stop in order, and leave no lag."""
+    def _settle(self, catalog: subprocess.Popen[bytes]) -> None:
+        """Everything is read and answered; then the workers stop in order, and leave no lag.
+
+        The catalog stops before them: what it answers to a price of the last cut is read by nobody any more. It goes
+        on afterwards, and judges those prices, too.
+        """
         sources = [topic for topic in HOT_SOURCES if topic is not TICKS]  # ticks go on for ever
         for topic in sources:
             wait_until_read(self.workers[0], self.settings, topic, deadline_s=120)
         wait_for(lambda: self._answers_are_read(sources), 60, "every price change is answered", self.workers[0])
+        catalog.send_signal(signal.SIGTERM)
+        assert catalog.wait(60) == 0, (self._folder / "catalog.log").read_text()
+        wait_for(lambda: not any(self._lags(sources).values()), 60, "the last answers are read", self.workers[0])
         assert [worker.end(signal.SIGTERM) for worker in self.workers] == [0, 0]
-        lags = {topic.name: consumer_lag(self.settings, topic) for topic in sources}
+        lags = self._lags(sources)
         assert not any(lags.values()), lags
+        with self._catalog():
+            wait_for(lambda: answered(self.settings, self.database), 60, "the last price changes are answered")
 
     def _answers_are_read(self, sources) -> bool:
-        return answered(self.settings, self.database) and not any(consumer_lag(self.settings, t) for t in sources)
+        return answered(self.settings, self.database) and not any(self._lags(sources).values())
+
+    def _lags(self, sources: Collection[Topic]) -> dict[str, int]:
+        return {topic.name: consumer_lag(self.settings, topic) for topic in sources}
 
 
 class Timeline:
