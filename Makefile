@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 DEMO_SECONDS ?= 60
 PYTEST_ARGS ?=
+TEST_JOBS ?= 2
 BENCH_ARGS ?=
 
 VENV := .venv
@@ -26,7 +27,7 @@ demo: $(STAMP) ## run broker, market, worker and catalog for a minute (DEMO_SECO
 
 .PHONY: test
 test: $(STAMP) ## run all tests; those on a real Kafka where Java 17 and Maven are, or KAFKA_BOOTSTRAP_SERVERS is set
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: faults
 faults: $(STAMP) ## run the long tests: faults under load, and as many seeds of the simulation as fit some minutes

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-bench = typer.Typer(help="Measure.", no_args_is_help=True)
+bench = typer.Typer(no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 BrokerPid = Annotated[
@@ -19,6 +19,15 @@ Rivals = Annotated[
     Path | None,
     typer.Option(help="Python that has Faust, Quix Streams and Bytewax: they are run, too. `make rivals` makes one."),
 ]
+
+
+@bench.callback()
+def log_to_stderr() -> None:
+    """Measure."""
+    from streams.log_setup import set_up_logging
+    from streams.settings import load_settings
+
+    set_up_logging(load_settings(), component="bench")
 
 
 @bench.command()
