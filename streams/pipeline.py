@@ -177,7 +177,7 @@ class Pipeline:
                     asked[partition] = parts[partition].send(answer)
                 except StopIteration as ended:
                     applied[partition] = ended.value
-            refused = dict(self.engine.apply_together(asked))
+            refused = dict(self.engine.apply_together(asked)) if asked else {}
         return applied
 
     def _apply(self, shard: Shard, batch: RecordBatch, topic: str, wall: int) -> Application:
