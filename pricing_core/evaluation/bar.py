@@ -91,7 +91,8 @@ def play(market: Market, policy: OnlinePolicy, params: Any, key: Array) -> Array
         float32 [n], profit as a share of the optimum's expected profit. Where the stock is finite a lucky market may
         exceed 1; the mean over markets may not, but for noise.
     """
-    return earned(market, policy, params, key).sum(axis=0) / market.optimum(params)
+    share: Array = earned(market, policy, params, key).sum(axis=0) / market.optimum(params)
+    return share
 
 
 @partial(jax.jit, static_argnames=("market", "policy"))
@@ -104,13 +105,15 @@ def play_without_luck(market: PlannedMarket, policy: OnlinePolicy, params: Any, 
         float32 [n], 1 less what was given away as a share of the optimum: never above 1. The mean is that of `play`,
         with a small part of its noise.
     """
-    return 1.0 - given_away(market, policy, params, key).sum(axis=0) / market.optimum(params)
+    share: Array = 1.0 - given_away(market, policy, params, key).sum(axis=0) / market.optimum(params)
+    return share
 
 
 @partial(jax.jit, static_argnames="market")
 def play_clairvoyant(market: Market, params: Any, key: Array) -> Array:
     """Score who knows the demand as `play` does: float32 [n], near 1."""
-    return earned_by_clairvoyant(market, params, key).sum(axis=0) / market.optimum(params)
+    share: Array = earned_by_clairvoyant(market, params, key).sum(axis=0) / market.optimum(params)
+    return share
 
 
 def _play(
