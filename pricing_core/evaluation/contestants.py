@@ -24,6 +24,10 @@ class Contestant(NamedTuple):
     """A policy for each market in which it makes sense."""
 
     name: str
+    label: str
+    """For tables and legends: ten characters at most."""
+    story: str
+    """What it does, for a merchant."""
     policy: Callable[[Market, View], OnlinePolicy | None]
     """What is known before the first decision → the policy, or None where it would be another one in disguise."""
 
@@ -47,14 +51,37 @@ def _estimate_then_dp(market: Market, view: View) -> OnlinePolicy | None:
 
 
 CONTESTANTS = (
-    Contestant(SYSTEM, lambda _market, _view: EstimateThenPlan()),
-    Contestant("hold", lambda _market, _view: Hold()),
-    Contestant("cost_plus", _cost_plus),
-    Contestant("match_cheapest", _match_cheapest),
-    Contestant(LOGGED_RULE, _logged_rule),
-    Contestant("greedy", lambda _market, _view: Greedy()),
-    Contestant("estimate_then_dp", _estimate_then_dp),
-    Contestant("thompson", lambda _market, _view: Thompson()),
+    Contestant(
+        SYSTEM,
+        "system",
+        "What this project decides with: a belief about demand from an offer's own sales, and the price that earns most "
+        "under all that may be true.",
+        lambda _market, _view: EstimateThenPlan(),
+    ),
+    Contestant("hold", "hold", "Keeps the price that was asked before.", lambda _market, _view: Hold()),
+    Contestant("cost_plus", "cost-plus", "Puts 60 % on the cost, whatever sells.", _cost_plus),
+    Contestant("match_cheapest", "match", "Asks what the cheapest rival asks, 3 % above cost at least.", _match_cheapest),
+    Contestant(LOGGED_RULE, "log's rule", "Goes on with the rule that set the prices in the log.", _logged_rule),
+    Contestant(
+        "greedy",
+        "greedy",
+        "Estimates demand from sales, and asks the best price of the estimate, whatever the stock.",
+        lambda _market, _view: Greedy(),
+    ),
+    Contestant(
+        "estimate_then_dp",
+        "estim.+DP",
+        "Estimates demand in the same way, and solves the exact plan for the stock and time that are left (a dynamic "
+        "programme).",
+        _estimate_then_dp,
+    ),
+    Contestant(
+        "thompson",
+        "Thompson",
+        "Draws a demand curve at random from what may be true, and acts on it: it tries prices to learn (Thompson "
+        "sampling).",
+        lambda _market, _view: Thompson(),
+    ),
 )
 """The system first; all others are baselines."""
 MODEL = "estimate then plan"

@@ -21,7 +21,10 @@ from pricing_core.simulator.bar.rows import MARKS, Mark, Split, rows
 
 STOCKED = Finite(stock=4, ranges=finite.TUNING)
 STEADY = logged.Logged(ranges=logged.TUNING._replace(log=50, periods=8))
-TWO = (Contestant(SYSTEM, lambda _market, _view: KeepLogged()), Contestant("hold", lambda _market, _view: Hold()))
+TWO = (
+    Contestant(SYSTEM, "", "", lambda _market, _view: KeepLogged()),
+    Contestant("hold", "", "", lambda _market, _view: Hold()),
+)
 MARK = Mark(must=0.9, goal=0.95)
 
 

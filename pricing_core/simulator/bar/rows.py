@@ -69,6 +69,19 @@ MARKS: Mapping[str, Mark] = MappingProxyType(
 )
 """By row. They were set before the test split was ever played, and are the same for both splits."""
 
+FLOORS: Mapping[str, float] = MappingProxyType(
+    {
+        "finite_logged_10": 0.0,
+        "finite_cold_10": 0.0,
+        "drifting_regime": 0.0,
+        "reference": 0.0,
+        "substitutes": 0.0,
+        "rivals": 0.0,
+        "endogenous": 0.0,
+    }
+)
+"""TODO"""
+
 
 def rows(split: Split) -> tuple[Market, ...]:
     """Give all kinds with the parameters of a split."""
