@@ -60,7 +60,9 @@ CONTESTANTS = (
     ),
     Contestant("hold", "hold", "Keeps the price that was asked before.", lambda _market, _view: Hold()),
     Contestant("cost_plus", "cost-plus", "Puts 60 % on the cost, whatever sells.", _cost_plus),
-    Contestant("match_cheapest", "match", "Asks what the cheapest rival asks, 3 % above cost at least.", _match_cheapest),
+    Contestant(
+        "match_cheapest", "match", "Asks what the cheapest rival asks, 3 % above cost at least.", _match_cheapest
+    ),
     Contestant(LOGGED_RULE, "log's rule", "Goes on with the rule that set the prices in the log.", _logged_rule),
     Contestant(
         "greedy",
