@@ -54,14 +54,14 @@ CONTESTANTS = (
     Contestant(
         SYSTEM,
         "system",
-        "What this project decides with: a belief about demand from an offer's own sales, and the price that earns most "
-        "under all that may be true.",
+        "What this project stands for: a belief about demand, from what an offer has sold, and the price that earns "
+        "most under all that may be true.",
         lambda _market, _view: EstimateThenPlan(),
     ),
     Contestant("hold", "hold", "Keeps the price that was asked before.", lambda _market, _view: Hold()),
     Contestant("cost_plus", "cost-plus", "Puts 60 % on the cost, whatever sells.", _cost_plus),
     Contestant(
-        "match_cheapest", "match", "Asks what the cheapest rival asks, 3 % above cost at least.", _match_cheapest
+        "match_cheapest", "match", "Asks what the cheapest rival asks, 3 % above cost or more.", _match_cheapest
     ),
     Contestant(LOGGED_RULE, "log's rule", "Goes on with the rule that set the prices in the log.", _logged_rule),
     Contestant(

@@ -2,139 +2,136 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
+from string import Template
 
-from pricing_core.evaluation.contestants import CONTESTANTS, SYSTEM
+from pricing_core.evaluation.contestants import CONTESTANTS, LOGGED_RULE, SYSTEM
 from pricing_core.evaluation.standing import Mean, Standing
+from pricing_core.simulator.bar.rows import Split
 from streams.evaluate.run import Report, Row
 from streams.evaluate.svg import Entry, Stripe, curves, forest, overview
-from streams.evaluate.words import LIMITS, READING, words
+from streams.evaluate.words import words
 
 _COLOURS = {contestant.name: i for i, contestant in enumerate(CONTESTANTS)}
 _LABELS = {contestant.name: contestant.label for contestant in CONTESTANTS}
 
+_LINE = Template(
+    "<tr><td>$title<small>$row</small></td><td>$must</td><td>$goal</td>$system<td>$gain</td><td>$badge</td>$others</tr>"
+)
+_CARD = Template("""<section class="card"><h3>$title $badge</h3><p class="quiet">$story</p>
+<div class="plots">
+<figure>$forest<figcaption>Share of the optimum; $mark $must % (line), goal $goal % (diamond)</figcaption></figure>
+<figure>$curves<figcaption>Earned so far by period, in percent of what the optimum had earned by then</figcaption>
+</figure>
+</div></section>""")
+_COLOUR = Template("""i.c$i { background: var(--c$i); } polyline.c$i, g.c$i line, g.c$i circle { stroke: var(--c$i); }
+g.c$i.full circle { fill: var(--c$i); }
+""")
+
 
 def page(report: Report) -> str:
-    """Write the page: overview, table, each row, the words, the limits."""
-    css = files("streams.evaluate").joinpath("page.css").read_text(encoding="utf-8") + _colour_rules()
-    must = "floor" if report.order.suite == "quick" else "must"
+    """Write the page."""
     standings = [row.standing for row in report.rows]
     playing = [name for name in _LABELS if any(name in standing.shares for standing in standings)]
+    others = [name for name in playing if name not in {SYSTEM, LOGGED_RULE}]
+    must = "floor" if report.order.suite == "quick" else "must"
+    return Template(_packaged("page.html")).substitute(
+        css=_packaged("page.css"),
+        colours="".join(_COLOUR.substitute(i=i) for i in _COLOURS.values()),
+        outcome=_outcome(report),
+        order=_order(report),
+        must=must,
+        overview=overview([_stripe(standing) for standing in standings]),
+        heads="".join(f"<th>{escape(_LABELS[name])}</th>" for name in others),
+        lines="\n".join(_line(standing, others) for standing in standings),
+        legend="".join(f'<li><i class="c{_COLOURS[name]}"></i>{escape(_LABELS[name])}</li>' for name in playing),
+        cards="\n".join(_card(row, must) for row in report.rows),
+        players="".join(
+            f"<dt>{escape(contestant.label)}</dt><dd>{escape(contestant.story)}</dd>"
+            for contestant in CONTESTANTS
+            if contestant.name in playing
+        ),
+        model=escape(report.model),
+        machine=escape(report.machine),
+        versions=", ".join(f"{name} {number}" for name, number in report.versions.items()),
+        seconds=f"{report.seconds:.0f}",
+    )
+
+
+def _packaged(name: str) -> str:
+    return files("streams.evaluate").joinpath(name).read_text(encoding="utf-8")
+
+
+def _outcome(report: Report) -> str:
+    rows = [row.standing for row in report.rows]
+    ahead, behind = sum(row.gain.lower > 0.0 for row in rows), sum(row.gain.upper < 0.0 for row in rows)
+    asked = "stay above their floors" if report.order.suite == "quick" else "earn what they must"
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Does it earn more?</title>'
-        f"<style>{css}</style></head><body>{_head(report)}"
-        f"<h2>At a glance</h2>{_marks(must)}{overview([_stripe(standing) for standing in standings])}"
-        f'<h2>All figures</h2><p class="quiet">Percent of the optimum, and below it the bounds of the 95 % interval; bold: '
-        f'the best of the row.</p><div class="scroll">{_table(standings, playing, must)}</div>'
-        f"<h2>Row by row</h2>{_legend(playing)}{''.join(_card(row, must) for row in report.rows)}"
-        f"<h2>Who plays</h2><dl>{_players(playing)}</dl><h2>How to read it</h2><dl>{_definitions(READING)}</dl>"
-        f"<h2>What it does not say</h2><ul>{''.join(f'<li>{escape(limit)}</li>' for limit in LIMITS)}</ul>"
-        f"{_footer(report)}</body></html>\n"
+        f"{len(rows) - len(report.missed)} of {len(rows)} rows {asked}. The system earns more than the best baseline "
+        f"in {ahead} and less in {behind} of them; in {len(rows) - ahead - behind} the difference may be chance."
     )
 
 
-def _colour_rules() -> str:
-    return "".join(
-        f".c{i} line, .c{i} circle, polyline.c{i} {{ stroke: var(--c{i}); }} .full.c{i} circle, .swatch{i} "
-        f"{{ fill: var(--c{i}); }} i.swatch{i} {{ background: var(--c{i}); }}\n"
-        for i in _COLOURS.values()
+def _order(report: Report) -> str:
+    order, n = report.order, report.rows[0].standing.n
+    origin = (
+        "The system was developed on markets of these kinds and ranges; figures to quote come from the test split."
+        if order.split is Split.TUNING
+        else "The system was developed on other markets, of other ranges."
     )
-
-
-def _head(report: Report) -> str:
-    order, rows = report.order, report.rows
-    passed = len(rows) - len(report.missed)
-    ahead = sum(row.standing.gain.lower > 0.0 for row in rows)
-    behind = sum(row.standing.gain.upper < 0.0 for row in rows)
-    split = (
-        "These are the markets that the system was developed on; figures to report come from the test markets."
-        if order.split.name == "TUNING"
-        else "The system was developed on other markets than these."
-    )
-    return (
-        f"<h1>Does it earn more?</h1><p>{passed} of {len(rows)} rows earn what they must. The system earns more than the best "
-        f"baseline in {ahead} rows and less in {behind}; in {len(rows) - ahead - behind} the difference may be chance.</p>"
-        f'<p class="quiet">Suite {order.suite}, {order.split.name.lower()} split: {rows[0].standing.n} simulated markets a row, '
-        f"seed {order.seed}. {split}</p>"
-    )
-
-
-def _marks(must: str) -> str:
-    return (
-        '<ul class="legend"><li><i class="swatch0"></i>system</li><li>○ best baseline, in its colour of the plots below</li>'
-        f'<li><span style="color:var(--bad)">┃</span> {must}</li><li><span style="color:var(--good)">◆</span> goal</li></ul>'
-    )
+    split = order.split.name.lower()
+    return f"Suite {order.suite}, {split} split: {n} simulated markets a row, seed {order.seed}. {origin}"
 
 
 def _stripe(standing: Standing) -> Stripe:
     best = standing.best_baseline
     baseline = Entry(_LABELS[best], _COLOURS[best], standing.shares[best], hollow=True)
-    system = Entry(_LABELS[SYSTEM], 0, standing.shares[SYSTEM])
-    return Stripe(words(standing.row).title, (baseline, system), standing.mark.must, standing.mark.goal)
+    system = Entry(_LABELS[SYSTEM], _COLOURS[SYSTEM], standing.shares[SYSTEM])
+    return Stripe(words(standing.row).title, (baseline, system), standing.mark)
 
 
-def _table(standings: list[Standing], playing: list[str], must: str) -> str:
-    heads = "".join(f"<th>{escape(_LABELS[name])}</th>" for name in playing)
-    body = "".join(_line(standing, playing) for standing in standings)
-    return f"<table><thead><tr><th>row</th><th>{must}</th><th>goal</th>{heads}<th>gain</th><th></th></tr></thead><tbody>{body}</tbody></table>"
-
-
-def _line(standing: Standing, playing: list[str]) -> str:
+def _line(standing: Standing, others: list[str]) -> str:
     best = max(standing.shares, key=lambda name: standing.shares[name].value)
-    cells = "".join(_cell(standing.shares.get(name), "best" if name == best else "") for name in playing)
-    return (
-        f"<tr><td>{escape(words(standing.row).title)}<small>{standing.row}</small></td><td>{100 * standing.mark.must:.1f}</td>"
-        f"<td>{100 * standing.mark.goal:.1f}</td>{cells}{_cell(standing.gain, '', sign='+')}<td>{_badge(standing)}</td></tr>"
+    cells = {
+        name: f'<td class="{"best" if name == best else ""}">{_mean(standing.shares.get(name))}</td>'
+        for name in (SYSTEM, *others)
+    }
+    return _LINE.substitute(
+        title=escape(words(standing.row).title),
+        row=standing.row,
+        must=f"{100 * standing.mark.must:.1f}",
+        goal=f"{100 * standing.mark.goal:.1f}",
+        system=cells[SYSTEM],
+        others="".join(cells[name] for name in others),
+        gain=_mean(standing.gain, "+"),
+        badge=_badge(standing),
     )
 
 
-def _cell(mean: Mean | None, kind: str, sign: str = "") -> str:
+def _mean(mean: Mean | None, sign: str = "") -> str:
     if mean is None:
-        return "<td>–</td>"
+        return "&ndash;"
     value, lower, upper = (f"{100 * bound:{sign}.1f}" for bound in mean)
-    return f'<td class="{kind}">{value}<small>{lower} to {upper}</small></td>'
+    return f"{value}<small>{lower} to {upper}</small>"
 
 
 def _badge(standing: Standing) -> str:
-    verdict = standing.verdict.value
-    return f'<span class="badge {verdict.replace(" ", "-")}-badge">{verdict}</span>'
+    verdict = standing.verdict
+    return f'<span class="badge {"good" if verdict.passed else "bad"}">{verdict}</span>'
 
 
 def _card(row: Row, must: str) -> str:
     standing, about = row.standing, words(row.standing.row)
     entries = [Entry(_LABELS[name], _COLOURS[name], share) for name, share in standing.shares.items()]
     lines = [(_COLOURS[name], curve) for name, curve in row.curves.items()]
-    asked = f"{must} {100 * standing.mark.must:.1f} % (line), goal {100 * standing.mark.goal:.1f} % (diamond)"
-    return (
-        f'<section class="card"><h3>{escape(about.title)} {_badge(standing)}</h3><p class="quiet">{escape(about.story)}</p>'
-        f'<div class="plots"><figure>{forest(entries, standing.mark.must, standing.mark.goal)}'
-        f"<figcaption>Share of the optimum; {asked}</figcaption></figure><figure>{curves(lines, standing.row)}"
-        "<figcaption>Earned so far, in percent of what the optimum had earned by then, by period</figcaption></figure>"
-        "</div></section>"
-    )
-
-
-def _legend(playing: list[str]) -> str:
-    items = "".join(f'<li><i class="swatch{_COLOURS[name]}"></i>{escape(_LABELS[name])}</li>' for name in playing)
-    return f'<ul class="legend">{items}</ul>'
-
-
-def _players(playing: list[str]) -> str:
-    return _definitions(
-        (contestant.label, contestant.story) for contestant in CONTESTANTS if contestant.name in playing
-    )
-
-
-def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
-    return "".join(f"<dt>{escape(term)}</dt><dd>{escape(meaning)}</dd>" for term, meaning in pairs)
-
-
-def _footer(report: Report) -> str:
-    versions = ", ".join(f"{name} {number}" for name, number in report.versions.items())
-    return (
-        f"<footer>System: {escape(report.model)}. {escape(report.machine)}; {escape(versions)}; {report.seconds:.0f} s. Made by "
-        f"<code>repricer evaluate</code>: the same seed gives the same figures on one kind of machine.</footer>"
+    return _CARD.substitute(
+        title=escape(about.title),
+        badge=_badge(standing),
+        story=escape(about.story),
+        forest=forest(entries, standing.mark),
+        mark=must,
+        must=f"{100 * standing.mark.must:.1f}",
+        goal=f"{100 * standing.mark.goal:.1f}",
+        curves=curves(lines, standing.row),
     )

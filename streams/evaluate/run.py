@@ -127,10 +127,8 @@ def _play(market: Market, order: Order, progress: Progress, task: TaskID) -> Row
     standing = stand(played, mark_of(order, market.name), seed=order.seed)
     seconds = time.perf_counter() - started
     progress.advance(task)
-    share = standing.shares[SYSTEM]
-    progress.console.print(
-        f"{market.name:19}{share.value:7.1%} ({share.lower:.1%} to {share.upper:.1%}), {standing.verdict}, {seconds:.0f} s"
-    )
+    low, mid, high = sorted(standing.shares[SYSTEM])
+    progress.console.print(f"{market.name:19}{mid:7.1%} ({low:.1%} to {high:.1%}), {standing.verdict}, {seconds:.0f} s")
     return Row(standing, played.curves, seconds)
 
 

@@ -10,11 +10,14 @@ import numpy as np
 
 from pricing_core.evaluation.arrays import Float64
 from pricing_core.evaluation.standing import Mean
+from pricing_core.simulator.bar.rows import Mark
 
 LINE = 20
-_LEFT, _RIGHT, _TOP, _BOTTOM = 100, 14, 20, 24
+_LEFT, _RIGHT, _TOP, _BOTTOM = 80, 26, 20, 24
 _TICKS = 6
 _POINTS = 160
+_HIGHEST = 1.2
+"""Of a curve: who sells out too fast has earned twice as much as the optimum for a while."""
 
 
 class Entry(NamedTuple):
@@ -27,12 +30,12 @@ class Entry(NamedTuple):
 
 
 class Stripe(NamedTuple):
-    """Entries that lie on one line, and the marks of that line only."""
+    """Two entries of one row, and its marks."""
 
     label: str
-    entries: tuple[Entry, ...]
-    must: float
-    goal: float
+    entries: tuple[Entry, Entry]
+    """One above the other."""
+    mark: Mark
 
 
 class _Axis(NamedTuple):
@@ -56,29 +59,30 @@ class _Axis(NamedTuple):
         ]
 
 
-def overview(stripes: Sequence[Stripe], *, width: int = 860, left: int = 300) -> str:
+def overview(stripes: Sequence[Stripe], *, width: int = 1000, left: int = 310) -> str:
     """One line for each row: the system, its best baseline, what it must earn and its goal."""
     shares = [bound for stripe in stripes for entry in stripe.entries for bound in entry.mean]
-    axis = _share_axis([*shares, *(stripe.must for stripe in stripes)], left, width - _RIGHT)
-    height = _TOP + LINE * len(stripes) + _BOTTOM
+    axis = _share_axis([*shares, *(stripe.mark.must for stripe in stripes)], left, width - _RIGHT)
+    line = LINE + 4
+    height = _TOP + line * len(stripes) + _BOTTOM
     parts = [_grid(axis, _TOP, height - _BOTTOM)]
     for i, stripe in enumerate(stripes):
-        y = _TOP + LINE * (i + 0.5)
+        y = _TOP + line * (i + 0.5)
         parts.append(f'<text x="{left - 10}" y="{y + 4:.1f}" class="end">{escape(stripe.label)}</text>')
-        parts.append(_must(axis(stripe.must), y - 8, y + 8))
-        parts.append(_diamond(axis(stripe.goal), y))
-        parts += [_interval(axis, entry, y) for entry in stripe.entries]
+        parts.append(_must(axis(stripe.mark.must), y - 8, y + 8))
+        parts.append(_diamond(axis(stripe.mark.goal), y))
+        parts += [_interval(axis, entry, y + shift) for entry, shift in zip(stripe.entries, (-4, 4), strict=True)]
     return _svg(width, height, "Share of the optimum by row", parts)
 
 
-def forest(entries: Sequence[Entry], must: float, goal: float, *, width: int = 420) -> str:
+def forest(entries: Sequence[Entry], mark: Mark, *, width: int = 440) -> str:
     """One line for each contestant of a row."""
-    axis = _share_axis([*(bound for entry in entries for bound in entry.mean), must], _LEFT, width - _RIGHT)
+    axis = _share_axis([*(bound for entry in entries for bound in entry.mean), mark.must], _LEFT, width - _RIGHT)
     height = _TOP + LINE * len(entries) + _BOTTOM
     parts = [
         _grid(axis, _TOP, height - _BOTTOM),
-        _must(axis(must), _TOP, height - _BOTTOM),
-        _diamond(axis(goal), _TOP - 6),
+        _must(axis(mark.must), _TOP, height - _BOTTOM),
+        _diamond(axis(mark.goal), _TOP - 6),
     ]
     for i, entry in enumerate(entries):
         y = _TOP + LINE * (i + 0.5)
@@ -87,22 +91,21 @@ def forest(entries: Sequence[Entry], must: float, goal: float, *, width: int = 4
     return _svg(width, height, "Share of the optimum by policy", parts)
 
 
-def curves(lines: Sequence[tuple[int, Float64]], name: str, *, width: int = 420, height: int = 200) -> str:
+def curves(lines: Sequence[tuple[int, Float64]], name: str, *, width: int = 440, height: int = 200) -> str:
     """What contestants had earned by each period as a share of what the optimum had, by colour."""
     periods = len(lines[0][1])
     shown = np.concatenate([line[periods // 20 :] for _, line in lines])
     shown = shown[np.isfinite(shown)]
     x = _Axis(1.0, float(periods), 46.0, width - _RIGHT)
-    low, high = max(float(np.quantile(shown, 0.02)) - 0.02, 0.0), max(float(np.quantile(shown, 0.98)), 1.0) + 0.02
+    low = max(float(np.quantile(shown, 0.02)) - 0.02, 0.0)
+    high = min(max(float(np.quantile(shown, 0.98)), 1.0) + 0.02, _HIGHEST)
     y = _Axis(low, high, height - _BOTTOM, 10.0)
     parts = [_levels(y, x.start, x.end), _hundred(y, x)]
     parts += [
         _centred(x(tick), height - 8, f"{tick:,.0f}") for tick in (1.0, *x.ticks()) if tick == 1.0 or tick > x.high / 12
     ]
-    parts.append(
-        f'<clipPath id="{name}"><rect x="{x.start}" y="10" width="{x.end - x.start}" height="{height - 10 - _BOTTOM}"/>'
-    )
-    parts.append(f'</clipPath><g clip-path="url(#{name})">')
+    inside = f'<rect x="{x.start}" y="10" width="{x.end - x.start}" height="{height - 10 - _BOTTOM}"/>'
+    parts.append(f'<clipPath id="{name}">{inside}</clipPath><g clip-path="url(#{name})">')
     # The system is drawn last, above the others.
     parts += [_polyline(x, y, colour, line) for colour, line in sorted(lines, key=lambda drawn: -drawn[0])]
     return _svg(width, height, "Earned so far by period", [*parts, "</g>"])
@@ -164,6 +167,6 @@ def _centred(x: float, y: float, text: str) -> str:
 
 def _svg(width: int, height: int, title: str, parts: Iterable[str]) -> str:
     return (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{escape(title)}">'
-        f"{''.join(parts)}</svg>"
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
     )

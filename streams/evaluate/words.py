@@ -27,11 +27,10 @@ ROWS = {
     ),
     "ferreira_5000_": Words(
         "Unknown product, 5,000 shoppers",
-        "Four prices, one shopper at a time, stock for a quarter or a half of them, and nothing known of demand: a long "
-        "season.",
+        "The same with ten times as many shoppers and units: time to learn.",
     ),
     "short": Words(
-        "Short seasons of all sorts", "A few weeks, a few units, new: each with its own stock, date, cost and demand."
+        "Short seasons of all sorts", "New, a few units, a date soon: each with its own stock, time, cost and demand."
     ),
     "drifting_regime": Words(
         "Demand jumps once", "A steady seller whose demand changes at once, on a day that nobody announces."
@@ -56,39 +55,6 @@ ROWS = {
     ),
 }
 
-READING = (
-    ("Optimum", "what somebody would earn who knew the demand exactly and planned perfectly. No real seller can."),
-    (
-        "Share",
-        "what a policy earned, in percent of the optimum, mean of all simulated markets of the row. It sees only what a "
-        "shop sees: prices, sales, stock, and costs.",
-    ),
-    (
-        "Interval",
-        "with other markets of the same kind the share would lie in this range in 95 of 100 runs. Two policies whose "
-        "ranges overlap may still differ: the gain is compared market by market, with the same shoppers.",
-    ),
-    ("Gain", "the system's share less that of the baseline that did best in the row, in percentage points."),
-    ("Must and goal", "what the system has to earn, and what it aims at. A row passes if its whole interval does."),
-    (
-        "Earned so far",
-        "for each period, what a policy has earned until then, in percent of what the optimum had earned until then. "
-        "Rising lines learn. Above 100 %: it took more at first, and pays for it later.",
-    ),
-)
-
-LIMITS = (
-    "The markets are simulated. They are kinder than the world: shoppers follow a curve, costs are known, prices reach "
-    "them at once. Shares say which policy is better at deciding, not what a shop will earn.",
-    "A policy is compared with the optimum of its market, so that holding the price may look good where the price that "
-    "was asked before is already near the best one.",
-    "The baselines have one setting each, the same in all rows; none was tuned for a row.",
-    "The best baseline of a row is chosen after the fact, on the same markets: nobody knows it before. That errs against "
-    "the system.",
-    "A dash: the policy makes no sense there (no rivals to match, no cost to add to, no stock to plan), or its plan is "
-    "too large to compute again and again (5,000 periods).",
-)
-
 
 def words(row: str) -> Words:
     """Give the words about a row, with its number of units where that is in its name."""
@@ -97,4 +63,4 @@ def words(row: str) -> Words:
     rest = row.removeprefix(begins).strip("_")
     if not rest:
         return Words(title, story)
-    return Words(f"{title}: {rest} units" + (" a shopper" if "." in rest else ""), story)
+    return Words(f"{title}, {rest} units" + (" each" if "." in rest else ""), story)
