@@ -31,20 +31,22 @@ def evaluate(
 
     Exit code 1 if the interval of a row reaches below what the row must earn.
     """
-    import orjson
-    from rich.console import Console
-
-    from pricing_core.simulator.bar.rows import Split
     from streams.errors import InputRefused
-    from streams.evaluate.as_json import as_json as encoded
-    from streams.evaluate.page import page
-    from streams.evaluate.run import MARKETS, Order, require_passed, run_suite
-    from streams.evaluate.terminal import print_report
 
     if suite == "quick" and split == "test":
         raise typer.BadParameter("the quick suite has floors for the tuning split only; take --suite full")
     if html is not None and not html.resolve().parent.is_dir():
         raise InputRefused(f"there is no folder {html.parent} for the page")
+
+    import orjson
+    from rich.console import Console
+
+    from pricing_core.simulator.bar.rows import Split
+    from streams.evaluate.as_json import as_json as encoded
+    from streams.evaluate.page import page
+    from streams.evaluate.run import MARKETS, Order, require_passed, run_suite
+    from streams.evaluate.terminal import print_report
+
     chosen = Split[(split or ("tuning" if suite == "quick" else "test")).upper()]
     order = Order(suite, chosen, markets or MARKETS[suite], seed, tuple(row or ()))
     report = run_suite(order, Console(stderr=True))

@@ -30,7 +30,7 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def _system(standings: list[Standing], must: str) -> Table:
-    table = _table("row", must, "goal", "system", "best baseline", "gain", "verdict")
+    table = _table(1, "row", must, "goal", "system", "best baseline", "gain", "verdict")
     for standing in standings:
         best = standing.best_baseline
         table.add_row(
@@ -47,25 +47,25 @@ def _system(standings: list[Standing], must: str) -> Table:
 
 def _baselines(standings: list[Standing]) -> Table:
     names = [name for name in _LABELS if name not in {SYSTEM, LOGGED_RULE}]
-    table = _table("baselines", *(_LABELS[name] for name in names))
+    table = _table(0, "baselines", *(_LABELS[name] for name in names))
     for standing in standings:
         table.add_row(standing.row, *(_share(standing.shares.get(name)) for name in names))
     return table
 
 
-def _table(first: str, *others: str) -> Table:
-    table = Table(first, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+def _table(padding: int, first: str, *others: str) -> Table:
+    table = Table(first, box=SIMPLE_HEAD, padding=(0, padding, 0, 0), pad_edge=False)
     for name in others:
         table.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
     return table
 
 
 def _share(share: Mean | None) -> str:
-    return "-" if share is None else f"{100 * share.value:.1f} ±{_half(share)}"
+    return "-" if share is None else f"{100 * share.value:.1f}±{_half(share)}"
 
 
 def _gain(gain: Mean) -> str:
-    return f"{100 * gain.value:+.1f} ±{_half(gain)}"
+    return f"{100 * gain.value:+.1f}±{_half(gain)}"
 
 
 def _half(mean: Mean) -> str:
