@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 
     GOAL = "goal"
     """The lower bound reaches the goal."""
-    MUST = "must"
+    PASSED = "passed"
     """It reaches what it must."""
     NOT_SHOWN = "not shown"
     """It does not, but the upper one does: more markets would tell."""
@@ -39,7 +39,7 @@ class Verdict(StrEnum):
     @property
     def passed(self) -> bool:
         """Whether the row may stay as it is."""
-        return self in {Verdict.GOAL, Verdict.MUST}
+        return self in {Verdict.GOAL, Verdict.PASSED}
 
 
 class Standing(NamedTuple):
@@ -98,7 +98,7 @@ def judge(share: Mean, mark: Mark, over_logged_rule: Mean | None) -> Verdict:
     if share.lower >= mark.goal:
         return Verdict.GOAL
     if share.lower >= mark.must:
-        return Verdict.MUST
+        return Verdict.PASSED
     return Verdict.NOT_SHOWN if share.upper >= mark.must else Verdict.MISSED
 
 

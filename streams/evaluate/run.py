@@ -31,7 +31,7 @@ class Order(msgspec.Struct, frozen=True):
     """quick: some rows of the tuning split, held to their floors. full: all rows, held to what they must earn."""
     split: Split
     markets: int
-    """Of each row, at least."""
+    """Of each row, at least; 2 or more."""
     seed: int
     only: tuple[str, ...] = ()
     """Beginnings of the names of the rows to play; all of the suite if there are none."""
@@ -75,11 +75,9 @@ def run_suite(order: Order, console: Console) -> Report:
         console: Where progress is shown, and a line for each row that is done.
 
     Raises:
-        RepricerError: No row has such a name, or a row would have fewer than two markets.
+        RepricerError: There is no row of a name that was asked for.
     """
     chosen = _chosen(order)
-    if order.markets < 2:
-        raise RepricerError("one market says nothing about the spread: give --markets 2 or more")
     columns = (MofNCompleteColumn(), BarColumn(20), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=len(chosen))
@@ -106,11 +104,11 @@ def mark_of(order: Order, row: str) -> Mark:
 
 def _chosen(order: Order) -> Sequence[Market]:
     of_suite = [market for market in rows(order.split) if order.suite == "full" or market.name in FLOORS]
-    chosen = [market for market in of_suite if not order.only or market.name.startswith(order.only)]
-    if not chosen:
-        known = ", ".join(market.name for market in of_suite)
-        raise RepricerError(f"no row of this suite begins with {' or '.join(order.only)}; there are {known}")
-    return chosen
+    for begins in order.only:
+        if not any(market.name.startswith(begins) for market in of_suite):
+            known = ", ".join(market.name for market in of_suite)
+            raise RepricerError(f"no row of the {order.suite} suite begins with {begins}; there are {known}")
+    return [market for market in of_suite if not order.only or market.name.startswith(order.only)]
 
 
 def _play(market: Market, order: Order, progress: Progress, task: TaskID) -> Row:
@@ -127,8 +125,9 @@ def _play(market: Market, order: Order, progress: Progress, task: TaskID) -> Row
     standing = stand(played, mark_of(order, market.name), seed=order.seed)
     seconds = time.perf_counter() - started
     progress.advance(task)
-    low, mid, high = sorted(standing.shares[SYSTEM])
-    progress.console.print(f"{market.name:19}{mid:7.1%} ({low:.1%} to {high:.1%}), {standing.verdict}, {seconds:.0f} s")
+    share = standing.shares[SYSTEM]
+    interval = f"{share.value:.1%} ({share.lower:.1%} to {share.upper:.1%})"
+    progress.console.print(f"{market.name:18} {interval}, {standing.verdict}, {seconds:.0f} s")
     return Row(standing, played.curves, seconds)
 
 

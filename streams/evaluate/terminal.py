@@ -11,7 +11,7 @@ from pricing_core.evaluation.standing import Mean, Standing, Verdict
 from streams.evaluate.run import Report
 
 _LABELS = {contestant.name: contestant.label for contestant in CONTESTANTS}
-_COLOURS = {Verdict.GOAL: "green", Verdict.MUST: "green", Verdict.NOT_SHOWN: "yellow", Verdict.MISSED: "red"}
+_COLOURS = {Verdict.GOAL: "green", Verdict.PASSED: "green", Verdict.NOT_SHOWN: "yellow", Verdict.MISSED: "red"}
 
 
 def print_report(report: Report, console: Console) -> None:

@@ -88,7 +88,7 @@ def test_groups_are_even_and_none_is_larger_than_what_is_played_at_once(markets,
     ("share", "over_rule", "verdict", "why"),
     [
         (Mean(0.97, 0.96, 0.98), None, Verdict.GOAL, "all of it above the goal"),
-        (Mean(0.97, 0.94, 0.99), None, Verdict.MUST, "the mean is above the goal, the lower bound is not"),
+        (Mean(0.97, 0.94, 0.99), None, Verdict.PASSED, "the mean is above the goal, the lower bound is not"),
         (Mean(0.92, 0.89, 0.95), None, Verdict.NOT_SHOWN, "the interval holds what must be"),
         (Mean(0.88, 0.87, 0.89), None, Verdict.MISSED, "all of it below"),
         (Mean(0.97, 0.96, 0.98), Mean(0.01, -0.01, 0.03), Verdict.MISSED, "may be below the rule that wrote the log"),
@@ -96,7 +96,7 @@ def test_groups_are_even_and_none_is_larger_than_what_is_played_at_once(markets,
 )
 def test_a_row_is_judged_by_the_bounds_of_its_interval(share, over_rule, verdict, why):
     assert judge(share, MARK, over_rule) is verdict, why
-    assert verdict.passed == (verdict in {Verdict.GOAL, Verdict.MUST})
+    assert verdict.passed == (verdict in {Verdict.GOAL, Verdict.PASSED})
 
 
 def test_the_gain_is_paired_so_that_luck_which_all_share_cancels():
