@@ -28,7 +28,7 @@ class Verdict(StrEnum):
     """How a row went. The bounds are those of the system's interval."""
 
     GOAL = "goal"
-    """The lower bound reaches the goal."""
+    """The lower bound reaches the goal, and what must be."""
     PASSED = "passed"
     """It reaches what it must."""
     NOT_SHOWN = "not shown"
@@ -95,7 +95,7 @@ def judge(share: Mean, mark: Mark, over_logged_rule: Mean | None) -> Verdict:
     """Say how a row went: by the bounds of its interval, never by its mean."""
     if over_logged_rule is not None and over_logged_rule.lower < 0.0:
         return Verdict.MISSED
-    if share.lower >= mark.goal:
+    if share.lower >= max(mark.goal, mark.must):
         return Verdict.GOAL
     if share.lower >= mark.must:
         return Verdict.PASSED

@@ -96,6 +96,7 @@ def test_groups_are_even_and_none_is_larger_than_what_is_played_at_once(markets,
 )
 def test_a_row_is_judged_by_the_bounds_of_its_interval(share, over_rule, verdict, why):
     assert judge(share, MARK, over_rule) is verdict, why
+    assert judge(share, Mark(must=0.99, goal=0.95), over_rule) is not Verdict.GOAL, "a floor may lie above the goal"
     assert verdict.passed == (verdict in {Verdict.GOAL, Verdict.PASSED})
 
 
