@@ -13,7 +13,7 @@ evaluate_verb = typer.Typer()
 @evaluate_verb.command()
 def evaluate(
     suite: Annotated[
-        Literal["quick", "full"], typer.Option(help="quick: some rows, minutes. full: all rows, an hour or more.")
+        Literal["quick", "full"], typer.Option(help="quick: some rows, minutes. full: all rows, half an hour.")
     ] = "quick",
     split: Annotated[
         Literal["tuning", "test"] | None,
