@@ -36,7 +36,7 @@ class OnlinePolicy(Protocol):
 
 
 @partial(jax.jit, static_argnames=("market", "policy"))
-def play(market: Market, policy: OnlinePolicy, params: Any, key: Array) -> Array:
+def earned(market: Market, policy: OnlinePolicy, params: Any, key: Array) -> Array:
     """Let a policy decide from the first period to the last.
 
     Args:
@@ -46,31 +46,30 @@ def play(market: Market, policy: OnlinePolicy, params: Any, key: Array) -> Array
         key: Of log, market and policy. With the same key all policies have the same log and luck.
 
     Returns:
-        float32 [n], profit as a share of the optimum's expected profit. Where the stock is finite a lucky market may
-        exceed 1; the mean over markets may not, but for noise.
+        float32 [T, n], profit of each period.
     """
-    earned = _play(market, policy, params, key, lambda _state, _price, outcome: outcome.profit)
-    return _of_families(market, earned) / market.optimum(params)
+    profit = _play(market, policy, params, key, lambda _state, _price, outcome: outcome.profit)
+    return _of_families(market, profit)
 
 
 @partial(jax.jit, static_argnames=("market", "policy"))
-def play_without_luck(market: PlannedMarket, policy: OnlinePolicy, params: Any, key: Array) -> Array:
-    """Play as `play` does, but score each price by what it gives away, before anybody buys.
+def given_away(market: PlannedMarket, policy: OnlinePolicy, params: Any, key: Array) -> Array:
+    """Play as `earned` does, but score each price by what it gives away, before anybody buys.
 
-    Args: see `play`.
+    Args: see `earned`.
 
     Returns:
-        float32 [n], 1 less what was given away as a share of the optimum: never above 1. The mean is that of `play`,
-        with a small part of its noise.
+        float32 [T, n] >= 0. The expected sum of a market is what the policy earns less than the optimum; it has a
+        small part of the noise of the profit.
     """
     shortfall = market.shortfall(params)
-    given_away = _play(market, policy, params, key, lambda state, price, _outcome: shortfall(state, price))
-    return 1.0 - _of_families(market, given_away) / market.optimum(params)
+    lost = _play(market, policy, params, key, lambda state, price, _outcome: shortfall(state, price))
+    return _of_families(market, lost)
 
 
 @partial(jax.jit, static_argnames="market")
-def play_clairvoyant(market: Market, params: Any, key: Array) -> Array:
-    """Let who knows the demand play the plan behind the optimum, with the luck of `play`: float32 [n], near 1."""
+def earned_by_clairvoyant(market: Market, params: Any, key: Array) -> Array:
+    """Let who knows the demand play the plan behind the optimum, with the luck of `earned`: float32 [T, n]."""
     _, k_start, k_market, _ = jax.random.split(key, 4)
     choose = market.clairvoyant(params)
 
@@ -79,7 +78,42 @@ def play_clairvoyant(market: Market, params: Any, key: Array) -> Array:
         return state, outcome.profit
 
     _, profit = jax.lax.scan(period, market.start(params, k_start), length=market.periods)
-    return _of_families(market, profit.sum(axis=0)) / market.optimum(params)
+    return _of_families(market, profit)
+
+
+@partial(jax.jit, static_argnames=("market", "policy"))
+def play(market: Market, policy: OnlinePolicy, params: Any, key: Array) -> Array:
+    """Score a policy by what it earned.
+
+    Args: see `earned`.
+
+    Returns:
+        float32 [n], profit as a share of the optimum's expected profit. Where the stock is finite a lucky market may
+        exceed 1; the mean over markets may not, but for noise.
+    """
+    share: Array = earned(market, policy, params, key).sum(axis=0) / market.optimum(params)
+    return share
+
+
+@partial(jax.jit, static_argnames=("market", "policy"))
+def play_without_luck(market: PlannedMarket, policy: OnlinePolicy, params: Any, key: Array) -> Array:
+    """Score a policy by what its prices gave away.
+
+    Args: see `earned`.
+
+    Returns:
+        float32 [n], 1 less what was given away as a share of the optimum: never above 1. The mean is that of `play`,
+        with a small part of its noise.
+    """
+    share: Array = 1.0 - given_away(market, policy, params, key).sum(axis=0) / market.optimum(params)
+    return share
+
+
+@partial(jax.jit, static_argnames="market")
+def play_clairvoyant(market: Market, params: Any, key: Array) -> Array:
+    """Score who knows the demand as `play` does: float32 [n], near 1."""
+    share: Array = earned_by_clairvoyant(market, params, key).sum(axis=0) / market.optimum(params)
+    return share
 
 
 def _play(
@@ -89,7 +123,7 @@ def _play(
     key: Array,
     score: Callable[[Any, Array, Outcome], Array],
 ) -> Array:
-    """Add up the scores (state before, price, outcome) → [N] of all periods: [N]."""
+    """Score each period by (state before, price, outcome) → [N]: [T, N]."""
     k_history, k_start, k_market, k_policy = jax.random.split(key, 4)
     start = market.start(params, k_start)
     memory = policy.begin(market.view(params, start), market.history(params, k_history), market.family)
@@ -102,7 +136,7 @@ def _play(
         return (after, policy.learn(memory, view, price, outcome)), score(state, price, outcome)
 
     _, scores = jax.lax.scan(period, (start, memory), jnp.arange(market.periods))
-    return scores.sum(axis=0)
+    return scores
 
 
 def _price(view: View, chosen: Array) -> Array:
@@ -110,4 +144,5 @@ def _price(view: View, chosen: Array) -> Array:
 
 
 def _of_families(market: Market, of_offers: Array) -> Array:
-    return of_offers.reshape(-1, market.family).sum(axis=1)
+    """Add up the offers of each family: [T, n · family] → [T, n]."""
+    return of_offers.reshape(len(of_offers), -1, market.family).sum(axis=2)

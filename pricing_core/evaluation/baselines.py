@@ -66,6 +66,23 @@ class MatchCheapest(Rule):
 
 
 @dataclass(frozen=True)
+class KeepLogged:
+    """Go on with the price that the log asked as a rule: its median, as long as exploration is the exception."""
+
+    def begin(self, view: View, history: History | None, _family: int) -> Array:
+        """Find the rule's price [N]; without a log, the list price."""
+        return view.list_price if history is None else jnp.median(history.price, axis=0)
+
+    def decide(self, memory: Array, view: View, _key: Array) -> Array:
+        """Ask it."""
+        return jnp.abs(jnp.log(view.prices / memory[:, None])).argmin(axis=1)
+
+    def learn(self, memory: Array, _view: View, _price: Array, _outcome: Outcome) -> Array:
+        """Learn nothing."""
+        return memory
+
+
+@dataclass(frozen=True)
 class Learner:
     """A policy with the belief of `log_linear`. Offers are priced one by one, families or not."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jax import Array
 
@@ -112,6 +112,7 @@ class Market(Protocol):
         ...
 
 
+@runtime_checkable
 class PlannedMarket(Market, Protocol):
     """A kind that can say what a decision gives away, so that a score needs no luck of sales."""
 
