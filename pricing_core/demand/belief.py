@@ -159,7 +159,7 @@ def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     return _overwrite(after)
 
 
-def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Array) -> Tally:
+def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Array, evidence: Array) -> Tally:
     """Add a log of L periods at once, none of which ran out of stock.
 
     Args:
@@ -168,6 +168,7 @@ def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Arr
         ratio: [L, N] price / list price, in the order of time.
         exposure: [L, N].
         units: [L, N].
+        evidence: [N], how many periods a period of the log is worth.
     """
     length = ratio.shape[0]
     ages = jnp.arange(length - 1, -1, -1, dtype=jnp.float32)
@@ -177,7 +178,7 @@ def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Arr
     def add(carry: tuple[Array, Array], row: tuple[Array, Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
         seen, sold = carry
         x, exposed, bought, weight = row
-        split = _split(x)[:, None, :] * weight[None, :, None]
+        split = _split(x)[:, None, :] * (weight * evidence[:, None])[:, :, None]
         return (seen + split * exposed[:, None, None], sold + split * bought[:, None, None]), None
 
     (seen, sold), _ = jax.lax.scan(add, (zero, zero), (jnp.log(ratio), exposure, units, kept))

@@ -16,6 +16,7 @@ from jax import Array
 
 from pricing_core.demand import belief
 from pricing_core.demand.belief import CURVES, ELASTICITY_OF_CURVE, FORM_OF_CURVE, Period, Posterior, Prior, Tally
+from pricing_core.demand.control_function import control
 from pricing_core.demand.forms import demand
 from pricing_core.planning import planner
 from pricing_core.planning.planner import Curve
@@ -52,7 +53,10 @@ class EstimateThenPlan:
         prior = Prior(shape, shape / units, view.prior_elasticity, jnp.full_like(units, ELASTICITY_SPREAD))
         tally = belief.empty(len(units))
         if history is not None:
-            tally = belief.absorb(tally, prior, history.price / view.list_price, history.exposure, history.units)
+            ratio = history.price / view.list_price
+            found = control(jnp.log(ratio), jnp.log(history.cost), history.exposure, history.units)
+            exposure = history.exposure * found.demand
+            tally = belief.absorb(tally, prior, ratio, exposure, history.units, found.weight)
         return Memory(tally, prior)
 
     def decide(self, memory: Memory, view: View, _key: Array) -> Array:
