@@ -135,6 +135,17 @@ def posterior(tally: Tally, prior: Prior) -> Posterior:
     return Posterior(*(jnp.take_along_axis(part, best, axis=1)[:, 0] for part in _by_memory(tally, prior)))
 
 
+def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
+    """Log probability of a period's units by what was believed before it, [N]; 0 without exposure."""
+    held = posterior(tally, prior)
+    each = Posterior(*(part[:, None] for part in held))
+    curves = jnp.exp(_split(jnp.log(period.ratio)) @ _LOG_G.T)
+    mean, variance = (part[:, 0] for part in _predicted(each, curves, period.exposure))
+    over = dispersion(tally)
+    log_density = log_negative_binomial(period.units / over, mean / over, variance / over**2)
+    return jnp.where(period.exposure > 0, log_density, 0.0)
+
+
 def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     """Add a period; one without exposure adds nothing."""
     shown, counted = period.exposure > 0, (period.exposure > 0) & ~period.censored
@@ -144,7 +155,7 @@ def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     expected, its = (jnp.take_along_axis(part, best, axis=1)[:, 0] for part in (mean, variance))
     units = jnp.where(period.censored, _at_least(expected, period.units), period.units)
     over = dispersion(tally)[:, None]
-    log_density = _log_negative_binomial(units[:, None] / over, mean / over, variance / over**2)
+    log_density = log_negative_binomial(units[:, None] / over, mean / over, variance / over**2)
     score = jnp.where(shown[:, None], FADE * tally.score, tally.score) + jnp.where(counted[:, None], log_density, 0.0)
     surprise = jnp.minimum((units - expected) ** 2 / jnp.maximum(its, 1e-6), _SURPRISE)
     kept = jnp.where(shown[:, None, None], jnp.asarray(MEMORIES)[:, None], 1.0)
@@ -234,7 +245,7 @@ def _predicted(each: Posterior, demand_of: Array, exposure: Array) -> tuple[Arra
     return mean, jnp.maximum(mean + second - mean**2, mean)
 
 
-def _log_negative_binomial(units: Array, mean: Array, variance: Array) -> Array:
+def log_negative_binomial(units: Array, mean: Array, variance: Array) -> Array:
     """Log probability of counts whose mean and variance are given; Poisson where the variance is no larger."""
     mean = jnp.maximum(mean, 1e-6)
     size = mean**2 / jnp.maximum(variance - mean, 1e-4 * mean**2)

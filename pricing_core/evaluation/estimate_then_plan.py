@@ -14,11 +14,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from pricing_core.demand import belief
+from pricing_core.demand import belief, choice
 from pricing_core.demand.belief import CURVES, ELASTICITY_OF_CURVE, FORM_OF_CURVE, Period, Posterior, Prior, Tally
+from pricing_core.demand.choice import Choice
 from pricing_core.demand.control_function import control
 from pricing_core.demand.forms import demand
 from pricing_core.planning import planner
+from pricing_core.planning.joint import best_joint_prices
 from pricing_core.planning.planner import Curve
 from pricing_core.simulator.bar.interface import History, Outcome, View
 
@@ -28,10 +30,21 @@ UNKNOWN_LEVEL_SPREAD = 2.0
 """The same where nobody has a guess."""
 ELASTICITY_SPREAD = 0.35
 """The same of an elasticity about its category's."""
+FAMILY_LEAD = 3.0
+"""Log odds that the offers of a family take shoppers from one another, before anything is seen."""
 SCENARIOS = 12
 """Curves that stand for a belief; each comes with three levels."""
 _ROOTS = (-(3.0**0.5), 0.0, 3.0**0.5)
 _WEIGHTS = (1.0 / 6.0, 2.0 / 3.0, 1.0 / 6.0)
+
+
+class Family(NamedTuple):
+    """What is remembered of n families of K offers."""
+
+    choice: Choice
+    """Of n."""
+    lead: Array
+    """[n] faded log likelihood ratio of one-step predictions: the family's, against each offer's on its own."""
 
 
 class Memory(NamedTuple):
@@ -39,13 +52,15 @@ class Memory(NamedTuple):
 
     tally: Tally
     prior: Prior
+    family: Family | None
+    """None where every offer is its own."""
 
 
 @dataclass(frozen=True)
 class EstimateThenPlan:
     """A policy of the bar (`evaluation.bar.OnlinePolicy`)."""
 
-    def begin(self, view: View, history: History | None, _family: int) -> Memory:
+    def begin(self, view: View, history: History | None, family: int) -> Memory:
         """Start from the prior, and from the log if there is one."""
         guessed = jnp.isfinite(view.prior_units)
         units = jnp.where(guessed, view.prior_units / view.exposure, 1.0)
@@ -57,13 +72,15 @@ class EstimateThenPlan:
             found = control(jnp.log(ratio), jnp.log(history.cost), history.exposure, history.units)
             exposure = history.exposure * found.demand
             tally = belief.absorb(tally, prior, ratio, exposure, history.units, found.weight)
-        return Memory(tally, prior)
+        return Memory(tally, prior, None if family == 1 else _family(view, history, family))
 
     def decide(self, memory: Memory, view: View, _key: Array) -> Array:
         """Choose the price that the plan values most."""
         held = belief.posterior(memory.tally, memory.prior)
         limited = jnp.isfinite(view.stock) & jnp.isfinite(view.periods_left)
         unlimited = _profit(held, view).argmax(axis=1)
+        if memory.family is not None:
+            unlimited = jnp.where(_as_family(memory.family), _joint(memory.family, view), unlimited)
         planned = jax.lax.cond(limited.any(), lambda: _worth(held, view).argmax(axis=1), lambda: unlimited)
         return jnp.where(limited, planned, unlimited)
 
@@ -73,7 +90,41 @@ class EstimateThenPlan:
         ratio = price / view.list_price
         censored = jnp.isfinite(view.stock) & outcome.stocked_out
         period = Period(ratio, exposure, outcome.units, censored)
-        return memory._replace(tally=belief.observe(memory.tally, memory.prior, period))
+        family = memory.family
+        if family is not None:
+            alone = belief.log_predictive(memory.tally, memory.prior, period)
+            family = _family_learns(family, period, alone)
+        return memory._replace(tally=belief.observe(memory.tally, memory.prior, period), family=family)
+
+
+def _family(view: View, history: History | None, size: int) -> Family:
+    share = (view.prior_units / view.exposure).reshape(-1, size)
+    started = jax.vmap(choice.guess)(share, view.prior_elasticity.reshape(-1, size))
+    family = Family(started, jnp.full(len(share), FAMILY_LEAD))
+    return family
+
+
+def _family_learns(family: Family, period: Period, alone: Array) -> Family:
+    rows = [part.reshape(len(family.lead), -1) for part in (period.ratio, period.exposure, period.units)]
+    ratio, exposure, units = rows
+    mean, variance = jax.vmap(choice.predict)(family.choice, ratio, exposure)
+    together = jnp.where(exposure > 0, belief.log_negative_binomial(units, mean, variance), 0.0)
+    lead = belief.FADE * family.lead + (together - alone.reshape(units.shape)).sum(axis=1)
+    return Family(jax.vmap(choice.observe)(family.choice, *rows), lead)
+
+
+def _as_family(family: Family) -> Array:
+    """Whether the offers are priced jointly, bool [N]."""
+    return jnp.repeat(family.lead > 0.0, family.choice.mode.shape[1] // 2)
+
+
+def _joint(family: Family, view: View) -> Array:
+    """Best joint prices, indices [N]."""
+    shape = (len(family.lead), -1, view.prices.shape[1])
+    ratio = (view.prices / view.list_price[:, None]).reshape(shape)
+    margin = (view.prices - view.unit_cost[:, None]).reshape(shape)
+    weight = jax.vmap(choice.attraction)(family.choice.mode, ratio)
+    return jax.vmap(best_joint_prices)(weight, margin).ravel()
 
 
 def _profit(held: Posterior, view: View) -> Array:
