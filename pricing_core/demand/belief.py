@@ -143,7 +143,7 @@ def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
     mean, variance = (part[:, 0] for part in _predicted(each, curves, period.exposure))
     over = dispersion(tally)
     log_density = log_negative_binomial(period.units / over, mean / over, variance / over**2)
-    return jnp.where(period.exposure > 0, log_density, 0.0)
+    return jnp.where(period.exposure > 0, log_density - jnp.log(over), 0.0)
 
 
 def observe(tally: Tally, prior: Prior, period: Period) -> Tally:

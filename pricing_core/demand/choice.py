@@ -41,18 +41,19 @@ class Choice(NamedTuple):
     """Shoppers for each unit of exposure: 1 where they are counted, else a guess."""
 
 
-def guess(share: Array, elasticity: Array) -> Choice:
+def guess(share: Array, elasticity: Array, counted: Array) -> Choice:
     """Believe what is known of a category.
 
     Args:
         share: [K] units for each unit of exposure at the list price; nan where nobody has a guess.
         elasticity: [K] at the list price.
+        counted: bool, whether the exposure counts shoppers; else it is a number that is proportional to theirs.
     """
     guessed = jnp.isfinite(share)
     units = jnp.where(guessed, share, SHARE)
-    # More units than there can be shoppers: nobody counted them.
-    traffic = jnp.maximum(units.sum() / (1.0 - OUTSIDE), 1.0)
-    of_shoppers = units / traffic
+    possible = jnp.maximum(units.sum() / (1.0 - OUTSIDE), 1.0)
+    traffic = jnp.where(counted, 1.0, possible)
+    of_shoppers = units / possible
     appeal = jnp.log(of_shoppers / (1.0 - of_shoppers.sum()))
     sensitivity = jnp.log(elasticity / (1.0 - of_shoppers))
     spread = jnp.where(guessed, APPEAL_SPREAD, UNKNOWN_APPEAL_SPREAD)

@@ -30,7 +30,9 @@ UNKNOWN_LEVEL_SPREAD = 2.0
 """The same where nobody has a guess."""
 ELASTICITY_SPREAD = 0.35
 """The same of an elasticity about its category's."""
-FAMILY_LEAD = 3.0
+HORIZON = float(__import__('os').environ.get('H','100'))
+STEP = int(__import__('os').environ.get('S','1'))
+FAMILY_LEAD = 1e9
 """Log odds that the offers of a family take shoppers from one another, before anything is seen."""
 SCENARIOS = 12
 """Curves that stand for a belief; each comes with three levels."""
@@ -74,13 +76,13 @@ class EstimateThenPlan:
             tally = belief.absorb(tally, prior, ratio, exposure, history.units, found.weight)
         return Memory(tally, prior, None if family == 1 else _family(view, history, family))
 
-    def decide(self, memory: Memory, view: View, _key: Array) -> Array:
+    def decide(self, memory: Memory, view: View, key: Array) -> Array:
         """Choose the price that the plan values most."""
         held = belief.posterior(memory.tally, memory.prior)
         limited = jnp.isfinite(view.stock) & jnp.isfinite(view.periods_left)
         unlimited = _profit(held, view).argmax(axis=1)
         if memory.family is not None:
-            unlimited = jnp.where(_as_family(memory.family), _joint(memory.family, view), unlimited)
+            unlimited = jnp.where(_as_family(memory.family), _joint(memory.family, view, key), unlimited)
         planned = jax.lax.cond(limited.any(), lambda: _worth(held, view).argmax(axis=1), lambda: unlimited)
         return jnp.where(limited, planned, unlimited)
 
@@ -99,7 +101,7 @@ class EstimateThenPlan:
 
 def _family(view: View, history: History | None, size: int) -> Family:
     share = (view.prior_units / view.exposure).reshape(-1, size)
-    started = jax.vmap(choice.guess)(share, view.prior_elasticity.reshape(-1, size))
+    started = jax.vmap(choice.guess)(share, view.prior_elasticity.reshape(-1, size), (view.exposure > 1.0).reshape(-1, size)[:, 0])
     family = Family(started, jnp.full(len(share), FAMILY_LEAD))
     return family
 
@@ -118,13 +120,24 @@ def _as_family(family: Family) -> Array:
     return jnp.repeat(family.lead > 0.0, family.choice.mode.shape[1] // 2)
 
 
-def _joint(family: Family, view: View) -> Array:
+def _joint(family: Family, view: View, key: Array) -> Array:
     """Best joint prices, indices [N]."""
-    shape = (len(family.lead), -1, view.prices.shape[1])
-    ratio = (view.prices / view.list_price[:, None]).reshape(shape)
-    margin = (view.prices - view.unit_cost[:, None]).reshape(shape)
+    n = len(family.lead)
+    prices, list_price, cost, exposure = (
+        part.reshape(n, -1, *part.shape[1:]) for part in (view.prices, view.list_price, view.unit_cost, view.exposure)
+    )
+    ratio = prices / list_price[..., None]
     weight = jax.vmap(choice.attraction)(family.choice.mode, ratio)
-    return jax.vmap(best_joint_prices)(weight, margin).ravel()
+    best = jax.vmap(best_joint_prices)(weight, prices - cost[..., None])
+    asked = jnp.take_along_axis(ratio, best[..., None], axis=2)[..., 0]
+    mean, _ = jax.vmap(choice.predict)(family.choice, asked, exposure)
+    size = best.shape[1]
+    variance = jnp.diagonal(jnp.linalg.inv(family.choice.precision), axis1=1, axis2=2)[:, size:]
+    sensitivity = jnp.exp(family.choice.mode[:, size:]) * asked
+    margin = 1.0 - cost / (asked * list_price)
+    explore = HORIZON * (margin * sensitivity * variance) ** 2 * mean > 1.0
+    step = STEP * jnp.where(jax.random.bernoulli(key, 0.5, best.shape), 1, -1)
+    return jnp.clip(jnp.where(explore, best + step, best), 0, view.prices.shape[1] - 1).ravel()
 
 
 def _profit(held: Posterior, view: View) -> Array:
