@@ -19,7 +19,7 @@ APPEAL_SPREAD = 0.9
 """Standard deviation of an appeal about the guess at it."""
 UNKNOWN_APPEAL_SPREAD = 2.0
 """The same where nobody has a guess."""
-SENSITIVITY_SPREAD = 0.35
+SENSITIVITY_SPREAD = float(__import__('os').environ.get('SS','.35'))
 """Standard deviation of a log sensitivity about its category's."""
 SHARE = 0.1
 """Of the shoppers, that an offer is thought to sell to where nobody has a guess."""

@@ -24,12 +24,14 @@ from pricing_core.planning.joint import best_joint_prices
 from pricing_core.planning.planner import Curve
 from pricing_core.simulator.bar.interface import History, Outcome, View
 
-LEVEL_SPREAD = 0.9
+LEVEL_SPREAD = float(__import__('os').environ.get('LS','.9'))
 """Standard deviation of the log of the level about its guess."""
 UNKNOWN_LEVEL_SPREAD = 2.0
 """The same where nobody has a guess."""
-ELASTICITY_SPREAD = 0.35
+ELASTICITY_SPREAD = float(__import__('os').environ.get('ES','.35'))
 """The same of an elasticity about its category's."""
+import os
+HS = float(os.environ.get('HS','0'))
 HORIZON = float(__import__('os').environ.get('H','100'))
 STEP = int(__import__('os').environ.get('S','1'))
 FAMILY_LEAD = 1e9
@@ -80,7 +82,7 @@ class EstimateThenPlan:
         """Choose the price that the plan values most."""
         held = belief.posterior(memory.tally, memory.prior)
         limited = jnp.isfinite(view.stock) & jnp.isfinite(view.periods_left)
-        unlimited = _profit(held, view).argmax(axis=1)
+        unlimited = _steady(held, view, key)
         if memory.family is not None:
             unlimited = jnp.where(_as_family(memory.family), _joint(memory.family, view, key), unlimited)
         planned = jax.lax.cond(limited.any(), lambda: _worth(held, view).argmax(axis=1), lambda: unlimited)
@@ -140,12 +142,30 @@ def _joint(family: Family, view: View, key: Array) -> Array:
     return jnp.clip(jnp.where(explore, best + step, best), 0, view.prices.shape[1] - 1).ravel()
 
 
-def _profit(held: Posterior, view: View) -> Array:
-    """Expected profit of a period for each shopper, [N, A], stock unlimited."""
+def _steady(held: Posterior, view: View, key: Array) -> Array:
+    """Choose for a stock that never ends: the best price of a period, and prices beside it while that teaches enough."""
     ratio = (view.prices / view.list_price[:, None])[:, None, :]
     curves = demand(jnp.asarray(FORM_OF_CURVE)[None, :, None], jnp.asarray(ELASTICITY_OF_CURVE)[None, :, None], ratio)
-    units = jnp.einsum("nj,nja->na", held.weight * held.level, curves)
-    return units * (view.prices - view.unit_cost[:, None])
+    level = held.weight * held.level
+    units = jnp.einsum("nj,nja->na", level, curves)
+    best = (units * (view.prices - view.unit_cost[:, None])).argmax(axis=1)
+    last = view.prices.shape[1] - 1
+    at = lambda table, i: jnp.take_along_axis(table, i.reshape(-1, *[1] * (table.ndim - 1)), axis=-1)[..., 0]
+    up, down = jnp.minimum(best + 1, last), jnp.maximum(best - 1, 0)
+    rise = jnp.log(at(view.prices, up) / at(view.prices, down))
+    slope = (jnp.log(jnp.maximum(at(curves, down), 0.01)) - jnp.log(jnp.maximum(at(curves, up), 0.01))) / rise[:, None]
+    mean = (held.weight * slope).sum(axis=1)
+    variance = (held.weight * (slope - mean[:, None]) ** 2).sum(axis=1)
+    sold = at(units, best) * view.exposure
+    curvature = jnp.maximum(mean * (mean - 1.0), 1.0)
+    explore = HS * sold * variance**2 > curvature**2
+    if os.environ.get("SIDE", "0") == "1":
+        gain = units * (view.prices - view.unit_cost[:, None])
+        side = jnp.where(at(gain, up) > at(gain, down), up, down)
+    else:
+        side = jnp.where(jax.random.bernoulli(key, 0.5, best.shape), up, down)
+    coin = jax.random.bernoulli(jax.random.fold_in(key, 1), float(os.environ.get("COIN", "1")), best.shape)
+    return jnp.where(explore & coin, side, best)
 
 
 def _worth(held: Posterior, view: View) -> Array:
