@@ -70,7 +70,7 @@ class EstimateThenPlan:
         units = jnp.where(guessed, view.prior_units / view.exposure, 1.0)
         shape = 1.0 / jnp.expm1(jnp.where(guessed, LEVEL_SPREAD, UNKNOWN_LEVEL_SPREAD) ** 2)
         prior = Prior(shape, shape / units, view.prior_elasticity, jnp.full_like(units, ELASTICITY_SPREAD))
-        tally = belief.empty(len(units))
+        tally = belief.start(prior)
         if history is not None:
             ratio = history.price / view.list_price
             found = control(jnp.log(ratio), jnp.log(history.cost), history.exposure, history.units)
@@ -80,9 +80,9 @@ class EstimateThenPlan:
 
     def decide(self, memory: Memory, view: View, key: Array) -> Array:
         """Choose the price that the plan values most."""
-        held = belief.posterior(memory.tally, memory.prior)
+        held = belief.posterior(memory.tally)
         limited = jnp.isfinite(view.stock) & jnp.isfinite(view.periods_left)
-        unlimited = _steady(held, view, key)
+        unlimited = _steady(held, memory.tally, view, key)
         if memory.family is not None:
             unlimited = jnp.where(_as_family(memory.family), _joint(memory.family, view, key), unlimited)
         planned = jax.lax.cond(limited.any(), lambda: _worth(held, view).argmax(axis=1), lambda: unlimited)
@@ -96,7 +96,7 @@ class EstimateThenPlan:
         period = Period(ratio, exposure, outcome.units, censored)
         family = memory.family
         if family is not None:
-            alone = belief.log_predictive(memory.tally, memory.prior, period)
+            alone = belief.log_predictive(memory.tally, period)
             family = _family_learns(family, period, alone)
         return memory._replace(tally=belief.observe(memory.tally, memory.prior, period), family=family)
 
@@ -142,7 +142,7 @@ def _joint(family: Family, view: View, key: Array) -> Array:
     return jnp.clip(jnp.where(explore, best + step, best), 0, view.prices.shape[1] - 1).ravel()
 
 
-def _steady(held: Posterior, view: View, key: Array) -> Array:
+def _steady(held: Posterior, tally: Tally, view: View, key: Array) -> Array:
     """Choose for a stock that never ends: the best price of a period, and prices beside it while that teaches enough."""
     ratio = (view.prices / view.list_price[:, None])[:, None, :]
     curves = demand(jnp.asarray(FORM_OF_CURVE)[None, :, None], jnp.asarray(ELASTICITY_OF_CURVE)[None, :, None], ratio)
@@ -158,7 +158,7 @@ def _steady(held: Posterior, view: View, key: Array) -> Array:
     variance = (held.weight * (slope - mean[:, None]) ** 2).sum(axis=1)
     sold = at(units, best) * view.exposure
     curvature = jnp.maximum(mean * (mean - 1.0), 1.0)
-    explore = HS * sold * variance**2 > curvature**2
+    explore = HS * tally.periods * sold * variance**2 > curvature**2
     if os.environ.get("SIDE", "0") == "1":
         gain = units * (view.prices - view.unit_cost[:, None])
         side = jnp.where(at(gain, up) > at(gain, down), up, down)
