@@ -1,11 +1,11 @@
-"""What an offer's sales say about its demand: a posterior over curves, whose level may move.
+"""What an offer's sales say about its demand: a grid posterior over demand curves, kept by price bin.
 
-Units of a period at price p are Poisson with mean ``exposure x level x g(p / list price; form, elasticity)``. For each
-of a grid of curves g the level has a Gamma posterior and the units a negative binomial prediction, so the weights of
-the curves follow in closed form. Levels that move are discounted (Harvey & Fernandes 1989, Journal of Business &
-Economic Statistics 7): before each period what is known of the level is worth a share of what it was, while the weights
-of the curves, which move less, hardly fade. Several such pairs of shares are tried beside each other, and the one that
-predicted best is believed.
+Units of a period at price p are Poisson with mean ``exposure x level x g(p / list price; form, elasticity)``. What was
+seen is kept as exposure and units by knots of ln(price / list price), under several memories; an observation between
+two knots is split between them, so that its logarithm of demand is interpolated. With a Gamma prior on the level the
+likelihood of each curve has a closed form (Gamma-Poisson), so the posterior of all curves is two matrix products.
+
+A tally says nothing about curves, priors or grids: a later version may use others on the same state.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ import numpy as np
 from jax import Array
 from jax.scipy.special import gammaln
 from jax.scipy.stats import norm
+from numpy.typing import NDArray
 
 from pricing_core.demand.forms import FORMS, demand
-import os
-def env(name, default): return tuple(float(x) for x in os.environ.get(name, default).split(","))
-LEVEL_KEPT = env("LK", "1,0.95,0.8")
-"""What is left, after a period, of what is known about the level: one for each memory."""
-CURVE_KEPT = env("CK", "1,0.998,0.95")
-"""The same of the curve."""
-MEMORY_PRIOR = env("MP", "0.9,0.08,0.02")
+
+MEMORIES = (1.0, 0.97, 0.85)
+"""What is left of an observation after a period."""
+MEMORY_PRIOR = (0.90, 0.08, 0.02)
+KNOT = 0.06
+"""Distance of knots in ln(price / list price)."""
+KNOTS = 31
 ELASTICITIES = np.geomspace(0.6, 8.0, 32)
 FADE = 0.97
 """What is left of a memory's score after a period: old successes do not count for ever."""
@@ -34,9 +35,9 @@ DISPERSION_FADE = 0.98
 """What is left of a residual after a period."""
 DISPERSION_PRIOR = 20.0
 """Periods that the prior of the over-dispersion, 1, is worth."""
-CHANGE_NATS = env("CN", "6")[0]
+CHANGE_NATS = 6.0
 """A faster memory that has predicted so much better overwrites a slower one: the world has changed."""
-_SMALLEST = 0.01
+LEAST_DEMAND = 0.01
 """Relative demand is never taken to be less, or one sale would refute a form."""
 _SURPRISE = 16.0
 """A squared standardised residual counts no more than this."""
@@ -47,6 +48,18 @@ ELASTICITY_OF_CURVE = np.tile(ELASTICITIES, len(FORMS)).astype(np.float32)
 """float32 [J] at the list price."""
 CURVES = len(FORM_OF_CURVE)
 _LOG_ELASTICITY = np.log(ELASTICITY_OF_CURVE)
+
+
+def _on_knots() -> NDArray[Any]:
+    """Relative demand of each curve at each knot, [J, B]."""
+    ratio = np.exp(KNOT * (np.arange(KNOTS) - KNOTS // 2))
+    with jax.ensure_compile_time_eval():
+        of_curves = demand(jnp.asarray(FORM_OF_CURVE)[:, None], jnp.asarray(ELASTICITY_OF_CURVE)[:, None], ratio[None])
+        return np.maximum(np.asarray(of_curves, np.float32), np.float32(LEAST_DEMAND))
+
+
+_G = _on_knots()
+_LOG_G = np.log(_G)
 
 
 class Prior(NamedTuple):
@@ -62,14 +75,12 @@ class Prior(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What is believed of N offers, under M memories. float32."""
+    """What was seen of N offers. float32."""
 
-    log_weight: Array
-    """[N, M, J] of the curves, up to a constant."""
-    shape: Array
-    """[N, M] of the Gamma of the level, the same for all curves."""
-    rate: Array
-    """[N, M, J]."""
+    exposure: Array
+    """[N, M, B] by memory and knot."""
+    units: Array
+    """[N, M, B]."""
     score: Array
     """[N, M] faded log likelihood of one-step predictions."""
     residual: Array
@@ -107,17 +118,10 @@ class Posterior(NamedTuple):
         return self.shape / self.rate
 
 
-def start(prior: Prior) -> Tally:
-    """Believe the prior."""
-    n, m = len(prior.level_shape), len(LEVEL_KEPT)
-    return Tally(
-        jnp.broadcast_to(_log_prior(prior)[:, None], (n, m, CURVES)),
-        jnp.broadcast_to(prior.level_shape[:, None], (n, m)),
-        jnp.broadcast_to(prior.level_rate[:, None, None], (n, m, CURVES)),
-        jnp.zeros((n, m)),
-        jnp.zeros(n),
-        jnp.zeros(n),
-    )
+def empty(n: int) -> Tally:
+    """Nothing seen."""
+    zero = jnp.zeros((n, len(MEMORIES), KNOTS))
+    return Tally(zero, zero, jnp.zeros((n, len(MEMORIES))), jnp.zeros(n), jnp.zeros(n))
 
 
 def dispersion(tally: Tally) -> Array:
@@ -125,17 +129,18 @@ def dispersion(tally: Tally) -> Array:
     return jnp.maximum((tally.residual + DISPERSION_PRIOR) / (tally.periods + DISPERSION_PRIOR), 1.0)
 
 
-def posterior(tally: Tally) -> Posterior:
+def posterior(tally: Tally, prior: Prior) -> Posterior:
     """Believe the memory whose predictions were best."""
-    best = _best_memory(tally)
-    log_weight, rate = (jnp.take_along_axis(part, best[:, :, None], axis=1)[:, 0] for part in (tally.log_weight, tally.rate))
-    shape = jnp.take_along_axis(tally.shape, best, axis=1)
-    return Posterior(jax.nn.softmax(log_weight, axis=1), jnp.broadcast_to(shape, rate.shape), rate)
+    best = _best_memory(tally)[:, :, None]
+    return Posterior(*(jnp.take_along_axis(part, best, axis=1)[:, 0] for part in _by_memory(tally, prior)))
 
 
-def log_predictive(tally: Tally, period: Period) -> Array:
+def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
     """Log probability of a period's units by what was believed before it, [N]; 0 without exposure."""
-    mean, variance = _predicted(posterior(tally), _relative(period.ratio), period.exposure)
+    held = posterior(tally, prior)
+    each = Posterior(*(part[:, None] for part in held))
+    curves = jnp.exp(_split(jnp.log(period.ratio)) @ _LOG_G.T)
+    mean, variance = (part[:, 0] for part in _predicted(each, curves, period.exposure))
     over = dispersion(tally)
     log_density = log_negative_binomial(period.units / over, mean / over, variance / over**2)
     return jnp.where(period.exposure > 0, log_density - jnp.log(over), 0.0)
@@ -144,75 +149,74 @@ def log_predictive(tally: Tally, period: Period) -> Array:
 def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     """Add a period; one without exposure adds nothing."""
     shown, counted = period.exposure > 0, (period.exposure > 0) & ~period.censored
-    curves = _relative(period.ratio)
-    expected, its = _predicted(posterior(tally), curves, period.exposure)
+    split = _split(jnp.log(period.ratio))
+    mean, variance = _predicted(_by_memory(tally, prior), jnp.exp(split @ _LOG_G.T), period.exposure)
+    best = _best_memory(tally)
+    expected, its = (jnp.take_along_axis(part, best, axis=1)[:, 0] for part in (mean, variance))
     units = jnp.where(period.censored, _at_least(expected, period.units), period.units)
-    over = dispersion(tally)
-    level_kept, curve_kept = jnp.asarray(LEVEL_KEPT), jnp.asarray(CURVE_KEPT)[:, None]
-    shape = jnp.maximum(level_kept * tally.shape, 1e-2)
-    rate = level_kept[:, None] * tally.rate
-    log_weight = curve_kept * tally.log_weight + (1.0 - curve_kept) * _log_prior(prior)[:, None]
-    log_weight = jax.nn.log_softmax(log_weight, axis=2)
-    seen, sold = (period.exposure / over)[:, None] * curves, (units / over)[:, None]
-    after = rate + seen[:, None]
-    each = shape[..., None] * jnp.log(rate) - (shape + sold)[..., None] * jnp.log(after) + sold[..., None] * jnp.log(jnp.maximum(seen, 1e-9))[:, None]
-    joint = log_weight + each
-    log_density = jax.nn.logsumexp(joint, axis=2) + gammaln(shape + sold) - gammaln(shape)
-    score = FADE * tally.score + jnp.where(counted[:, None], log_density, 0.0)
+    over = dispersion(tally)[:, None]
+    log_density = log_negative_binomial(units[:, None] / over, mean / over, variance / over**2)
+    score = jnp.where(shown[:, None], FADE * tally.score, tally.score) + jnp.where(counted[:, None], log_density, 0.0)
     surprise = jnp.minimum((units - expected) ** 2 / jnp.maximum(its, 1e-6), _SURPRISE)
+    kept = jnp.where(shown[:, None, None], jnp.asarray(MEMORIES)[:, None], 1.0)
     faded = jnp.where(counted, DISPERSION_FADE, 1.0)
-    here = lambda new, old: jnp.where(shown.reshape(-1, *[1] * (old.ndim - 1)), new, old)
-    return _overwrite(Tally(
-        log_weight=here(joint - joint.max(axis=2, keepdims=True), tally.log_weight),
-        shape=here(shape + sold, tally.shape),
-        rate=here(after, tally.rate),
-        score=here(score - score.max(axis=1, keepdims=True), tally.score),
+    after = Tally(
+        exposure=kept * tally.exposure + (split * period.exposure[:, None])[:, None],
+        units=kept * tally.units + (split * jnp.where(shown, units, 0.0)[:, None])[:, None],
+        score=score - score.max(axis=1, keepdims=True),
         residual=faded * tally.residual + jnp.where(counted, surprise, 0.0),
         periods=faded * tally.periods + counted,
-    ))
+    )
+    return _overwrite(after)
 
 
 def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Array, evidence: Array) -> Tally:
-    """Add a log of L periods, none of which ran out of stock.
+    """Add a log of L periods at once, none of which ran out of stock.
 
     Args:
         tally: Before it.
-        prior: As for `observe`.
+        prior: As for `posterior`.
         ratio: [L, N] price / list price, in the order of time.
         exposure: [L, N].
         units: [L, N].
         evidence: [N], how many periods a period of the log is worth.
     """
-    def add(tally: Tally, row: tuple[Array, Array, Array]) -> tuple[Tally, None]:
+    length = ratio.shape[0]
+    ages = jnp.arange(length - 1, -1, -1, dtype=jnp.float32)
+    kept = jnp.asarray(MEMORIES)[None, :] ** ages[:, None]
+    zero = jnp.zeros_like(tally.exposure)
+
+    def add(carry: tuple[Array, Array], row: tuple[Array, Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
+        seen, sold = carry
+        x, exposed, bought, weight = row
+        split = _split(x)[:, None, :] * (weight * evidence[:, None])[:, :, None]
+        return (seen + split * exposed[:, None, None], sold + split * bought[:, None, None]), None
+
+    (seen, sold), _ = jax.lax.scan(add, (zero, zero), (jnp.log(ratio), exposure, units, kept))
+    after = tally._replace(exposure=tally.exposure + seen, units=tally.units + sold)
+    held = Posterior(*(part[:, 0] for part in _by_memory(after, prior)))
+    on_knots = jnp.einsum("nj,jb->nb", held.weight * held.level, _G)
+
+    def residual(total: Array, row: tuple[Array, Array, Array]) -> tuple[Array, None]:
         x, exposed, bought = row
-        after = observe(tally, prior, Period(x, exposed * evidence, bought * evidence, jnp.zeros(x.shape, bool)))
-        return after, None
+        mean = exposed * (_split(x) * on_knots).sum(axis=1)
+        return total + jnp.minimum((bought - mean) ** 2 / jnp.maximum(mean, 1e-6), _SURPRISE), None
 
-    return jax.lax.scan(add, tally, (ratio, exposure, units))[0]
-
-
-def _log_prior(prior: Prior) -> Array:
-    """[N, J]."""
-    z = (_LOG_ELASTICITY - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[:, None]
-    return -0.5 * z**2
-
-
-def _relative(ratio: Array) -> Array:
-    """Relative demand of each curve, [N, J], at price / list price [N]."""
-    each = demand(jnp.asarray(FORM_OF_CURVE), jnp.asarray(ELASTICITY_OF_CURVE), ratio[:, None])
-    return jnp.maximum(each, _SMALLEST)
+    total, _ = jax.lax.scan(residual, jnp.zeros(ratio.shape[1]), (jnp.log(ratio), exposure, units))
+    periods = jnp.minimum(length, 50.0)
+    return after._replace(residual=total / length * periods, periods=jnp.full_like(total, periods))
 
 
 def _overwrite(tally: Tally) -> Tally:
     """Let a memory that has seen the world change replace the slower ones."""
-    score = tally.score
-    parts = [tally.log_weight, tally.shape, tally.rate]
-    for slow in range(len(LEVEL_KEPT) - 1):
+    exposure, units, score = tally.exposure, tally.units, tally.score
+    for slow in range(len(MEMORIES) - 1):
         fast = slow + 1
         changed = score[:, fast] - score[:, slow] > CHANGE_NATS
-        parts = [part.at[:, slow].set(jnp.where(changed.reshape(-1, *[1] * (part.ndim - 2)), part[:, fast], part[:, slow])) for part in parts]
+        exposure = exposure.at[:, slow].set(jnp.where(changed[:, None], exposure[:, fast], exposure[:, slow]))
+        units = units.at[:, slow].set(jnp.where(changed[:, None], units[:, fast], units[:, slow]))
         score = score.at[:, slow].set(jnp.where(changed, score[:, fast], score[:, slow]))
-    return tally._replace(log_weight=parts[0], shape=parts[1], rate=parts[2], score=score)
+    return tally._replace(exposure=exposure, units=units, score=score)
 
 
 def _best_memory(tally: Tally) -> Array:
@@ -220,11 +224,24 @@ def _best_memory(tally: Tally) -> Array:
     return jnp.argmax(tally.score + jnp.log(jnp.asarray(MEMORY_PRIOR)), axis=1)[:, None]
 
 
-def _predicted(held: Posterior, demand_of: Array, exposure: Array) -> tuple[Array, Array]:
-    """Mean and variance of the next period's units, [N], for relative demand [N, J]."""
-    by_curve = exposure[:, None] * demand_of * held.level
-    mean = (held.weight * by_curve).sum(axis=1)
-    second = (held.weight * by_curve**2 * (1.0 + 1.0 / held.shape)).sum(axis=1)
+def _by_memory(tally: Tally, prior: Prior) -> Posterior:
+    """[N, M, J] of each memory."""
+    over = dispersion(tally)[:, None, None]
+    sold, seen = tally.units / over, tally.exposure / over
+    total = sold.sum(axis=2, keepdims=True)
+    shape = prior.level_shape[:, None, None] + total
+    rate = prior.level_rate[:, None, None] + seen @ _G.T
+    log_likelihood = sold @ _LOG_G.T + gammaln(shape) - shape * jnp.log(rate)
+    z = (_LOG_ELASTICITY - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[:, None]
+    weight = jax.nn.softmax(log_likelihood - 0.5 * z[:, None, :] ** 2, axis=2)
+    return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate)
+
+
+def _predicted(each: Posterior, demand_of: Array, exposure: Array) -> tuple[Array, Array]:
+    """Mean and variance of the next period's units, [N, M], for relative demand [N, J]."""
+    by_curve = (exposure[:, None] * demand_of)[:, None] * each.level
+    mean = (each.weight * by_curve).sum(axis=2)
+    second = (each.weight * by_curve**2 * (1.0 + 1.0 / each.shape)).sum(axis=2)
     return mean, jnp.maximum(mean + second - mean**2, mean)
 
 
@@ -243,3 +260,7 @@ def _at_least(expected: Array, units: Array) -> Array:
     return jnp.maximum(units, expected + spread * jnp.exp(norm.logpdf(z) - norm.logsf(z)))
 
 
+def _split(x: Array) -> Array:
+    """Shares of an observation at the knots, [N, B]; beyond the last knot it counts there."""
+    position = jnp.clip(x / KNOT + KNOTS // 2, 0.0, KNOTS - 1.0)
+    return jnp.maximum(1.0 - jnp.abs(position[:, None] - jnp.arange(KNOTS)), 0.0)

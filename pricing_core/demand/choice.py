@@ -19,7 +19,7 @@ APPEAL_SPREAD = 0.9
 """Standard deviation of an appeal about the guess at it."""
 UNKNOWN_APPEAL_SPREAD = 2.0
 """The same where nobody has a guess."""
-SENSITIVITY_SPREAD = float(__import__('os').environ.get('SS','.35'))
+SENSITIVITY_SPREAD = 0.3
 """Standard deviation of a log sensitivity about its category's."""
 SHARE = 0.1
 """Of the shoppers, that an offer is thought to sell to where nobody has a guess."""
@@ -78,21 +78,28 @@ def observe(choice: Choice, ratio: Array, exposure: Array, units: Array) -> Choi
     """
 
     def step(_: int | Array, mode: Array) -> Array:
-        mean, slope = _mean(choice, mode, ratio, exposure)
-        precision = choice.precision + (slope.T * mean) @ slope
-        gradient = (units - mean) @ slope - choice.precision @ (mode - choice.mode)
+        mean, by_mode = _mean(choice, mode, ratio, exposure)
+        precision = choice.precision + (by_mode.T * mean) @ by_mode
+        gradient = (units - mean) @ by_mode - choice.precision @ (mode - choice.mode)
         return mode + jnp.clip(jnp.linalg.solve(precision, gradient), -_LONGEST_STEP, _LONGEST_STEP)
 
     mode = jax.lax.fori_loop(0, _STEPS, step, choice.mode)
-    mean, slope = _mean(choice, mode, ratio, exposure)
-    return choice._replace(mode=mode, precision=choice.precision + (slope.T * mean) @ slope)
+    mean, by_mode = _mean(choice, mode, ratio, exposure)
+    return choice._replace(mode=mode, precision=choice.precision + (by_mode.T * mean) @ by_mode)
 
 
 def predict(choice: Choice, ratio: Array, exposure: Array) -> tuple[Array, Array]:
     """Give mean and variance of the next period's units, [K] each; arguments as for `observe`."""
-    mean, slope = _mean(choice, choice.mode, ratio, exposure)
-    spread = (slope * jnp.linalg.solve(choice.precision, slope.T).T).sum(axis=1)
+    mean, gradient = _mean(choice, choice.mode, ratio, exposure)
+    spread = (gradient * jnp.linalg.solve(choice.precision, gradient.T).T).sum(axis=1)
     return mean, mean + mean**2 * spread
+
+
+def slope(choice: Choice, ratio: Array) -> tuple[Array, Array]:
+    """Give mean and variance of -d ln w / d ln price at prices / list prices [K]: [K] each."""
+    size = len(ratio)
+    falls = jnp.exp(choice.mode[size:]) * ratio
+    return falls, falls**2 * jnp.diagonal(jnp.linalg.inv(choice.precision))[size:]
 
 
 def _mean(choice: Choice, mode: Array, ratio: Array, exposure: Array) -> tuple[Array, Array]:

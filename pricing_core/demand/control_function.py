@@ -1,9 +1,9 @@
 """Take out of a log what made prices follow demand: a control function for counts, with cost as the instrument.
 
-    first stage     ln price = const + γ · ln cost + v
-    second stage    units ~ Poisson(exposure · exp(l - e · ln(price / list price) + ρ · v))
+    first stage     ln price = const + gamma · ln cost + v
+    second stage    units ~ Poisson(exposure · exp(l - e · ln(price / list price) + rho · v))
 
-Where a merchant raised prices when demand was high, v carries the demand that nobody logged, and ρ > 0; without it a
+Where a merchant raised prices when demand was high, v carries the demand that nobody logged, and rho > 0; without it a
 regression takes the elasticity for too small. Given v, the price tells of the curve again (Petrin & Train 2010, Journal
 of Marketing Research 47; for counts Wooldridge 2015, Journal of Human Resources 50). The price of it: what is left to
 learn the elasticity from is what the cost moved.
@@ -38,7 +38,7 @@ class Control(NamedTuple):
 def control(log_ratio: Array, log_cost: Array, exposure: Array, units: Array) -> Control:
     """Estimate what demand the prices followed.
 
-    ρ is shrunk by the odds that it is not 0, those of the Bayesian information criterion (Schwarz 1978), so that a
+    rho is shrunk by the odds that it is not 0, those of the Bayesian information criterion (Schwarz 1978), so that a
     log whose prices followed nothing stays as it is, but for noise; so does one whose cost never moved.
 
     Args:
@@ -71,7 +71,7 @@ def _of_offer(log_ratio: Array, log_cost: Array, exposure: Array, units: Array) 
     mean = exposure * jnp.exp(x @ coefficients)
     dispersion = jnp.maximum(((units - mean) ** 2).sum() / mean.sum(), 1.0)
     fisher = information(mean)
-    unknown = jnp.linalg.inv(fisher)  # with ρ to be estimated, too
+    unknown = jnp.linalg.inv(fisher)  # with rho to be estimated, too
     known = jnp.linalg.inv(fisher[:2, :2])
     z2 = coefficients[2] ** 2 / (dispersion * unknown[2, 2])
     odds = jax.nn.sigmoid(0.5 * (z2 - jnp.log(float(len(units)))))
