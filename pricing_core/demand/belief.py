@@ -170,7 +170,7 @@ def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     return _overwrite(after)
 
 
-def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Array, evidence: Array) -> Tally:
+def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Array, *, evidence: Array) -> Tally:
     """Add a log of L periods at once, none of which ran out of stock.
 
     Args:

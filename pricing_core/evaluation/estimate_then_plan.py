@@ -70,7 +70,7 @@ class EstimateThenPlan:
             ratio = history.price / view.list_price
             found = control(jnp.log(ratio), jnp.log(history.cost), history.exposure, history.units)
             exposure = history.exposure * found.demand
-            tally = belief.absorb(tally, prior, ratio, exposure, history.units, found.weight)
+            tally = belief.absorb(tally, prior, ratio, exposure, history.units, evidence=found.weight)
         return Memory(tally, prior, None if family == 1 else family_pricing.begin(view, history, family))
 
     def decide(self, memory: Memory, view: View, key: Array) -> Array:
