@@ -30,9 +30,14 @@ def sales(seed, *, substitutes):
     return ratio.reshape(PERIODS, -1), units.reshape(PERIODS, -1)
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["substitutes", "strangers"])
-def told(request):
-    """Whether they substitute, and what is remembered after all periods."""
+@pytest.fixture(scope="module")
+def told():
+    """What is remembered after all periods, of families that substitute and of those that do not."""
+    return {substitutes: remembered(substitutes=substitutes) for substitutes in (True, False)}
+
+
+def remembered(*, substitutes):
+    """Families that have sold for all periods."""
     n = FAMILIES * SIZE
     prior = Prior(jnp.full(n, 2.0), jnp.full(n, 2.0 / SHARE), jnp.full(n, 2.2), jnp.full(n, 0.3))
     guessed = jax.vmap(choice.guess, (0, 0, None))(
@@ -46,19 +51,17 @@ def told(request):
         return (families, belief.observe(tally, prior, one)), None
 
     start = (Families(guessed, jnp.full(FAMILIES, family_pricing.LEAD)), belief.empty(n))
-    (families, _), _ = jax.jit(lambda rows: jax.lax.scan(period, start, rows))(sales(5, substitutes=request.param))
-    return request.param, families
+    (families, _), _ = jax.jit(lambda rows: jax.lax.scan(period, start, rows))(sales(5, substitutes=substitutes))
+    return families
 
 
 def test_offers_are_priced_jointly_where_they_take_shoppers_from_one_another_and_only_there(told):
-    substitutes, families = told
-    assert float((family_pricing.substitutes(families) == substitutes).mean()) > 0.95
+    for substitutes, families in told.items():
+        assert float((family_pricing.substitutes(families) == substitutes).mean()) > 0.95
 
 
 def test_the_logit_finds_appeals_and_sensitivities_and_knows_how_well(told):
-    substitutes, families = told
-    if not substitutes:
-        pytest.skip("strangers have no logit to find")
+    families = told[True]
     truth = np.repeat(np.log([SHARE / (1.0 - SIZE * SHARE), SENSITIVITY]), SIZE)
     error = np.asarray(families.choice.mode) - truth
     claimed = np.sqrt(np.diagonal(np.linalg.inv(families.choice.precision), axis1=1, axis2=2))
