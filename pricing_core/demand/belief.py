@@ -37,7 +37,7 @@ DISPERSION_PRIOR = 20.0
 """Periods that the prior of the over-dispersion, 1, is worth."""
 CHANGE_NATS = 6.0
 """A faster memory that has predicted so much better overwrites a slower one: the world has changed."""
-_SMALLEST = 0.01
+LEAST_DEMAND = 0.01
 """Relative demand is never taken to be less, or one sale would refute a form."""
 _SURPRISE = 16.0
 """A squared standardised residual counts no more than this."""
@@ -55,7 +55,7 @@ def _on_knots() -> NDArray[Any]:
     ratio = np.exp(KNOT * (np.arange(KNOTS) - KNOTS // 2))
     with jax.ensure_compile_time_eval():
         of_curves = demand(jnp.asarray(FORM_OF_CURVE)[:, None], jnp.asarray(ELASTICITY_OF_CURVE)[:, None], ratio[None])
-        return np.maximum(np.asarray(of_curves, np.float32), np.float32(_SMALLEST))
+        return np.maximum(np.asarray(of_curves, np.float32), np.float32(LEAST_DEMAND))
 
 
 _G = _on_knots()
@@ -135,6 +135,17 @@ def posterior(tally: Tally, prior: Prior) -> Posterior:
     return Posterior(*(jnp.take_along_axis(part, best, axis=1)[:, 0] for part in _by_memory(tally, prior)))
 
 
+def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
+    """Log probability of a period's units by what was believed before it, [N]; 0 without exposure."""
+    held = posterior(tally, prior)
+    each = Posterior(*(part[:, None] for part in held))
+    curves = jnp.exp(_split(jnp.log(period.ratio)) @ _LOG_G.T)
+    mean, variance = (part[:, 0] for part in _predicted(each, curves, period.exposure))
+    over = dispersion(tally)
+    log_density = log_negative_binomial(period.units / over, mean / over, variance / over**2)
+    return jnp.where(period.exposure > 0, log_density - jnp.log(over), 0.0)
+
+
 def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     """Add a period; one without exposure adds nothing."""
     shown, counted = period.exposure > 0, (period.exposure > 0) & ~period.censored
@@ -144,7 +155,7 @@ def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     expected, its = (jnp.take_along_axis(part, best, axis=1)[:, 0] for part in (mean, variance))
     units = jnp.where(period.censored, _at_least(expected, period.units), period.units)
     over = dispersion(tally)[:, None]
-    log_density = _log_negative_binomial(units[:, None] / over, mean / over, variance / over**2)
+    log_density = log_negative_binomial(units[:, None] / over, mean / over, variance / over**2)
     score = jnp.where(shown[:, None], FADE * tally.score, tally.score) + jnp.where(counted[:, None], log_density, 0.0)
     surprise = jnp.minimum((units - expected) ** 2 / jnp.maximum(its, 1e-6), _SURPRISE)
     kept = jnp.where(shown[:, None, None], jnp.asarray(MEMORIES)[:, None], 1.0)
@@ -159,7 +170,7 @@ def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     return _overwrite(after)
 
 
-def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Array) -> Tally:
+def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Array, *, evidence: Array) -> Tally:
     """Add a log of L periods at once, none of which ran out of stock.
 
     Args:
@@ -168,6 +179,7 @@ def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Arr
         ratio: [L, N] price / list price, in the order of time.
         exposure: [L, N].
         units: [L, N].
+        evidence: [N], how many periods a period of the log is worth.
     """
     length = ratio.shape[0]
     ages = jnp.arange(length - 1, -1, -1, dtype=jnp.float32)
@@ -177,7 +189,7 @@ def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Arr
     def add(carry: tuple[Array, Array], row: tuple[Array, Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
         seen, sold = carry
         x, exposed, bought, weight = row
-        split = _split(x)[:, None, :] * weight[None, :, None]
+        split = _split(x)[:, None, :] * (weight * evidence[:, None])[:, :, None]
         return (seen + split * exposed[:, None, None], sold + split * bought[:, None, None]), None
 
     (seen, sold), _ = jax.lax.scan(add, (zero, zero), (jnp.log(ratio), exposure, units, kept))
@@ -233,7 +245,7 @@ def _predicted(each: Posterior, demand_of: Array, exposure: Array) -> tuple[Arra
     return mean, jnp.maximum(mean + second - mean**2, mean)
 
 
-def _log_negative_binomial(units: Array, mean: Array, variance: Array) -> Array:
+def log_negative_binomial(units: Array, mean: Array, variance: Array) -> Array:
     """Log probability of counts whose mean and variance are given; Poisson where the variance is no larger."""
     mean = jnp.maximum(mean, 1e-6)
     size = mean**2 / jnp.maximum(variance - mean, 1e-4 * mean**2)

@@ -1,8 +1,9 @@
 """Estimate, then plan: the belief of `demand.belief` and the closed form of `planning.planner`, without a network.
 
-One set of constants for steady sellers and finite stock, cold starts and logs; families are priced offer by offer. It
-does not explore: on the tuning markets a Thompson draw among prices worth at least 95 % of the best cost 0.5 to 1
-point with finite stock, and a floor under the variation of prices 0.7 to 1 point without, but for markets that change.
+One set of constants for steady sellers and finite stock, cold starts and logs, offers of their own and families. What
+prices followed is taken out of a log first (`demand.control_function`). Prices beside the best one are tried where the
+stock never ends, while what they teach pays (`planning.exploration`); with a finite stock nothing is tried: a Thompson
+draw among prices worth at least 95 % of the best cost 0.5 to 1 point on the tuning markets.
 """
 
 from __future__ import annotations
@@ -15,9 +16,21 @@ import jax.numpy as jnp
 from jax import Array
 
 from pricing_core.demand import belief
-from pricing_core.demand.belief import CURVES, ELASTICITY_OF_CURVE, FORM_OF_CURVE, Period, Posterior, Prior, Tally
+from pricing_core.demand.belief import (
+    CURVES,
+    ELASTICITY_OF_CURVE,
+    FORM_OF_CURVE,
+    LEAST_DEMAND,
+    Period,
+    Posterior,
+    Prior,
+    Tally,
+)
+from pricing_core.demand.control_function import control
 from pricing_core.demand.forms import demand
-from pricing_core.planning import planner
+from pricing_core.evaluation import family_pricing
+from pricing_core.evaluation.family_pricing import Families
+from pricing_core.planning import exploration, planner
 from pricing_core.planning.planner import Curve
 from pricing_core.simulator.bar.interface import History, Outcome, View
 
@@ -25,7 +38,7 @@ LEVEL_SPREAD = 0.9
 """Standard deviation of the log of the level about its guess."""
 UNKNOWN_LEVEL_SPREAD = 2.0
 """The same where nobody has a guess."""
-ELASTICITY_SPREAD = 0.35
+ELASTICITY_SPREAD = 0.28
 """The same of an elasticity about its category's."""
 SCENARIOS = 12
 """Curves that stand for a belief; each comes with three levels."""
@@ -38,13 +51,15 @@ class Memory(NamedTuple):
 
     tally: Tally
     prior: Prior
+    families: Families | None
+    """None where every offer is its own."""
 
 
 @dataclass(frozen=True)
 class EstimateThenPlan:
     """A policy of the bar (`evaluation.bar.OnlinePolicy`)."""
 
-    def begin(self, view: View, history: History | None, _family: int) -> Memory:
+    def begin(self, view: View, history: History | None, family: int) -> Memory:
         """Start from the prior, and from the log if there is one."""
         guessed = jnp.isfinite(view.prior_units)
         units = jnp.where(guessed, view.prior_units / view.exposure, 1.0)
@@ -52,14 +67,21 @@ class EstimateThenPlan:
         prior = Prior(shape, shape / units, view.prior_elasticity, jnp.full_like(units, ELASTICITY_SPREAD))
         tally = belief.empty(len(units))
         if history is not None:
-            tally = belief.absorb(tally, prior, history.price / view.list_price, history.exposure, history.units)
-        return Memory(tally, prior)
+            ratio = history.price / view.list_price
+            found = control(jnp.log(ratio), jnp.log(history.cost), history.exposure, history.units)
+            exposure = history.exposure * found.demand
+            tally = belief.absorb(tally, prior, ratio, exposure, history.units, evidence=found.weight)
+        return Memory(tally, prior, None if family == 1 else family_pricing.begin(view, history, family))
 
-    def decide(self, memory: Memory, view: View, _key: Array) -> Array:
+    def decide(self, memory: Memory, view: View, key: Array) -> Array:
         """Choose the price that the plan values most."""
         held = belief.posterior(memory.tally, memory.prior)
         limited = jnp.isfinite(view.stock) & jnp.isfinite(view.periods_left)
-        unlimited = _profit(held, view).argmax(axis=1)
+        unlimited = _steady(held, memory.tally.periods, view, key)
+        families = memory.families
+        if families is not None:
+            jointly = family_pricing.decide(families, view, memory.tally.periods, key)
+            unlimited = jnp.where(family_pricing.substitutes(families), jointly, unlimited)
         planned = jax.lax.cond(limited.any(), lambda: _worth(held, view).argmax(axis=1), lambda: unlimited)
         return jnp.where(limited, planned, unlimited)
 
@@ -69,15 +91,42 @@ class EstimateThenPlan:
         ratio = price / view.list_price
         censored = jnp.isfinite(view.stock) & outcome.stocked_out
         period = Period(ratio, exposure, outcome.units, censored)
-        return memory._replace(tally=belief.observe(memory.tally, memory.prior, period))
+        families = memory.families
+        if families is not None:
+            alone = belief.log_predictive(memory.tally, memory.prior, period)
+            families = family_pricing.learn(families, period, alone)
+        return Memory(belief.observe(memory.tally, memory.prior, period), memory.prior, families)
 
 
-def _profit(held: Posterior, view: View) -> Array:
-    """Expected profit of a period for each shopper, [N, A], stock unlimited."""
+def _steady(held: Posterior, periods: Array, view: View, key: Array) -> Array:
+    """Choose for a stock that never ends: the best price of a period, and prices beside it while that teaches enough.
+
+    Where a rival is seen nothing is tried: the answer to a price comes later than the sales at it, and a price that
+    was asked for one period would tell of a demand that does not last.
+    """
     ratio = (view.prices / view.list_price[:, None])[:, None, :]
     curves = demand(jnp.asarray(FORM_OF_CURVE)[None, :, None], jnp.asarray(ELASTICITY_OF_CURVE)[None, :, None], ratio)
     units = jnp.einsum("nj,nja->na", held.weight * held.level, curves)
-    return units * (view.prices - view.unit_cost[:, None])
+    best = (units * (view.prices - view.unit_cost[:, None])).argmax(axis=1)
+    above, below = jnp.minimum(best + 1, view.prices.shape[1] - 1), jnp.maximum(best - 1, 0)
+    slopes = _slopes(curves, view.prices, below, above)
+    slope = (held.weight * slopes).sum(axis=1)
+    variance = (held.weight * (slopes - slope[:, None]) ** 2).sum(axis=1)
+    sold = view.exposure * _at(units, best)
+    explores = exploration.pays(periods, sold, slope, variance) & ~jnp.isfinite(view.rival_price)
+    side = jnp.where(jax.random.bernoulli(key, 0.5, best.shape), above, below)
+    return jnp.where(explores, side, best)
+
+
+def _slopes(curves: Array, prices: Array, below: Array, above: Array) -> Array:
+    """Give -d ln demand / d ln price between two prices of the set, [N, J], of curves [N, J, A]."""
+    low, high = (jnp.take_along_axis(curves, index[:, None, None], axis=2)[..., 0] for index in (below, above))
+    fall = jnp.log(jnp.maximum(low, LEAST_DEMAND) / jnp.maximum(high, LEAST_DEMAND))
+    return fall / jnp.log(_at(prices, above) / _at(prices, below))[:, None]
+
+
+def _at(table: Array, index: Array) -> Array:
+    return jnp.take_along_axis(table, index[:, None], axis=1)[:, 0]
 
 
 def _worth(held: Posterior, view: View) -> Array:

@@ -62,9 +62,22 @@ def test_a_log_taken_in_at_once_is_the_same_as_period_by_period():
     prior = prior_of(1)
     ratios, units = [0.8, 0.9, 1.0, 1.1, 1.2], [8, 6, 5, 3, 2]
     columns = (jnp.asarray(values, jnp.float32)[:, None] for values in (ratios, [1.0] * 5, units))
-    at_once, one_by_one = belief.absorb(belief.empty(1), prior, *columns), told(prior, ratios, units)
+    at_once = belief.absorb(belief.empty(1), prior, *columns, evidence=jnp.ones(1))
+    one_by_one = told(prior, ratios, units)
     np.testing.assert_allclose(at_once.units, one_by_one.units, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(at_once.exposure, one_by_one.exposure, rtol=1e-5, atol=1e-6)
+
+
+def test_the_prediction_of_a_period_is_a_distribution():
+    prior, possible = prior_of(200, shape=8.0, rate=1.0), jnp.arange(200.0)
+    tally = told(prior, [0.9, 1.1], [9, 6])
+    period = Period(jnp.full(200, 1.2), jnp.ones(200), possible, jnp.zeros(200, bool))
+    probability = jnp.exp(belief.log_predictive(tally, prior, period))
+    assert float(probability.sum()) == pytest.approx(1.0, abs=1e-3)
+    held = belief.posterior(tally, prior)
+    curves = demand(FORM_OF_CURVE, ELASTICITY_OF_CURVE, jnp.float32(1.2))
+    expected = float((held.weight * held.level * curves)[0].sum())
+    assert float((probability * possible).sum()) == pytest.approx(expected, rel=0.01)
 
 
 def test_a_stock_out_says_that_demand_was_more():
