@@ -42,8 +42,8 @@ check: $(STAMP) ## lint, format, types, import rules, generated documents
 	$(BIN)/repricer schemas --check
 
 .PHONY: bench
-bench: $(STAMP) rivals ## run all benchmarks, an hour, on a Kafka (that of REPRICER_BOOTSTRAP_SERVERS, else one of its own)
-	@bench="$(BIN)/repricer bench all --rivals $(RIVALS)/bin/python $(BENCH_ARGS)"; \
+bench: $(STAMP) rivals sb3 ## run all benchmarks, an hour, on a Kafka (that of REPRICER_BOOTSTRAP_SERVERS, else one of its own)
+	@bench="$(BIN)/repricer bench all --rivals $(RIVALS)/bin/python --sb3 $(SB3)/bin/python $(BENCH_ARGS)"; \
 	if [ -n "$${REPRICER_BOOTSTRAP_SERVERS:-}" ]; then $$bench; \
 	else $(BIN)/python tests/integration/kafka_server.py --run $$bench; fi
 
