@@ -16,7 +16,8 @@ Tree = TypeVar("Tree")
 
 def to_bytes(tree: Tree) -> bytes:
     """Write arrays and keys as safetensors, each under its path in the tree."""
-    return save({name: np.asarray(_plain(leaf)) for name, leaf in _named(tree).items()})
+    written: bytes = save({name: np.asarray(_plain(leaf)) for name, leaf in _named(tree).items()})
+    return written
 
 
 def from_bytes(data: bytes, like: Tree) -> Tree:

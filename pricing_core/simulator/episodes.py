@@ -80,7 +80,8 @@ class Episodes:
 
     def actions(self) -> int:
         """Prices of the set; an action is an index into them."""
-        return jax.eval_shape(self._prices).shape[1]
+        _, a = jax.eval_shape(self._prices).shape
+        return int(a)
 
     def reset(self, key: Array, n: int) -> tuple[Season, Step]:
         """Begin a season in n new markets."""

@@ -61,12 +61,13 @@ def begin(view: View, history: History | None) -> Sums:
     """Start with nothing, or with the log."""
     n = view.stock.shape[0]
     if history is None:
-        return Sums(*(jnp.zeros((n, len(HALF_LIVES))) for _ in Sums._fields[:-1]), last_x=jnp.zeros(n))
+        nothing = jnp.zeros((n, len(HALF_LIVES)))
+        return Sums(*[nothing] * 6, jnp.zeros(n))
     x = jnp.log(history.price / view.list_price)
     age = jnp.arange(x.shape[0])[::-1]
     weight = jnp.exp2(-age[:, None] / jnp.asarray(HALF_LIVES))
     terms = _terms(view, x, history.exposure, history.units)
-    return Sums(*(jnp.einsum("ln,lm->nm", term, weight) for term in terms), last_x=x[-1])
+    return Sums(*[jnp.einsum("ln,lm->nm", term, weight) for term in terms], x[-1])
 
 
 def take_in(sums: Sums, view: View, price: Array, units: Array) -> Sums:
@@ -81,7 +82,7 @@ def take_in(sums: Sums, view: View, price: Array, units: Array) -> Sums:
     x = jnp.log(price / view.list_price)
     kept = jnp.exp2(-1.0 / jnp.asarray(HALF_LIVES))
     terms = _terms(view, x, jnp.where(view.stock > 0, view.exposure, 0.0), units)
-    return Sums(*(kept * old + term[:, None] for old, term in zip(sums[:-1], terms, strict=True)), last_x=x)
+    return Sums(*[kept * old + term[:, None] for old, term in zip(sums[:-1], terms, strict=True)], x)
 
 
 def observe(view: View, sums: Sums) -> Array:

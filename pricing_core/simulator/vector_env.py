@@ -77,9 +77,7 @@ class PricingVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
         shown: Step = jax.device_get(step)
         return np.array(shown.observation), _infos(shown)
 
-    def step(
-        self, actions: Actions
-    ) -> tuple[Observations, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+    def step(self, actions: Actions) -> tuple[Observations, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Ask prices for a period.
 
         Raises:
@@ -93,7 +91,10 @@ class PricingVectorEnv(VectorEnv[Observations, Actions, NDArray[Any]]):
             raise InvalidAction(f"actions: expected {self.num_envs} of {self.single_action_space}, got {actions}")
         self._season, step = self._step(self._season, taken.astype(np.int32))
         shown: Step = jax.device_get(step)
-        return np.array(shown.observation), np.array(shown.reward), shown.terminated, shown.truncated, _infos(shown)
+        seen, reward, terminated, truncated = (
+            np.array(part) for part in (shown.observation, shown.reward, shown.terminated, shown.truncated)
+        )
+        return seen, reward, terminated, truncated, _infos(shown)
 
 
 def _infos(shown: Step) -> dict[str, Any]:

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from pricing_core.learning import deep_q
 from pricing_core.learning.deep_q import Learner, Recipe
 from pricing_core.simulator.bar.finite import TUNING, Finite
@@ -90,7 +88,7 @@ def _turn(episodes: Episodes, learner: Learner, seconds: float) -> tuple[Learner
     parts, began = 0, time.perf_counter()
     while (took := time.perf_counter() - began) < seconds:
         learner, _ = deep_q.advance(episodes, RECIPE, learner, PART)
-        jax.block_until_ready(learner)
+        learner.step.block_until_ready()
         parts += 1
     steps = parts * PART
     periods = episodes.market.periods

@@ -30,9 +30,7 @@ class Markets(VecEnv):
     def __init__(self, environment: PricingVectorEnv) -> None:
         self._environment = environment
         self._actions = np.zeros(environment.num_envs, np.int64)
-        super().__init__(
-            environment.num_envs, environment.single_observation_space, environment.single_action_space
-        )
+        super().__init__(environment.num_envs, environment.single_observation_space, environment.single_action_space)
 
     def reset(self) -> np.ndarray[Any, Any]:
         """Begin."""
@@ -97,4 +95,4 @@ def run(arguments: Sequence[int]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run([int(argument) for argument in sys.argv[1:]])))
+    sys.stdout.write(json.dumps(run([int(argument) for argument in sys.argv[1:]])))
