@@ -41,18 +41,12 @@ OBSERVATIONS = (
 
 
 class Sums(NamedTuple):
-    """What is remembered of N offers. Sums are [N, M], M memories of `HALF_LIVES`; x is log(price / list price)."""
+    """What is remembered of N offers."""
 
-    exposure: Array
-    expected: Array
-    """Of exposure x price ratio ^ -elasticity of the category."""
-    units: Array
-    x: Array
-    """Of exposure x x."""
-    x_squared: Array
-    """Of exposure x x²."""
-    x_of_units: Array
-    """Of units x x."""
+    totals: Array
+    """[6, N, M], M memories of `HALF_LIVES`: of exposure, exposure x price ratio ^ -elasticity of the category, units,
+    exposure x x, exposure x x² and units x x, where x is log(price / list price).
+    """
     last_x: Array
     """[N], of the last period."""
 
@@ -61,13 +55,12 @@ def begin(view: View, history: History | None) -> Sums:
     """Start with nothing, or with the log."""
     n = view.stock.shape[0]
     if history is None:
-        nothing = jnp.zeros((n, len(HALF_LIVES)))
-        return Sums(*[nothing] * 6, jnp.zeros(n))
+        return Sums(jnp.zeros((6, n, len(HALF_LIVES))), jnp.zeros(n))
     x = jnp.log(history.price / view.list_price)
     age = jnp.arange(x.shape[0])[::-1]
     weight = jnp.exp2(-age[:, None] / jnp.asarray(HALF_LIVES))
     terms = _terms(view, x, history.exposure, history.units)
-    return Sums(*[jnp.einsum("ln,lm->nm", term, weight) for term in terms], x[-1])
+    return Sums(jnp.einsum("kln,lm->knm", terms, weight), x[-1])
 
 
 def take_in(sums: Sums, view: View, price: Array, units: Array) -> Sums:
@@ -82,7 +75,7 @@ def take_in(sums: Sums, view: View, price: Array, units: Array) -> Sums:
     x = jnp.log(price / view.list_price)
     kept = jnp.exp2(-1.0 / jnp.asarray(HALF_LIVES))
     terms = _terms(view, x, jnp.where(view.stock > 0, view.exposure, 0.0), units)
-    return Sums(*[kept * old + term[:, None] for old, term in zip(sums[:-1], terms, strict=True)], x)
+    return Sums(kept * sums.totals + terms[:, :, None], x)
 
 
 def observe(view: View, sums: Sums) -> Array:
@@ -104,16 +97,18 @@ def observe(view: View, sums: Sums) -> Array:
     )
     supply = jnp.where(limited & timed, jnp.log((1.0 + left) / (1.0 + stock)), 0.0)
     # One unit's worth of evidence stands for the guess: the mean of a Gamma posterior of shape 1 + units.
-    level = jnp.log((1.0 + sums.units) / (sums.expected + (view.exposure / guessed)[:, None]) * view.exposure[:, None])
-    shown = jnp.maximum(sums.exposure, 1e-6)
-    mean = sums.x / shown
+    exposure, expected, units, x, x_squared, x_of_units = sums.totals
+    now = view.exposure[:, None]
+    level = jnp.log((1.0 + units) / (expected + now / guessed[:, None]) * now)
+    shown = jnp.maximum(exposure, 1e-6)
+    mean = x / shown
     learned = (
         level,
         jnp.where((limited & timed)[:, None], level + supply[:, None], 0.0),
-        jnp.log1p(sums.units),
+        jnp.log1p(units),
         mean,
-        jnp.sqrt(jnp.maximum(sums.x_squared / shown - mean**2, 0.0)),
-        jnp.where(sums.units > 0, sums.x_of_units / jnp.maximum(sums.units, 1e-6) - mean, 0.0),
+        jnp.sqrt(jnp.maximum(x_squared / shown - mean**2, 0.0)),
+        jnp.where(units > 0, x_of_units / jnp.maximum(units, 1e-6) - mean, 0.0),
     )
     by_memory = jnp.stack(learned, axis=2).reshape(stock.shape[0], -1)
     return jnp.concatenate([jnp.stack(known, axis=1), by_memory], axis=1).astype(jnp.float32)
@@ -125,7 +120,7 @@ def allowed(view: View) -> Array:
     return above.at[:, -1].set(True)
 
 
-def _terms(view: View, x: Array, exposure: Array, units: Array) -> tuple[Array, ...]:
-    """What a period adds, in the order of `Sums`; all of the shape of ``x``."""
+def _terms(view: View, x: Array, exposure: Array, units: Array) -> Array:
+    """What a period adds to `Sums.totals`: [6, ...] of what is of the shape of ``x``."""
     expected = exposure * jnp.exp(-view.prior_elasticity * x)
-    return exposure, expected, units, exposure * x, exposure * x**2, units * x
+    return jnp.stack([exposure, expected, units, exposure * x, exposure * x**2, units * x])
