@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 from jax import Array
 
-from pricing_core.learning import deep_q, targets
+from pricing_core.learning import checkpoint, deep_q, targets
 from pricing_core.learning.deep_q import Params, Recipe
 from pricing_core.simulator import observation
 from pricing_core.simulator.bar.interface import History, Market, Outcome, View
@@ -68,4 +68,14 @@ def trained(market: Market, seed: int, recipe: Recipe = RECIPE) -> DeepQ:
     episodes = Episodes(market)
     learner = deep_q.start(episodes, recipe, seed)
     learner = deep_q.learn(episodes, recipe, learner, steps=recipe.steps, part=recipe.steps)
-    return DeepQ(jax.tree.map(jax.device_get, learner.params))
+    return DeepQ(jax.device_get(learner.params))
+
+
+def restored(data: bytes, market: Market, recipe: Recipe = RECIPE) -> DeepQ:
+    """Give the policy of a checkpoint.
+
+    Raises:
+        ValueError: It was written for another number of prices or by another recipe.
+    """
+    learner = checkpoint.from_bytes(data, deep_q.start(Episodes(market), recipe, seed=0))
+    return DeepQ(jax.device_get(learner.params))

@@ -44,6 +44,9 @@ RECIPE = Recipe(
     epsilon=0.05,
 )
 """Stable-Baselines3's defaults, where it has the same setting: its memory of a million, its target network's pace."""
+RIVALS = {"sb3": 1, "sb3_side_by_side": RECIPE.markets}
+"""Markets by the name of the figures."""
+FIGURES = ("env_steps_per_s", "gradient_steps_per_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +70,22 @@ def measure(plan: Plan) -> dict[str, Any]:
     """
     episodes = Episodes(Finite(stock=STOCK, ranges=TUNING))
     learner, _ = deep_q.advance(episodes, RECIPE, deep_q.start(episodes, RECIPE, seed=0), PART)
-    rounds = []
+    rounds, used = [], versions()
     for _ in range(plan.rounds):
         learner, figures = _turn(episodes, learner, plan.seconds)
         if plan.rival_python is not None:
-            figures |= _rival(plan.rival_python, "sb3", 1, plan.rival_steps)
-            figures |= _rival(plan.rival_python, "sb3_side_by_side", RECIPE.markets, plan.rival_steps)
+            for rival, markets in RIVALS.items():
+                theirs, made_of = _rival(plan.rival_python, rival, markets, plan.rival_steps)
+                figures |= theirs
+                used |= made_of
         rounds.append(figures)
     result: dict[str, Any] = {name: round(statistics.median(one[name] for one in rounds)) for name in rounds[0]}
-    for rival in ("sb3", "sb3_side_by_side") if plan.rival_python else ():
+    for rival in RIVALS if plan.rival_python else ():
         ratios = [one["env_steps_per_s"] / one[f"{rival}_env_steps_per_s"] for one in rounds]
         result[f"ratio_{rival}"] = round(statistics.median(ratios), 1)
         result |= {f"ratio_{rival}_min": round(min(ratios), 1), f"ratio_{rival}_max": round(max(ratios), 1)}
     setting = {"markets": RECIPE.markets, "batch": RECIPE.batch, "hidden": [RECIPE.width, RECIPE.width]}
-    return result | setting | {"rounds": plan.rounds, "machine": machine(), "versions": versions()}
+    return result | setting | {"rounds": plan.rounds, "machine": machine(), "versions": used}
 
 
 def _turn(episodes: Episodes, learner: Learner, seconds: float) -> tuple[Learner, dict[str, float]]:
@@ -98,7 +103,8 @@ def _turn(episodes: Episodes, learner: Learner, seconds: float) -> tuple[Learner
     }
 
 
-def _rival(python: Path, name: str, markets: int, steps: int) -> dict[str, float]:
+def _rival(python: Path, name: str, markets: int, steps: int) -> tuple[dict[str, float], dict[str, str]]:
+    """Run the rival; returns its figures and the versions of what it is made of."""
     arguments = (STOCK, markets, steps * min(markets, 4), RECIPE.batch, RECIPE.width)
     done = subprocess.run(  # noqa: S603  # a program of ours
         [str(python.absolute()), str(PROGRAM), *(str(argument) for argument in arguments)],
@@ -110,5 +116,5 @@ def _rival(python: Path, name: str, markets: int, steps: int) -> dict[str, float
     )
     if done.returncode:
         raise NotReady(f"{name} failed with exit code {done.returncode}: {done.stderr[-500:]}")
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return {f"{name}_{figure}": value for figure, value in figures.items()}
+    said = json.loads(done.stdout.splitlines()[-1])
+    return {f"{name}_{figure}": said[figure] for figure in FIGURES}, said["versions"]

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ class Markets(VecEnv):
         return [False] * self.num_envs
 
 
-def run(arguments: Sequence[int]) -> dict[str, float]:
+def run(arguments: Sequence[int]) -> dict[str, Any]:
     """Learn, and say how fast."""
     stock, markets, steps, batch, width = arguments
     torch.set_num_threads(1)
@@ -91,6 +92,7 @@ def run(arguments: Sequence[int]) -> dict[str, float]:
     return {
         "env_steps_per_s": (learner.num_timesteps - transitions) / took,
         "gradient_steps_per_s": (learner._n_updates - updates) / took,  # noqa: SLF001
+        "versions": {name: version(name) for name in ("stable-baselines3", "torch")},
     }
 
 
