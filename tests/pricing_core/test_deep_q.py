@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pricing_core.evaluation.bar import play_without_luck
+from pricing_core.evaluation.bar import play
 from pricing_core.evaluation.baselines import Hold
 from pricing_core.evaluation.deep_q import DeepQ
 from pricing_core.learning import checkpoint, deep_q, replay
@@ -112,11 +112,11 @@ def test_another_seed_learns_other_weights(learned):
 
 def test_what_was_learned_earns_more_than_holding_the_price(learned):
     params = MARKET.sample(jax.random.key(5), 400)
-    policy = DeepQ(jax.tree.map(np.asarray, learned.params))
     learner, hold = (
-        np.asarray(play_without_luck(MARKET, one, params, jax.random.key(6))).mean() for one in (policy, Hold())
+        np.asarray(play(MARKET, policy, params, jax.random.key(6))).mean()
+        for policy in (DeepQ(jax.device_get(learned.params)), Hold())
     )
-    assert learner > hold + 0.05
+    assert learner > hold + 0.08
 
 
 def test_a_checkpoint_of_another_learner_is_refused():
