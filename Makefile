@@ -13,6 +13,7 @@ BENCH_ARGS ?=
 
 VENV := .venv
 RIVALS := .venv-rivals
+SB3 := .venv-sb3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCKS := requirements-dev.lock tests/requirements-data.txt
@@ -42,8 +43,8 @@ check: $(STAMP) ## lint, format, types, import rules, generated documents
 	$(BIN)/repricer schemas --check
 
 .PHONY: bench
-bench: $(STAMP) rivals ## run all benchmarks, an hour, on a Kafka (that of REPRICER_BOOTSTRAP_SERVERS, else one of its own)
-	@bench="$(BIN)/repricer bench all --rivals $(RIVALS)/bin/python $(BENCH_ARGS)"; \
+bench: $(STAMP) rivals sb3 ## run all benchmarks, an hour, on a Kafka (that of REPRICER_BOOTSTRAP_SERVERS, else one of its own)
+	@bench="$(BIN)/repricer bench all --rivals $(RIVALS)/bin/python --sb3 $(SB3)/bin/python $(BENCH_ARGS)"; \
 	if [ -n "$${REPRICER_BOOTSTRAP_SERVERS:-}" ]; then $$bench; \
 	else $(BIN)/python tests/integration/kafka_server.py --run $$bench; fi
 
@@ -56,6 +57,17 @@ $(RIVALS)/.installed: streams/bench/rivals/requirements.lock $(STAMP)
 	$$uv pip install --quiet --python $(RIVALS)/bin/python --require-hashes -r $<
 	@touch $@
 
+# Apart from the other rivals: PyTorch and what it brings are gigabytes, which who compares throughput does not need.
+.PHONY: sb3
+sb3: $(SB3)/.installed ## make the Python of what is measured beside our learner: Stable-Baselines3
+
+$(SB3)/.installed: streams/bench/rivals/learning.lock $(STAMP)
+	@$(BIN)/python -m venv --clear $(SB3)
+	@uv=$$(command -v uv || echo $(BIN)/uv); install="$$uv pip install --quiet --python $(SB3)/bin/python"; \
+	$$install --require-hashes -r $<; \
+	$$install --no-deps --no-build-isolation --editable .
+	@touch $@
+
 .PHONY: lock
 lock: $(STAMP) ## write the lock files anew from pyproject.toml (needs the package index)
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url pyproject.toml -o requirements.lock
@@ -63,10 +75,12 @@ lock: $(STAMP) ## write the lock files anew from pyproject.toml (needs the packa
 	  -c requirements.lock -o requirements-dev.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url streams/bench/rivals/requirements.in \
 	  -o streams/bench/rivals/requirements.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url streams/bench/rivals/learning.in \
+	  -c requirements-dev.lock -o streams/bench/rivals/learning.lock
 
 .PHONY: clean
 clean: ## remove what make and the tools made
-	rm -rf $(VENV) $(RIVALS) .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) $(RIVALS) $(SB3) .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: install

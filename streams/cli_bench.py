@@ -20,6 +20,10 @@ Rivals = Annotated[
     typer.Option(help="Python that has Faust, Quix Streams and Bytewax: they are run, too. `make rivals` makes one."),
 ]
 
+Sb3 = Annotated[
+    Path | None, typer.Option(help="Python that has Stable-Baselines3: it is run, too. `make sb3` makes one.")
+]
+
 
 @bench.callback()
 def log_to_stderr() -> None:
@@ -105,6 +109,21 @@ def decide(
 
 
 @bench.command()
+def learn(
+    seconds: Annotated[float, typer.Option(help="Of one turn.", min=0.1)] = 10,
+    rounds: Rounds = 3,
+    rival_steps: Annotated[int, typer.Option(help="Steps of a turn of the rival's.", min=100)] = 10_000,
+    sb3: Sb3 = None,
+    as_json: Json = False,
+) -> None:
+    """Environment steps and gradient steps a second, beside Stable-Baselines3's DQN on the same market."""
+    from streams.bench.learn import Plan, measure
+    from streams.bench.report import show
+
+    show(measure(Plan(seconds, rounds, rival_steps, sb3)), as_json=as_json)
+
+
+@bench.command()
 def memory(
     offers: Annotated[list[int] | None, typer.Option(help="Offers; several times for several.")] = None,
     events: Annotated[int, typer.Option(help="Events over which growth is watched.", min=200_000)] = 10_000_000,
@@ -139,6 +158,7 @@ def everything(
         bool, typer.Option("--tiny", help="All of it very small: for a look, the figures say nothing.")
     ] = False,
     rivals: Rivals = None,
+    sb3: Sb3 = None,
     broker_pid: BrokerPid = None,
     as_json: Json = False,
 ) -> None:
@@ -154,6 +174,6 @@ def everything(
             out.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
 
     sizes = TINY if tiny else FULL
-    result = measure(load_settings(), sizes, broker_pid=broker_pid, rivals_python=rivals, keep=keep)
+    result = measure(load_settings(), sizes, broker_pid=broker_pid, rivals_python=rivals, sb3_python=sb3, keep=keep)
     about = {name: result[name] for name in ("machine", "versions")}
     show(result if as_json else {"figures": summary(result), **about}, as_json=as_json)

@@ -80,3 +80,17 @@ def train(
 
     path = train_model(directory, name=name, version=version, preset=preset, seed=seed, shops=markets)
     typer.echo(path)
+
+
+@trial.command("train-deep-q")
+def train_deep_q(
+    path: Annotated[Path, typer.Option("--out", help="Checkpoint; if it is there, learning goes on from it.")] = Path(
+        "deep_q.safetensors"
+    ),
+    row: Annotated[str, typer.Option(help="Row of the bar.")] = "finite_cold_20",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same weights on one backend.", min=0)] = 0,
+) -> None:
+    """Train the plain deep-Q baseline of the evaluation on one row of the bar, a minute or two."""
+    from streams.train_deep_q import train_deep_q as learn
+
+    typer.echo(learn(path, row=row, seed=seed))

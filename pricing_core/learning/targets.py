@@ -10,8 +10,6 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from pricing_core.choose import best_legal
-
 
 def discount(days: Array, half_life_days: float) -> Array:
     """Worth of the future after ``days``; 0 for a half-life of 0, which looks one period ahead only."""
@@ -35,8 +33,13 @@ def double_q_target(reward: Array, discount_t: Array, q_t_online: Array, q_t_tar
         q_t_target: [N, A] at the next state; values what was chosen.
         legal_t: bool [N, A] at the next state.
     """
-    chosen = best_legal(q_t_online, legal_t)[:, None]
+    chosen = best_allowed(q_t_online, legal_t)[:, None]
     return reward + discount_t * jnp.take_along_axis(q_t_target, chosen, axis=1)[:, 0]
+
+
+def best_allowed(q: Array, legal: Array) -> Array:
+    """Index of the highest legal value, int [N], of any number of candidates in any order."""
+    return jnp.where(legal, q, -jnp.inf).argmax(axis=1)
 
 
 def loss(q_tm1: Array, target: Array, legal_tm1: Array, *, level_weight: float) -> Array:

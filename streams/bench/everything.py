@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streams.bench import decide, latency, memory, profile, recovery, soak, throughput
+from streams.bench import decide, latency, learn, memory, profile, recovery, soak, throughput
 from streams.bench.machine import machine, versions
 from streams.settings import Settings
 
@@ -29,6 +29,8 @@ class Sizes:
     memory_events: int
     profile_events: int
     rounds: int
+    learn_seconds: float
+    sb3_steps: int
 
 
 FULL = Sizes(
@@ -41,8 +43,10 @@ FULL = Sizes(
     10_000_000,
     500_000,
     3,
+    10,
+    10_000,
 )
-TINY = Sizes((1_000, 2_000), 200_000, 200_000, (200,), 4, (32, 256), 200_000, 20_000, 1)
+TINY = Sizes((1_000, 2_000), 200_000, 200_000, (200,), 4, (32, 256), 200_000, 20_000, 1, 0.5, 500)
 """For a look at what the result is like: its figures say nothing."""
 
 
@@ -52,6 +56,7 @@ def measure(
     *,
     broker_pid: int | None,
     rivals_python: Path | None,
+    sb3_python: Path | None,
     keep: Callable[[Mapping[str, Any]], None],
 ) -> dict[str, Any]:
     """Run all benchmarks; returns one object with a part for each.
@@ -61,6 +66,7 @@ def measure(
         sizes: How large each is.
         broker_pid: A broker on this machine.
         rivals_python: Python that has the rivals; None leaves them out.
+        sb3_python: Python that has Stable-Baselines3; None leaves it out.
         keep: Told the result so far after each part: an hour's work is not lost with its last minute.
 
     Raises:
@@ -81,6 +87,7 @@ def measure(
             settings, recovery.Plan((max(many // 10, 1), many), sizes.rounds, rivals_python)
         ),
         "decide": lambda: decide.measure(sizes.batches, "cpu"),
+        "learn": lambda: learn.measure(learn.Plan(sizes.learn_seconds, sizes.rounds, sizes.sb3_steps, sb3_python)),
         "memory": lambda: memory.measure(memory.Plan(sizes.offers, sizes.memory_events)),
         "profile": lambda: profile.measure(events=sizes.profile_events, offers=few, poll=10_000),
     }
@@ -126,6 +133,7 @@ def summary(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "rows rebuilt a second": (recovered["rows_per_s"], "≥ 250,000"),
         "seconds for a million offers": (recovered["seconds_1m"], "≤ 6"),
         "times stock Faust's table recovery": (recovered.get("ratio_stock_faust", "not run"), ""),
+        "times Stable-Baselines3's DQN, learning": (result["learn"].get("ratio_sb3", "not run"), "≥ 20"),
         "bytes of an offer, host and device": (
             f"{result['memory']['host_bytes_per_offer']}, {result['memory']['device_bytes_per_offer']}",
             "",
