@@ -90,7 +90,7 @@ def train_deep_q(
     row: Annotated[str, typer.Option(help="Row of the bar.")] = "finite_cold_20",
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights on one backend.", min=0)] = 0,
 ) -> None:
-    """Train the plain deep-Q baseline of the evaluation on one row of the bar, a minute or two."""
+    """Train the plain deep-Q baseline of the evaluation on one row of the bar, minutes."""
     from streams.train_deep_q import train_deep_q as learn
 
     typer.echo(learn(path, row=row, seed=seed))

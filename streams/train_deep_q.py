@@ -14,11 +14,11 @@ from pricing_core.simulator.bar.rows import Split, rows
 from pricing_core.simulator.episodes import Episodes
 from streams.errors import ConfigurationError
 
-PART = 500
+PART = 2_000
 
 
 def train_deep_q(path: Path, *, row: str, seed: int) -> Path:
-    """Learn on the tuning markets of a row, and write the whole learner after every 500 steps.
+    """Learn on the tuning markets of a row, and write the whole learner after every 2,000 steps.
 
     Args:
         path: The checkpoint; if it is there, learning goes on from it.
