@@ -183,12 +183,13 @@ def test_what_could_not_be_kept_in_the_end_is_refused_at_once(arguments, code, s
 
 def test_the_command_plays_writes_a_page_prints_one_object_and_fails_on_a_row_that_falls_short(tmp_path, monkeypatch):
     monkeypatch.setattr("streams.evaluate.run.CONTESTANTS", CONTESTANTS[:2])
+    monkeypatch.setattr("streams.evaluate.run.MARKS", {"endogenous": Mark(1.01, 1.02)})  # nobody can
     file = tmp_path / "page.html"
     of_row = ["--suite", "full", "--split", "tuning", "--row", "endog", "--markets", "4"]
     answer = CliRunner().invoke(app, ["evaluate", *of_row, "--json", "--html", str(file)])
-    assert isinstance(answer.exception, RepricerError)  # four markets show nothing
+    assert isinstance(answer.exception, RepricerError)
     (played,) = json.loads(answer.stdout)["rows"]
-    assert (played["row"], played["markets"], played["verdict"]) == ("endogenous", 4, "not shown")
+    assert (played["row"], played["markets"], played["verdict"]) == ("endogenous", 4, "missed")
     assert 0.5 < played["baselines"]["hold"]["value"] < 1.0
     assert "<h1>Does it earn more?</h1>" in file.read_text(encoding="utf-8")
-    assert re.search(r"^endogenous .*not shown", answer.stderr, re.MULTILINE)
+    assert re.search(r"^endogenous .*missed", answer.stderr, re.MULTILINE)
