@@ -30,7 +30,7 @@ from pricing_core.slots import NO_SLOT, Slots, SlotTable
 from pricing_core.state import TOTALS, DirtyRows, Rows, State, require_format, take_memory
 from schemas.binary import BinaryArray
 from schemas.codec import Reject
-from schemas.columns import Columns, TickColumns
+from schemas.columns import Columns, Int64, TickColumns
 
 __all__ = ["CapacityExceeded", "Intervals", "Moment", "PricingEngine"]
 
@@ -150,18 +150,21 @@ class PricingEngine:
         return rejects
 
     def _fold(self, rows: ShardRows, columns: Columns, *, due: bool) -> None:
-        now = rows.spread([self._shards[shard].now for shard in rows.shards])
         groups = self._group(rows.slots)
-        changed, answered = fold(self._state, self._policies, self._sums, groups, columns, now=now)
+        changed, answered = fold(self._state, self._policies, self._sums, groups, columns, now=self._now(rows))
         for shard in rows.shards if len(answered) else ():
             self._shards[shard].pending.difference_update(answered.tolist())
         touched = self._by_shard(changed, rows.shards)
         if not due:
             self._schedule.after_replay(touched)
             return
-        self._schedule.after_events(touched, columns, touched.spread([self._shards[s].now for s in touched.shards]))
+        self._schedule.after_events(touched, columns, self._now(touched))
         for shard, part in touched.parts():
             self._dirty.mark(shard, touched.slots[part])
+
+    def _now(self, rows: ShardRows) -> Int64:
+        """Event time of each row's shard, [n]."""
+        return rows.spread(np.array([self._shards[shard].now for shard in rows.shards], np.int64))
 
     def _by_shard(self, slots: Slots, shards: Sequence[int]) -> ShardRows:
         if len(shards) == 1:
@@ -180,7 +183,8 @@ class PricingEngine:
             run_mode: In any other than "ACTIVE" prices stay.
             limit: Fewer decisions than this mean that nothing else is due.
         """
-        return self.decide_together({shard: Moment(now, run_mode)}, limit=limit).get(shard, no_decisions())
+        decided = self.decide_together({shard: Moment(now, run_mode)}, limit=limit)
+        return decided[shard] if decided else no_decisions()
 
     def decide_together(self, moments: Mapping[int, Moment], *, limit: int = 1024) -> dict[int, Decisions]:
         """Decide the offers of several shards that are due, at most ``limit`` in all: one call of the model for all.
@@ -195,12 +199,10 @@ class PricingEngine:
         due = self._take_due(moments, limit)
         if not len(due):
             return {}
-        records = [self._shards[shard] for shard in due.shards]
-        now = due.spread([record.now for record in records])
-        active = due.mark([moments[shard].run_mode == ACTIVE for shard in due.shards])
-        sequence = due.numbered([record.sequence for record in records])
-        chance = uniform(self._seed, due.spread(due.shards), sequence)
-        offers = offer_views.view(self._state, self._policies, due.slots, now, active)
+        active = due.spread(np.array([moments[shard].run_mode == ACTIVE for shard in due.shards]))
+        sequence = due.numbered(np.array([self._shards[shard].sequence for shard in due.shards]))
+        chance = uniform(self._seed, due.spread(np.array(due.shards)), sequence)
+        offers = offer_views.view(self._state, self._policies, due.slots, self._now(due), active)
         decisions = decide(offers, self._slots.keys(due.slots), sequence, chance, self._ask)
         self._write_down(due, offers, decisions)
         return {shard: decisions.part(rows) for shard, rows in due.parts()}

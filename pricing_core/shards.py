@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pricing_core.slots import Slots
-from schemas.columns import Bool, Int64
+from schemas.columns import Int64
+
+T = TypeVar("T", bound=np.generic)
 
 
 class Moment(NamedTuple):
@@ -41,7 +44,7 @@ class ShardRows:
         taken = {shard: rows for shard, rows in slots.items() if len(rows)}
         self.shards = list(taken)
         self.slots = np.concatenate(list(taken.values())) if taken else np.empty(0, np.int64)
-        self._sizes = [len(rows) for rows in taken.values()]
+        self._sizes = np.array([len(rows) for rows in taken.values()], np.int64)
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -49,19 +52,16 @@ class ShardRows:
     def parts(self) -> Iterator[tuple[int, slice]]:
         """Tell where each shard's rows are."""
         start = 0
-        for shard, size in zip(self.shards, self._sizes, strict=True):
+        for shard, size in zip(self.shards, self._sizes.tolist(), strict=True):
             yield shard, slice(start, start + size)
             start += size
 
-    def spread(self, of_each: Sequence[int]) -> Int64:
-        """Repeat a number of each shard for its rows, [n]."""
-        return np.repeat(np.array(of_each, np.int64), self._sizes)
+    def spread(self, of_each: NDArray[T]) -> NDArray[T]:
+        """Repeat what each shard has for its rows, [shards] to [n]."""
+        return np.repeat(of_each, self._sizes)
 
-    def mark(self, shards: Sequence[bool]) -> Bool:
-        """Repeat a mark of each shard for its rows, [n]."""
-        return np.repeat(np.array(shards, np.bool_), self._sizes)
-
-    def numbered(self, last: Sequence[int]) -> Int64:
-        """Count each shard's rows on from its last number, [n]."""
+    def numbered(self, last: Int64) -> Int64:
+        """Count each shard's rows on from its last number, [shards] to [n]."""
         starts = np.cumsum(self._sizes) - self._sizes
-        return 1 + np.arange(len(self)) + np.repeat(np.array(last) - starts, self._sizes)
+        numbers: Int64 = 1 + np.arange(len(self)) + self.spread(last - starts)
+        return numbers

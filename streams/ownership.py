@@ -205,11 +205,15 @@ class Ownership:
             OffsetGap: If records between the last step and this one are missing.
         """
         await self._cutter.room()
+        if not self._holdings.is_current(batch):
+            self._metrics.add(STALE_BATCHES)
+            return
+        if self._arrived and self._arrived[0].epoch != batch.epoch:  # given up before the others came
+            self._metrics.add(STALE_BATCHES, len(self._arrived))
+            self._arrived.clear()
         self._arrived.append(batch)
-        arrived = [batch for batch in self._arrived if self._holdings.is_current(batch)]
-        self._metrics.add(STALE_BATCHES, len(self._arrived) - len(arrived))
-        self._arrived = arrived
-        if len(arrived) >= self._holdings.queued or sum(map(len, arrived)) >= self._settings.batch_records:
+        everything = len(self._arrived) >= self._holdings.queued
+        if everything or sum(map(len, self._arrived)) >= self._settings.batch_records:
             self._step()
 
     def _step(self) -> None:

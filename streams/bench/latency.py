@@ -11,7 +11,6 @@ none, there is no result.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from streams.bench import load, paced, turn
 from streams.bench.echo import TOPIC as ECHO
 from streams.bench.machine import machine, versions
 from streams.bench.progress import Progress
+from streams.bench.rounds import spread
 from streams.bench.turn import CONTESTANTS, Answers
 from streams.bench.under_test import WorkerUnderTest, bench_settings
 from streams.errors import NotReady
@@ -200,8 +200,6 @@ def _row(found: Mapping[str, Found]) -> dict[str, Any]:
     ratios = [our / its for our, its in zip(ours, transactional, strict=True)]
     figures = {name: value for prefix, one in found.items() for name, value in one.figures(prefix).items()}
     return figures | {
-        "p99_ratio_txn_echo": round(statistics.median(ratios), 2),
-        "p99_ratio_txn_echo_min": round(min(ratios), 2),
-        "p99_ratio_txn_echo_max": round(max(ratios), 2),
+        **spread("p99_ratio_txn_echo", ratios, digits=2),
         "orders": found[""].orders,
     }

@@ -7,10 +7,7 @@ We play many markets at once, in one compiled loop. The rival runs twice: as shi
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +18,14 @@ from pricing_core.learning.deep_q import Learner, Recipe
 from pricing_core.simulator.bar.finite import TUNING, Finite
 from pricing_core.simulator.episodes import Episodes
 from streams.bench.machine import machine, versions
-from streams.errors import NotReady
+from streams.bench.rival_processes import FOLDER, answer
+from streams.bench.rounds import spread
 
 STOCK = 20
 PART = 80
 """Steps of our loop between two looks at the clock."""
 STEPS_AN_UPDATE = 4
-PROGRAM = Path(__file__).with_name("rivals") / "sb3_dqn.py"
+PROGRAM = FOLDER / "sb3_dqn.py"
 DEADLINE_S = 600.0
 RECIPE = Recipe(
     markets=64,
@@ -82,8 +80,7 @@ def measure(plan: Plan) -> dict[str, Any]:
     result: dict[str, Any] = {name: round(statistics.median(one[name] for one in rounds)) for name in rounds[0]}
     for rival in RIVALS if plan.rival_python else ():
         ratios = [one["env_steps_per_s"] / one[f"{rival}_env_steps_per_s"] for one in rounds]
-        result[f"ratio_{rival}"] = round(statistics.median(ratios), 1)
-        result |= {f"ratio_{rival}_min": round(min(ratios), 1), f"ratio_{rival}_max": round(max(ratios), 1)}
+        result |= spread(f"ratio_{rival}", ratios, digits=1)
     setting = {"markets": RECIPE.markets, "batch": RECIPE.batch, "hidden": [RECIPE.width, RECIPE.width]}
     return result | setting | {"rounds": plan.rounds, "machine": machine(), "versions": used}
 
@@ -106,15 +103,5 @@ def _turn(episodes: Episodes, learner: Learner, seconds: float) -> tuple[Learner
 def _rival(python: Path, name: str, markets: int, steps: int) -> tuple[dict[str, float], dict[str, str]]:
     """Run the rival; returns its figures and the versions of what it is made of."""
     arguments = (STOCK, markets, steps * min(markets, 4), RECIPE.batch, RECIPE.width)
-    done = subprocess.run(  # noqa: S603  # a program of ours
-        [str(python.absolute()), str(PROGRAM), *(str(argument) for argument in arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=DEADLINE_S,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-    )
-    if done.returncode:
-        raise NotReady(f"{name} failed with exit code {done.returncode}: {done.stderr[-500:]}")
-    said = json.loads(done.stdout.splitlines()[-1])
+    said = answer(name, python, PROGRAM, arguments, deadline_s=DEADLINE_S)
     return {f"{name}_{figure}": said[figure] for figure in FIGURES}, said["versions"]

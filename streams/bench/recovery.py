@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from streams.bench.machine import machine, versions
 from streams.bench.rival_processes import STOCK_FAUST_RECOVERY
+from streams.bench.rounds import spread
 from streams.bench.stored import store
 from streams.bench.under_test import WorkerUnderTest, bench_settings
 from streams.metrics import REBUILD_SECONDS
@@ -56,9 +57,7 @@ def measure(settings: Settings, plan: Plan) -> dict[str, Any]:
         ratios = [largest / one.rebuilt_s / one.stock_faust for one in rounds[largest]]
         result |= {
             "stock_faust_rows_per_s": round(statistics.median(faust)),
-            "ratio_stock_faust": round(statistics.median(ratios), 1),
-            "ratio_stock_faust_min": round(min(ratios), 1),
-            "ratio_stock_faust_max": round(max(ratios), 1),
+            **spread("ratio_stock_faust", ratios, digits=1),
         }
     return result | {"sizes": sizes, "rounds": plan.rounds, "machine": machine(), "versions": versions()}
 
@@ -86,12 +85,9 @@ def _rounds(settings: Settings, offers: int, plan: Plan, rivals_python: Path | N
 
 def _figures(offers: int, rounds: Sequence[_Round]) -> dict[str, float]:
     rebuilt = [one.rebuilt_s for one in rounds]
-    seconds = statistics.median(rebuilt)
     return {
-        "rows_per_s": round(offers / seconds),
-        "seconds": round(seconds, 2),
-        "seconds_min": round(min(rebuilt), 2),
-        "seconds_max": round(max(rebuilt), 2),
+        "rows_per_s": round(offers / statistics.median(rebuilt)),
+        **spread("seconds", rebuilt, digits=2),
         "process_start_to_ready_s": round(statistics.median(one.started_s for one in rounds), 1),
     }
 

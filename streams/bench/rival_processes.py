@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from streams.errors import NotReady
 from streams.settings import Settings
@@ -38,20 +40,9 @@ class Rival:
         """
         count = max(int(events * self.share), 1_000)
         with tempfile.TemporaryDirectory(prefix="rival-") as folder:
-            command = [
-                str(python.absolute()),
-                str(self._program),
-                settings.bootstrap_servers,
-                settings.topic_prefix,
-                str(count),
-                folder,
-            ]
-            done = subprocess.run(  # noqa: S603  # a program of ours
-                command, capture_output=True, text=True, check=False, timeout=DEADLINE_S, cwd=folder, env=_quiet()
-            )
-        if done.returncode:
-            raise NotReady(f"{self.name} failed with exit code {done.returncode}: {done.stderr[-500:]}")
-        return float(json.loads(done.stdout.splitlines()[-1])["per_s"])
+            arguments = (settings.bootstrap_servers, settings.topic_prefix, count, folder)
+            said = answer(self.name, python, self._program, arguments, deadline_s=DEADLINE_S, cwd=Path(folder))
+        return float(said["per_s"])
 
 
 RIVALS = (
@@ -63,5 +54,24 @@ STOCK_FAUST_RECOVERY = Rival("stock_faust", "stock_faust_recovery.py", 0.1)
 """Rebuilds rows of a table instead of counting events."""
 
 
-def _quiet() -> dict[str, str]:
-    return {**os.environ, "PYTHONWARNINGS": "ignore"}
+def answer(
+    name: str, python: Path, program: Path, arguments: Sequence[object], *, deadline_s: float, cwd: Path | None = None
+) -> dict[str, Any]:
+    """Run a program with the rival's Python; returns the JSON object in its last line.
+
+    Raises:
+        NotReady: It failed; its last words are in the message.
+    """
+    done = subprocess.run(  # noqa: S603  # a program of ours
+        [str(python.absolute()), str(program), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=deadline_s,
+        cwd=cwd,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+    )
+    if done.returncode:
+        raise NotReady(f"{name} failed with exit code {done.returncode}: {done.stderr[-500:]}")
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said

@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
@@ -24,6 +24,7 @@ from streams.bench import bare, load
 from streams.bench.machine import machine, versions
 from streams.bench.progress import Progress, Sample, changelog_end, cut_times
 from streams.bench.rival_processes import RIVALS
+from streams.bench.rounds import spread
 from streams.bench.under_test import WorkerUnderTest, bench_settings, cpu_s, environment
 from streams.errors import InputRefused
 from streams.metrics import DECISIONS, EVENTS, HOLDS
@@ -152,12 +153,12 @@ def _result(plan: Plan, rounds: list[Round]) -> dict[str, Any]:
         "events_per_s": round(statistics.median(run.events_per_s for run in ours)),
         "decisions_per_s": round(statistics.median(run.decisions_per_s for run in ours)),
         "bare_events_per_s": round(statistics.median(r.bare.per_s for r in rounds)),
-        **_spread("ratio_bare", [r.ours.events_per_s / r.bare.per_s for r in rounds]),
+        **spread("ratio_bare", [r.ours.events_per_s / r.bare.per_s for r in rounds], digits=3),
         **{
             name: value
             for rival in rounds[0].rivals
-            for name, value in _spread(
-                f"ratio_{rival}", [r.ours.events_per_s / r.rivals[rival] for r in rounds]
+            for name, value in spread(
+                f"ratio_{rival}", [r.ours.events_per_s / r.rivals[rival] for r in rounds], digits=3
             ).items()
         },
         **{
@@ -178,14 +179,4 @@ def _result(plan: Plan, rounds: list[Round]) -> dict[str, Any]:
         "offers": plan.offers,
         "machine": machine(),
         "versions": versions(),
-    }
-
-
-def _spread(name: str, ratios: Iterable[float]) -> dict[str, float]:
-    """Median under the plain name, and the least and the greatest."""
-    values = list(ratios)
-    return {
-        name: round(statistics.median(values), 3),
-        f"{name}_min": round(min(values), 3),
-        f"{name}_max": round(max(values), 3),
     }
