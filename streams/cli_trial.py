@@ -84,13 +84,14 @@ def train(
 
 @trial.command("train-deep-q")
 def train_deep_q(
-    path: Annotated[Path, typer.Option("--out", help="Checkpoint; if it is there, learning goes on from it.")] = Path(
-        "deep_q.safetensors"
-    ),
-    row: Annotated[str, typer.Option(help="Row of the bar.")] = "finite_cold_20",
+    out: Annotated[Path, typer.Option(help="Folder of checkpoints; what is there goes on learning.", file_okay=False)],
+    row: Annotated[
+        list[str] | None, typer.Option(help="Row of the bar; several times for several. All if none is named.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights on one backend.", min=0)] = 0,
 ) -> None:
-    """Train the plain deep-Q baseline of the evaluation on one row of the bar, minutes."""
+    """Train the plain deep-Q baseline of the evaluation on rows of the bar, minutes each."""
     from streams.train_deep_q import train_deep_q as learn
 
-    typer.echo(learn(path, row=row, seed=seed))
+    for path in learn(out, names=row or (), seed=seed):
+        typer.echo(path)

@@ -1,7 +1,8 @@
-"""`repricer train-deep-q`: learn one row of the bar by plain deep Q-learning, in parts, and go on where one stopped."""
+"""`repricer train-deep-q`: learn rows of the bar by plain deep Q-learning, in parts, and go on where one stopped."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -17,45 +18,53 @@ from streams.errors import ConfigurationError
 PART = 2_000
 
 
-def train_deep_q(path: Path, *, row: str, seed: int) -> Path:
-    """Learn on the tuning markets of a row, and write the whole learner after every 2,000 steps.
+def path_of(folder: Path, row: str) -> Path:
+    """Give the checkpoint of a row."""
+    return folder / f"{row}.safetensors"
+
+
+def train_deep_q(folder: Path, *, names: Sequence[str], seed: int) -> list[Path]:
+    """Learn on the tuning markets of rows, and write the whole learner of each after every 2,000 steps.
 
     Args:
-        path: The checkpoint; if it is there, learning goes on from it.
-        row: Name of the row, of independent offers.
+        folder: Of the checkpoints; where there is one, learning goes on from it.
+        names: Of the rows, all of independent offers; without any, all such rows.
         seed: The same seed gives the same bytes on one backend, stopped in between or not.
 
     Returns:
-        Path of the checkpoint; `evaluation.deep_q.restored` makes a policy of it.
+        The checkpoints; `evaluation.deep_q.restored` makes a policy of each.
 
     Raises:
-        ConfigurationError: There is no such row, its offers come in families, or the checkpoint is another's.
+        ConfigurationError: There is no such row, its offers come in families, or a checkpoint is another's.
     """
-    try:
-        episodes = Episodes(_market(row))
-        learner = deep_q.start(episodes, RECIPE, seed)
-        if path.exists():
-            learner = checkpoint.from_bytes(path.read_bytes(), learner)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from error
+    known = {market.name: market for market in rows(Split.TUNING)}
+    independent = [name for name, market in known.items() if market.family == 1]
+    for name in names:
+        if name not in independent:
+            raise ConfigurationError(f"row {name}: expected one of {', '.join(independent)}")
+    folder.mkdir(parents=True, exist_ok=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("compiling", total=RECIPE.steps, completed=int(learner.step))
+        return [_train(path_of(folder, name), known[name], seed, bar) for name in names or independent]
 
-        def report(step: deep_q.Progress) -> None:
-            earned = step.reward * episodes.market.periods
-            bar.update(task, completed=step.step, description=f"earns {earned:.3f}, exploring")
 
-        while int(learner.step) < RECIPE.steps:
-            learner = deep_q.learn(episodes, RECIPE, learner, steps=PART, part=PART, report=report)
-            unfinished = path.with_suffix(".unfinished")
-            unfinished.write_bytes(checkpoint.to_bytes(learner))
-            unfinished.replace(path)
+def _train(path: Path, market: Market, seed: int, bar: Progress) -> Path:
+    episodes = Episodes(market)
+    learner = deep_q.start(episodes, RECIPE, seed)
+    if path.exists():
+        try:
+            learner = checkpoint.from_bytes(path.read_bytes(), learner)
+        except ValueError as error:
+            raise ConfigurationError(f"{path}: {error}") from error
+    task = bar.add_task(f"{market.name}: compiling", total=RECIPE.steps, completed=int(learner.step))
+
+    def report(step: deep_q.Progress) -> None:
+        earned = step.reward * market.periods
+        bar.update(task, completed=step.step, description=f"{market.name}: earns {earned:.3f}, exploring")
+
+    while int(learner.step) < RECIPE.steps:
+        learner = deep_q.learn(episodes, RECIPE, learner, steps=PART, part=PART, report=report)
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_bytes(checkpoint.to_bytes(learner))
+        unfinished.replace(path)
     return path
-
-
-def _market(row: str) -> Market:
-    markets = {market.name: market for market in rows(Split.TUNING)}
-    if row not in markets:
-        raise ValueError(f"row: expected one of {', '.join(markets)}, got {row}")
-    return markets[row]

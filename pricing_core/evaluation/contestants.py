@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from pricing_core.evaluation import deep_q
 from pricing_core.evaluation.bar import OnlinePolicy
 from pricing_core.evaluation.baselines import CostPlus, Greedy, Hold, KeepLogged, MatchCheapest, Thompson
 from pricing_core.evaluation.estimate_then_dp import EstimateThenDP
@@ -16,6 +18,7 @@ from pricing_core.simulator.bar.logged import Logged
 
 SYSTEM = "system"
 LOGGED_RULE = "logged_rule"
+DEEP_Q = "deep_q"
 _LARGEST_PROGRAMME = 200_000
 """Stock times periods. Larger ones take gigabytes of tables, and minutes each time they are solved."""
 
@@ -84,7 +87,29 @@ CONTESTANTS = (
         "sampling).",
         lambda _market, _view: Thompson(),
     ),
+    Contestant(
+        DEEP_Q,
+        "deep Q",
+        "Has learned by trial in markets like these, before the first day, what each price is worth (double dueling "
+        "deep Q-learning), and decides by that.",
+        lambda _market, _view: None,  # see `with_deep_q`
+    ),
 )
-"""The system first; all others are baselines."""
+"""The system first; all others are baselines. Plain deep Q-learning plays only where it was trained."""
 MODEL = "estimate then plan"
 """What the system is today, for the record of a run."""
+
+
+def with_deep_q(read: Callable[[str], bytes | None]) -> tuple[Contestant, ...]:
+    """Let plain deep Q-learning play in the rows that it was trained on.
+
+    Args:
+        read: Name of a row → checkpoint of its learner (`learning.checkpoint`), or None if there is none.
+    """
+
+    @cache
+    def policy(market: Market) -> OnlinePolicy | None:
+        data = read(market.name)
+        return None if data is None else deep_q.restored(data, market)
+
+    return tuple(c._replace(policy=lambda market, _: policy(market)) if c.name == DEEP_Q else c for c in CONTESTANTS)

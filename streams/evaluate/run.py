@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -13,13 +14,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from pricing_core.evaluation.arrays import Float64
-from pricing_core.evaluation.contestants import CONTESTANTS, MODEL, SYSTEM
+from pricing_core.evaluation.contestants import CONTESTANTS, MODEL, SYSTEM, Contestant, with_deep_q
 from pricing_core.evaluation.standing import Standing, stand
 from pricing_core.evaluation.suite import groups_of, play_row
 from pricing_core.simulator.bar.interface import Market
 from pricing_core.simulator.bar.rows import FLOORS, MARKS, Mark, Split, key, rows
 from streams.bench.machine import machine
 from streams.errors import RepricerError
+from streams.train_deep_q import path_of
 
 MARKETS = {"quick": 128, "full": 256}
 
@@ -35,6 +37,8 @@ class Order(msgspec.Struct, frozen=True):
     seed: int
     only: tuple[str, ...] = ()
     """Beginnings of the names of the rows to play; all of the suite if there are none."""
+    deep_q: Path | None = None
+    """Folder of deep-Q learners (`train_deep_q.path_of`): they play in their rows."""
 
 
 class Row(NamedTuple):
@@ -77,11 +81,11 @@ def run_suite(order: Order, console: Console) -> Report:
     Raises:
         RepricerError: There is no row of a name that was asked for.
     """
-    chosen = _chosen(order)
+    chosen, contestants = _chosen(order), _contestants(order)
     columns = (MofNCompleteColumn(), BarColumn(20), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=len(chosen))
-        played = tuple(_play(market, order, progress, task) for market in chosen)
+        played = tuple(_play(market, contestants, order, progress, task) for market in chosen)
     versions = {name: version(name) for name in ("repricer", "jax", "jaxlib", "numpy")}
     return Report(order, played, MODEL, f"{machine()}, {jax.default_backend()}", versions)
 
@@ -111,17 +115,29 @@ def _chosen(order: Order) -> Sequence[Market]:
     return [market for market in of_suite if not order.only or market.name.startswith(order.only)]
 
 
-def _play(market: Market, order: Order, progress: Progress, task: TaskID) -> Row:
+def _contestants(order: Order) -> Sequence[Contestant]:
+    folder = order.deep_q
+    if folder is None:
+        return CONTESTANTS
+
+    def read(row: str) -> bytes | None:
+        path = path_of(folder, row)
+        return path.read_bytes() if path.exists() else None
+
+    return with_deep_q(read)
+
+
+def _play(market: Market, contestants: Sequence[Contestant], order: Order, progress: Progress, task: TaskID) -> Row:
     started = time.perf_counter()
     groups, _ = groups_of(order.markets)
-    turns = dict.fromkeys((contestant.name for contestant in CONTESTANTS), 0)
+    turns = dict.fromkeys((contestant.name for contestant in contestants), 0)
 
     def report(contestant: str) -> None:
         turns[contestant] += 1
         progress.update(task, description=f"{market.name}: {contestant}, group {turns[contestant]} of {groups}")
 
     drawn_with = key(order.split, order.seed)
-    played = play_row(market, CONTESTANTS, key=drawn_with, markets=order.markets, report=report)
+    played = play_row(market, contestants, key=drawn_with, markets=order.markets, report=report)
     standing = stand(played, mark_of(order, market.name), seed=order.seed)
     seconds = time.perf_counter() - started
     progress.advance(task)

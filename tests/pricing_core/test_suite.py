@@ -8,16 +8,20 @@ import pytest
 from pricing_core.demand.forms import CONSTANT_ELASTICITY
 from pricing_core.evaluation.bar import play, play_without_luck
 from pricing_core.evaluation.baselines import Hold, KeepLogged
-from pricing_core.evaluation.contestants import CONTESTANTS, SYSTEM, Contestant
+from pricing_core.evaluation.contestants import CONTESTANTS, DEEP_Q, SYSTEM, Contestant, with_deep_q
+from pricing_core.evaluation.deep_q import RECIPE
 from pricing_core.evaluation.estimate_then_dp import EstimateThenDP
 from pricing_core.evaluation.standing import Mean, Verdict, judge, mean, stand
 from pricing_core.evaluation.suite import GROUP, Played, groups_of, play_row
+from pricing_core.learning import checkpoint, deep_q, targets
+from pricing_core.simulator import observation
 from pricing_core.simulator.bar import finite, logged
 from pricing_core.simulator.bar.finite import Finite
 from pricing_core.simulator.bar.interface import Outcome
 from pricing_core.simulator.bar.lots import Remainder
 from pricing_core.simulator.bar.offers import mean_units
 from pricing_core.simulator.bar.rows import MARKS, Mark, Split, rows
+from pricing_core.simulator.episodes import Episodes
 
 STOCKED = Finite(stock=4, ranges=finite.TUNING)
 STEADY = logged.Logged(ranges=logged.TUNING._replace(log=50, periods=8))
@@ -50,6 +54,19 @@ def test_who_makes_no_sense_in_a_row_does_not_play_in_it():
     }
     named = [market for market in rows(Split.TUNING) if market.name in others]
     assert {market.name: playing(market) - everywhere for market in named} == others
+
+
+def test_deep_q_learning_plays_where_it_was_trained_and_nowhere_else():
+    learner = deep_q.start(Episodes(STOCKED), RECIPE, seed=0)
+    learners = {STOCKED.name: checkpoint.to_bytes(learner)}
+    (contestant,) = (c for c in with_deep_q(learners.get) if c.name == DEEP_Q)
+    params = STOCKED.sample(jax.random.key(1), 8)
+    view = STOCKED.view(params, STOCKED.start(params, jax.random.key(2)))
+    policy = contestant.policy(STOCKED, view)
+    seen = observation.observe(view, policy.begin(view, None, 1))
+    best = targets.best_allowed(deep_q.action_values(learner.params, seen), observation.allowed(view))
+    assert policy.decide(policy.begin(view, None, 1), view, jax.random.key(3)).tolist() == best.tolist()
+    assert contestant.policy(STEADY, view) is None
 
 
 @pytest.mark.parametrize(("market", "score"), [(STOCKED, play_without_luck), (STEADY, play)])

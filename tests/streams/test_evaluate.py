@@ -14,12 +14,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from pricing_core.evaluation.contestants import CONTESTANTS, LOGGED_RULE, SYSTEM
+from pricing_core.evaluation.contestants import CONTESTANTS, DEEP_Q, LOGGED_RULE, SYSTEM
 from pricing_core.evaluation.standing import Mean, stand
 from pricing_core.evaluation.suite import Played
 from pricing_core.simulator.bar.rows import MARKS, Mark, Split, rows
 from streams.cli import app
-from streams.errors import RepricerError
+from streams.errors import ConfigurationError, RepricerError
 from streams.evaluate.as_json import as_json
 from streams.evaluate.page import page
 from streams.evaluate.run import MARKETS, Order, Report, Row, mark_of, require_passed, run_suite
@@ -28,7 +28,7 @@ from streams.evaluate.terminal import print_report
 from streams.evaluate.words import words
 
 COMMAND = Path(sys.executable).with_name("repricer")
-EVERYWHERE = [contestant.name for contestant in CONTESTANTS if contestant.name != LOGGED_RULE]
+EVERYWHERE = [contestant.name for contestant in CONTESTANTS if contestant.name not in {LOGGED_RULE, DEEP_Q}]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -179,6 +179,13 @@ def test_what_could_not_be_kept_in_the_end_is_refused_at_once(arguments, code, s
     answer = subprocess.run([COMMAND, "evaluate", *arguments], check=False, capture_output=True, text=True, timeout=60)
     assert answer.returncode == code
     assert says in " ".join(answer.stderr.replace("│", " ").split())
+
+
+def test_deep_q_learning_is_trained_on_rows_of_independent_offers_only(tmp_path):
+    answer = CliRunner().invoke(app, ["train-deep-q", "--out", str(tmp_path / "new"), "--row", "substitutes"])
+    assert isinstance(answer.exception, ConfigurationError)
+    assert "row substitutes: expected one of finite_logged_5, finite_logged_10" in str(answer.exception)
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_command_plays_writes_a_page_prints_one_object_and_fails_on_a_row_that_falls_short(tmp_path, monkeypatch):
