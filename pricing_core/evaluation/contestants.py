@@ -13,6 +13,8 @@ from pricing_core.evaluation.bar import OnlinePolicy
 from pricing_core.evaluation.baselines import CostPlus, Greedy, Hold, KeepLogged, MatchCheapest, Thompson
 from pricing_core.evaluation.estimate_then_dp import EstimateThenDP
 from pricing_core.evaluation.estimate_then_plan import EstimateThenPlan
+from pricing_core.evaluation.offline_deep_q import CONSERVATIVE, ENSEMBLE, PLAIN, OfflineDeepQ
+from pricing_core.learning.offline import OfflineRecipe
 from pricing_core.simulator.bar.interface import Market, View
 from pricing_core.simulator.bar.logged import Logged
 
@@ -45,6 +47,11 @@ def _match_cheapest(_market: Market, view: View) -> OnlinePolicy | None:
 
 def _logged_rule(market: Market, _view: View) -> OnlinePolicy | None:
     return KeepLogged() if isinstance(market, Logged) else None
+
+
+def _offline(recipe: OfflineRecipe) -> Callable[[Market, View], OnlinePolicy | None]:
+    """Learn from the log, where there is a long one."""
+    return lambda market, _view: OfflineDeepQ(recipe) if isinstance(market, Logged) else None
 
 
 def _estimate_then_dp(market: Market, view: View) -> OnlinePolicy | None:
@@ -93,6 +100,24 @@ CONTESTANTS = (
         "Has learned by trial in markets like these, before the first day, what each price is worth (double dueling "
         "deep Q-learning), and decides by that.",
         lambda _market, _view: None,  # see `with_deep_q`
+    ),
+    Contestant(
+        "offline_q",
+        "offline Q",
+        "Learns the worth of each price from the log alone, by deep Q-learning.",
+        _offline(PLAIN),
+    ),
+    Contestant(
+        "conservative_q",
+        "cautious Q",
+        "The same, but thinks little of what the log hardly shows (conservative Q-learning).",
+        _offline(CONSERVATIVE),
+    ),
+    Contestant(
+        "ensemble_q",
+        "Q ensemble",
+        "Four such learners; what they do not agree on is taken off.",
+        _offline(ENSEMBLE),
     ),
 )
 """The system first; all others are baselines. Plain deep Q-learning plays only where it was trained."""

@@ -49,7 +49,7 @@ def test_who_makes_no_sense_in_a_row_does_not_play_in_it():
         "short": {"estimate_then_dp", "cost_plus"},
         "ferreira_500_0.5": {"estimate_then_dp"},
         "ferreira_5000_0.5": set(),  # its programme is too large to solve again and again
-        "logged": {"cost_plus", "logged_rule"},
+        "logged": {"cost_plus", "logged_rule", "offline_q", "conservative_q", "ensemble_q"},
         "rivals": {"cost_plus", "match_cheapest"},
     }
     named = [market for market in rows(Split.TUNING) if market.name in others]

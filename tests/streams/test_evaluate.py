@@ -28,7 +28,8 @@ from streams.evaluate.terminal import print_report
 from streams.evaluate.words import words
 
 COMMAND = Path(sys.executable).with_name("repricer")
-EVERYWHERE = [contestant.name for contestant in CONTESTANTS if contestant.name not in {LOGGED_RULE, DEEP_Q}]
+OF_LOGS = {LOGGED_RULE, "offline_q", "conservative_q", "ensemble_q"}
+EVERYWHERE = [contestant.name for contestant in CONTESTANTS if contestant.name not in {*OF_LOGS, DEEP_Q}]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
