@@ -6,7 +6,6 @@ from pathlib import Path
 
 import jax
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from pricing_core.evaluation import policies
@@ -15,6 +14,7 @@ from pricing_core.learning.training import EPSILON, PRESETS, train
 from pricing_core.learning.training import Progress as Step
 from pricing_core.model_file import Training, save_model
 from pricing_core.q_function import Params
+from streams.learning_curve import save_curves, training_bar
 
 HELD_OUT = 1_000_003
 """Added to the seed: the markets that score a model are others than those that trained it."""
@@ -24,7 +24,7 @@ def train_model(directory: Path, *, name: str, version: int, preset: str, seed: 
     """Train, score on held-out markets, and save.
 
     Args:
-        directory: Where ``NAME.safetensors`` and ``NAME.json`` are written.
+        directory: Where ``NAME.safetensors``, ``NAME.json`` and the learning curve ``NAME.png`` are written.
         name: Name of the model.
         version: A new number for new weights.
         preset: One of `PRESETS`.
@@ -35,7 +35,7 @@ def train_model(directory: Path, *, name: str, version: int, preset: str, seed: 
         Path of the weights.
     """
     console = Console(stderr=True)
-    params = _train(preset, seed, console)
+    params, steps = _train(preset, seed, console)
     scores = _score(params, seed + HELD_OUT, shops) if shops else {}
     if scores:
         console.print(_table(scores))
@@ -46,18 +46,23 @@ def train_model(directory: Path, *, name: str, version: int, preset: str, seed: 
         jax=jax.__version__,
         score={policy: measures._asdict() for policy, measures in scores.items()},
     )
-    return save_model(directory, params, name=name, version=version, epsilon=EPSILON, training=origin)
+    weights = save_model(directory, params, name=name, version=version, epsilon=EPSILON, training=origin)
+    curves = {"loss": [s.loss for s in steps], "share of the optimum missed": [s.regret for s in steps]}
+    title = f"{name}/{version}: preset {preset}, seed {seed}"
+    save_curves(weights.with_suffix(".png"), title, [s.update for s in steps], curves, console)
+    return weights
 
 
-def _train(preset: str, seed: int, console: Console) -> Params:
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console) as bar:
+def _train(preset: str, seed: int, console: Console) -> tuple[Params, list[Step]]:
+    steps: list[Step] = []
+    with training_bar(console) as bar:
         task = bar.add_task("compiling", total=PRESETS[preset].updates)
 
         def report(step: Step) -> None:
+            steps.append(step)
             bar.update(task, completed=step.update, description=f"missing {step.regret:.2%} of the optimum")
 
-        return train(PRESETS[preset], seed, report)
+        return train(PRESETS[preset], seed, report), steps
 
 
 def _score(params: Params, seed: int, shops: int) -> dict[str, Score]:

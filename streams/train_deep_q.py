@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from pricing_core.evaluation.deep_q import RECIPE
 from pricing_core.learning import checkpoint, deep_q
@@ -14,8 +14,12 @@ from pricing_core.simulator.bar.interface import Market
 from pricing_core.simulator.bar.rows import Split, rows
 from pricing_core.simulator.episodes import Episodes
 from streams.errors import ConfigurationError
+from streams.learning_curve import save_curves, training_bar
 
 PART = 2_000
+"""Steps between two checkpoints."""
+REPORTED = 200
+"""Steps between two points of the learning curve."""
 
 
 def path_of(folder: Path, row: str) -> Path:
@@ -43,8 +47,7 @@ def train_deep_q(folder: Path, *, names: Sequence[str], seed: int) -> list[Path]
         if name not in independent:
             raise ConfigurationError(f"row {name}: expected one of {', '.join(independent)}")
     folder.mkdir(parents=True, exist_ok=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with training_bar(Console(stderr=True)) as bar:
         return [_train(path_of(folder, name), known[name], seed, bar) for name in names or independent]
 
 
@@ -57,14 +60,20 @@ def _train(path: Path, market: Market, seed: int, bar: Progress) -> Path:
         except ValueError as error:
             raise ConfigurationError(f"{path}: {error}") from error
     task = bar.add_task(f"{market.name}: compiling", total=RECIPE.steps, completed=int(learner.step))
+    steps: list[deep_q.Progress] = []
 
     def report(step: deep_q.Progress) -> None:
+        steps.append(step)
         earned = step.reward * market.periods
         bar.update(task, completed=step.step, description=f"{market.name}: earns {earned:.3f}, exploring")
 
     while int(learner.step) < RECIPE.steps:
-        learner = deep_q.learn(episodes, RECIPE, learner, steps=PART, part=PART, report=report)
+        learner = deep_q.learn(episodes, RECIPE, learner, steps=PART, part=REPORTED, report=report)
         unfinished = path.with_suffix(".unfinished")
         unfinished.write_bytes(checkpoint.to_bytes(learner))
         unfinished.replace(path)
+    if steps:
+        curves = {"loss": [s.loss for s in steps], "reward of a season": [s.reward * market.periods for s in steps]}
+        title = f"deep Q-learning, {market.name}, seed {seed}"
+        save_curves(path.with_suffix(".png"), title, [s.step for s in steps], curves, bar.console)
     return path
