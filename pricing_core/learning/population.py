@@ -22,9 +22,6 @@ from pricing_core.demand.population import (
     curves,
 )
 
-_RIDGE = 1e-3
-"""Of the first stage."""
-
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -70,7 +67,7 @@ def fit(seen: Observed, recipe: Recipe, seed: int) -> Params:
 
 
 def first_stage(seen: Observed) -> Array:
-    """What moved prices beside the instrument and what is known of the offer: residuals of a ridge regression, [R].
+    """What moved prices beside the instrument and what is known of the offer: residuals of least squares, [R].
 
     Zero where there is no instrument: nothing could be told apart then.
     """
@@ -78,8 +75,8 @@ def first_stage(seen: Observed) -> Array:
     if z.shape[1] == 0:
         return jnp.zeros_like(seen.x)
     regressors = jnp.concatenate([jnp.ones_like(z[:, :1]), z, seen.known.content], axis=1)
-    gram = regressors.T @ regressors + _RIDGE * len(z) * jnp.eye(regressors.shape[1])
-    return seen.x - regressors @ jnp.linalg.solve(gram, regressors.T @ seen.x)
+    found, *_ = jnp.linalg.lstsq(regressors, seen.x)  # of least norm: what is known may hold the constant already
+    return seen.x - regressors @ found
 
 
 def _descend(params: Any, data: tuple[Observed, Array, Array], recipe: Recipe, key: Array) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from pricing_core.demand.population import EFFECTS, HEADS, Known, curves, prior
 from pricing_core.learning.population import Observed, Recipe, first_stage, fit
 
-RECIPE = Recipe(updates=1_500, batch=512, learning_rate=1e-2)
+RECIPE = Recipe(updates=800, batch=512, learning_rate=1e-2)
 ELASTICITY = np.array([1.6, 3.2])
 """Of two categories."""
 NEW = Known(jnp.eye(2), jnp.full(2, -1))
@@ -34,16 +34,22 @@ def shop(offers=200, days=40, *, response=0.0, instrumented=True, seed=1):
     )
 
 
-def elasticities(seen):
-    return np.asarray(curves(fit(seen, RECIPE, seed=0), NEW).elasticity.mean(axis=1))
+def elasticities(params):
+    return np.asarray(curves(params, NEW).elasticity.mean(axis=1))
 
 
-def test_an_offer_never_met_has_the_elasticity_of_its_category():
-    np.testing.assert_allclose(elasticities(shop()), ELASTICITY, atol=0.3)
+@pytest.fixture(scope="module")
+def fitted():
+    return fit(shop(), RECIPE, seed=0)
+
+
+def test_an_offer_never_met_has_the_elasticity_of_its_category(fitted):
+    np.testing.assert_allclose(elasticities(fitted), ELASTICITY, atol=0.3)
 
 
 def test_prices_that_followed_demand_mislead_without_an_instrument_and_not_with_one():
-    misled, told = (elasticities(shop(response=0.5, instrumented=known)) for known in (False, True))
+    logs = (shop(response=0.5, instrumented=known) for known in (False, True))
+    misled, told = (elasticities(fit(log, RECIPE, seed=0)) for log in logs)
     assert (misled < ELASTICITY - 0.5).all()
     np.testing.assert_allclose(told, ELASTICITY, atol=0.35)
 
@@ -52,9 +58,9 @@ def test_the_first_stage_leaves_what_neither_instrument_nor_content_explains():
     seen = shop(response=0.5)
     residual = np.asarray(first_stage(seen))
     regressors = np.column_stack([seen.instrument, seen.known.content])
-    assert abs(np.corrcoef(residual, seen.instrument[:, 0])[0, 1]) < 0.02
+    assert abs(np.corrcoef(residual, seen.instrument[:, 0])[0, 1]) < 1e-4
     exact = np.linalg.lstsq(regressors, np.asarray(seen.x), rcond=None)[0]
-    np.testing.assert_allclose(residual, seen.x - regressors @ exact, atol=0.01)
+    np.testing.assert_allclose(residual, seen.x - regressors @ exact, atol=1e-4)
 
 
 def test_no_curve_rises_with_the_price():
@@ -67,14 +73,13 @@ def test_no_curve_rises_with_the_price():
     assert (curves(fit(seen, RECIPE, seed=0), known).elasticity > 0).all()
 
 
-def test_heads_agree_where_there_are_data_and_widen_the_prior_where_there_are_none():
-    params = fit(shop(), RECIPE, seed=0)
+def test_heads_agree_where_there_are_data_and_widen_the_prior_where_there_are_none(fitted):
     elsewhere = Known(jnp.array([[6.0, -6.0]]), jnp.array([-1]))
-    spreads = {"level_spread": 0.5, "elasticity_spread": 0.28}
-    here, there = prior(params, NEW, **spreads), prior(params, elsewhere, **spreads)
-    assert (here.elasticity_spread < 0.4).all()
-    assert there.elasticity_spread[0] > 1.5 * here.elasticity_spread.max()
-    level = np.asarray(here.level_shape / here.level_rate)
+    here, there = (prior(fitted, known, level_spread=0.5, elasticity_spread=0.0) for known in (NEW, elsewhere))
+    assert there.elasticity_spread[0] > 2.0 * here.elasticity_spread.max() > 0.0
+    given = prior(fitted, NEW, level_spread=0.5, elasticity_spread=0.28)
+    np.testing.assert_allclose(given.elasticity_spread**2, 0.28**2 + here.elasticity_spread**2, rtol=1e-4)
+    level = np.asarray(given.level_shape / given.level_rate)
     np.testing.assert_allclose(level, 4.0 * np.exp(0.5 * 0.5**2), rtol=0.25)
 
 
