@@ -11,6 +11,7 @@ from pricing_core.evaluation.standing import Mean, Standing, Verdict
 from streams.evaluate.run import Report
 
 _LABELS = {contestant.name: contestant.label for contestant in CONTESTANTS}
+_BASELINES_ABREAST = 6
 _COLOURS = {Verdict.GOAL: "green", Verdict.PASSED: "green", Verdict.NOT_SHOWN: "yellow", Verdict.MISSED: "red"}
 
 
@@ -23,7 +24,10 @@ def print_report(report: Report, console: Console) -> None:
         f"({order.split.name.lower()} split, seed {order.seed}), {report.seconds:.0f} s."
     )
     console.print(_system(standings, "floor" if order.suite == "quick" else "must"))
-    console.print(_baselines(standings))
+    playing = [name for name in _LABELS if any(name in standing.shares for standing in standings)]
+    baselines = [name for name in playing if name not in {SYSTEM, LOGGED_RULE}]
+    for first in range(0, len(baselines), _BASELINES_ABREAST):
+        console.print(_baselines(standings, baselines[first : first + _BASELINES_ABREAST]))
     for standing in standings:
         if standing.over_logged_rule is not None:
             console.print(f"{standing.row}: {_gain(standing.over_logged_rule)} over the rule that wrote the log")
@@ -45,11 +49,12 @@ def _system(standings: list[Standing], must: str) -> Table:
     return table
 
 
-def _baselines(standings: list[Standing]) -> Table:
-    names = [name for name in _LABELS if name not in {SYSTEM, LOGGED_RULE}]
+def _baselines(standings: list[Standing], names: list[str]) -> Table:
+    """Baselines side by side, in the rows in which any of them plays."""
     table = _table(0, "baselines", *(_LABELS[name] for name in names))
     for standing in standings:
-        table.add_row(standing.row, *(_share(standing.shares.get(name)) for name in names))
+        if any(name in standing.shares for name in names):
+            table.add_row(standing.row, *(_share(standing.shares.get(name)) for name in names))
     return table
 
 

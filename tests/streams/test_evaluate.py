@@ -28,7 +28,7 @@ from streams.evaluate.terminal import print_report
 from streams.evaluate.words import words
 
 COMMAND = Path(sys.executable).with_name("repricer")
-OF_LOGS = {LOGGED_RULE, "offline_q", "conservative_q", "ensemble_q"}
+OF_LOGS = (LOGGED_RULE, "offline_q", "conservative_q", "ensemble_q")
 EVERYWHERE = [contestant.name for contestant in CONTESTANTS if contestant.name not in {*OF_LOGS, DEEP_Q}]
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -47,7 +47,7 @@ def report():
     rules = dict.fromkeys(EVERYWHERE[1:], 0.8)
     played = (
         row("rivals", 0.97, **rules),
-        row("logged", 0.99, hold=0.9, **{LOGGED_RULE: 0.985}),
+        row("logged", 0.99, hold=0.9, **{LOGGED_RULE: 0.985}, **dict.fromkeys(("deep_q", *OF_LOGS[1:]), 0.7)),
         row("endogenous", 0.85, hold=0.93, cost_plus=0.92),
     )
     return Report(order, played, "a model", "2 cores", {"jax": "1.2.3"})
@@ -95,6 +95,7 @@ def test_on_a_terminal_of_80_columns_nothing_is_cut_off(report, width):
         r"^ ?endogenous +90\.0 +96\.0 +85\.0±0\.[12] +hold 93\.0 +-8\.0±0\.[12] +missed *$", text, re.MULTILINE
     )
     assert re.search(r"^ ?endogenous +93\.0±0\.3 +92\.0±0\.3 +- +- +- +- *$", text, re.MULTILINE)
+    assert re.search(r"^ ?logged +70\.0±0\.[23] +70\.0±0\.[23] +70\.0±0\.[23] +70\.0±0\.[23] *$", text, re.MULTILINE)
     assert re.search(r"^logged: \+0\.5±0\.[12] over the rule that wrote the log$", text, re.MULTILINE)
 
 
