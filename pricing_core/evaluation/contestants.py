@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -131,10 +130,12 @@ def with_deep_q(read: Callable[[str], bytes | None]) -> tuple[Contestant, ...]:
     Args:
         read: Name of a row → checkpoint of its learner (`learning.checkpoint`), or None if there is none.
     """
+    learned: dict[str, OnlinePolicy | None] = {}
 
-    @cache
-    def policy(market: Market) -> OnlinePolicy | None:
-        data = read(market.name)
-        return None if data is None else deep_q.restored(data, market)
+    def policy(market: Market, _view: View) -> OnlinePolicy | None:
+        if market.name not in learned:
+            data = read(market.name)
+            learned[market.name] = None if data is None else deep_q.restored(data, market)
+        return learned[market.name]
 
-    return tuple(c._replace(policy=lambda market, _: policy(market)) if c.name == DEEP_Q else c for c in CONTESTANTS)
+    return tuple(c._replace(policy=policy) if c.name == DEEP_Q else c for c in CONTESTANTS)

@@ -12,7 +12,7 @@ picks the guess that errs the most: that is how such learners fail. Two remedies
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -68,15 +68,22 @@ def fit(log: Log, recipe: OfflineRecipe, key: Array) -> Params:
     """
     _, n = log.reward.shape
     keys = jax.random.split(key, (n, recipe.members))
-    by_market = Log(*(jnp.moveaxis(part, 1, 0) for part in log[:-1]), log.allowed)
-    alone = jax.vmap(lambda one, member: _fit(one, recipe, member), in_axes=(None, 0))
-    return cast(Params, jax.vmap(alone)(by_market, keys))
+    observation, action, reward = (jnp.moveaxis(part, 1, 0) for part in log[:-1])
+    by_market = Log(observation, action, reward, log.allowed)
+
+    def members(one: Log, keys: Array) -> Params:
+        return jax.vmap(lambda key: _fit(one, recipe, key))(keys)
+
+    return jax.vmap(members)(by_market, keys)
 
 
 def pessimistic_values(params: Params, observation: Array, pessimism: float) -> Array:
     """Value all actions by what each market's members have learned: float32 [N, O] → [N, A]."""
-    one = jax.vmap(lambda member, seen: action_values(member, seen[None])[0], in_axes=(0, None))
-    by_member = jax.vmap(one)(params, observation)
+
+    def members(of_market: Params, seen: Array) -> Array:
+        return jax.vmap(lambda member: action_values(member, seen[None])[0])(of_market)
+
+    by_member = jax.vmap(members)(params, observation)
     values: Array = by_member.mean(axis=1) - pessimism * by_member.std(axis=1)
     return values
 
