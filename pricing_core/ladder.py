@@ -133,18 +133,16 @@ def competitor_band(offers: Offers) -> Band:
 def _towards_band(offers: Offers, band: Band, lower: Int64, upper: Int64) -> Int64:
     """The way into the band of competitors, as far as it goes: with the ending, and inside if that can be; [n].
 
-    The current price where that lies inside, or where nothing is nearer.
+    The current price where that lies inside, or where no legal one is nearer.
     """
     current, ending, modulus = offers.current, offers.policy["ending"], offers.policy["ending_modulus"]
-    down, up = np.maximum(band.most, lower), np.minimum(band.least, upper)
+    above_band, below_band = current > band.most, current < band.least
+    down, up = np.minimum(np.maximum(band.most, lower), upper), np.maximum(np.minimum(band.least, upper), lower)
     below, above = ending_at_or_below(down, ending, modulus), ending_at_or_above(up, ending, modulus)
     cut = np.where(below >= lower, below, ending_at_or_above(down, ending, modulus))
     raised = np.where(above <= upper, above, ending_at_or_below(up, ending, modulus))
-    return np.where(
-        current > band.most,
-        np.minimum(cut, current),
-        np.where(current < band.least, np.maximum(raised, current), current),
-    )
+    target = np.where(above_band, np.minimum(cut, current), np.where(below_band, np.maximum(raised, current), current))
+    return np.where((lower <= target) & (target <= upper), target, current)
 
 
 def step_bounds(offers: Offers) -> tuple[Int64, Int64]:

@@ -1,7 +1,7 @@
 """The state: one row per offer. Exact numbers on the host; decayed sums on the device (`rolling_sums`).
 
 `ROW` is both the layout in memory and the value of a changelog record, so that a snapshot is a copy. A row is
-720 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
+728 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
 """
 
 from __future__ import annotations

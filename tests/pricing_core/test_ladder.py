@@ -15,6 +15,7 @@ from tests.pricing_core.rules_by_hand import (
     broken,
     broken_static,
     forced,
+    is_promoted,
     offers_of,
     situations,
 )
@@ -30,7 +31,8 @@ def ladder_of(policy, current, in_effect=None):
 
 def is_free(found):
     """Whether a price inside of bounds that leave room may stay or move as the model likes."""
-    return bounds(found.policy) is not None and not broken_static(found.policy, found.current) and not forced(found)[0]
+    room = bounds(found.policy) is not None and not is_promoted(found.policy)
+    return room and not broken_static(found.policy, found.current) and not forced(found)[0]
 
 
 def legal_prices(policy, current, in_effect=None):

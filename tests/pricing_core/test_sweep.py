@@ -33,16 +33,7 @@ def test_control_without_one_price_rule_the_sweep_finds_prices_that_break_it(mon
 
 @pytest.mark.parametrize(
     "rule",
-    [
-        "halted",
-        "paused",
-        "currency_mismatch",
-        "pending_acknowledgement",
-        "promotion",
-        "stock_out",
-        "stale_input",
-        "cooldown",
-    ],
+    ["halted", "paused", "currency_mismatch", "pending_acknowledgement", "stock_out", "stale_input", "cooldown"],
 )
 def test_control_without_one_condition_the_sweep_finds_offers_that_should_have_been_held(monkeypatch, rule):
     monkeypatch.setattr(deciding, "CONDITIONS", tuple(check for check in CONDITIONS if check.code != rule))
