@@ -21,7 +21,7 @@ _ALARMED = MAX_RESENDS + 1
 def expect(state: State, slots: Slots, decisions: Decisions, rows: Int64) -> None:
     """Note the changes at ``rows`` of the decisions as given out, one for each of distinct offers."""
     now = decisions.now[rows]
-    before = state.decided_code[slots], state.decided_price[slots], state.regular_price[slots]
+    before = state.decided_code[slots].astype(np.int64), state.decided_price[slots], state.regular_price[slots]
     state.regular_price[slots] = regular_price(*before, decisions.previous_price[rows], decisions.code[rows])
     state.decided_prior_price[slots] = decisions.prior_price[rows]
     state.pending[slots], state.resends[slots] = 1, 0

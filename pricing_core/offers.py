@@ -87,7 +87,7 @@ def must_move(state: NDArray[np.void], policy: NDArray[np.void], now: Int64) -> 
     low, high = policy["low"], policy["high"]
     current = current_price(state["price"], policy["list_price"])
     outside = (high > 0) & (low <= high) & ((current < low) | (current > high))
-    must = np.where(outside, REPAIR, 0)
+    must: Int64 = np.where(outside, REPAIR, 0)
     promoted = (state["decided_code"] == PROMOTION) & (state["decided_price"] == current) & (high > 0) & (low <= high)
     must[promoted & (resumed_price(state, policy) != current)] = PROMOTION_OVER
     inside = in_promotion(policy, now)
@@ -103,7 +103,8 @@ def in_promotion(policy: NDArray[np.void], now: Int64) -> Bool:
 
 def resumed_price(state: NDArray[np.void], policy: NDArray[np.void]) -> Int64:
     """Price after a promotion, [n]: that before it, or the nearest one inside of the static bounds."""
-    return np.minimum(np.maximum(state["regular_price"], policy["low"]), policy["high"])
+    resumed: Int64 = np.minimum(np.maximum(state["regular_price"], policy["low"]), policy["high"])
+    return resumed
 
 
 def promotion_boundary(policy: NDArray[np.void], now: Int64) -> Int64:

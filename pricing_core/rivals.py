@@ -42,7 +42,8 @@ def named(offers: Offers) -> Bool:
 
 def newest(offers: Offers) -> Int64:
     """When one of those that the policy names was seen last, [n]; 0: never."""
-    return np.where(named(offers), offers.state["rival_seen_at"], 0).max(axis=1)
+    seen: Int64 = np.where(named(offers), offers.state["rival_seen_at"], 0).max(axis=1)
+    return seen
 
 
 def cheapest(offers: Offers) -> Cheapest:

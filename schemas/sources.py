@@ -214,7 +214,10 @@ def _policies(base: Columns, fields: Fields) -> PolicyColumns:
         base.index,
         base.time,
         removed=fields.integer("version") == 0,
-        **{name: _code(fields.integer(name)) for name in POLICY_CHOICES},
+        mode=_code(fields.integer("mode")),
+        goal=_code(fields.integer("goal")),
+        reductions=_code(fields.integer("reductions")),
+        competitor_rule=_code(fields.integer("competitor_rule")),
         prices_include_tax=fields.integer("prices_include_tax") == 1,
         cooldown_ms=fields.integer("cooldown_s") * 1000,
         ending=np.where(has_ending, fields.integer("price_ending"), NONE),
@@ -233,8 +236,9 @@ def _ticks(base: Columns, _: Fields) -> TickColumns:
 
 def _is_whole_or_none(columns: PolicyColumns) -> Bool:
     given = np.stack((columns.promotion_price, columns.promotion_from, columns.promotion_to)) != NONE
-    whole: Bool = given.all(axis=0) & (columns.promotion_from < columns.promotion_to)
-    return whole | ~given.any(axis=0)
+    whole = given.all(axis=0) & (columns.promotion_from < columns.promotion_to)
+    fits: Bool = whole | ~given.any(axis=0)
+    return fits
 
 
 _BOUNDS_IN_ORDER: Check[PolicyColumns] = Check(

@@ -116,7 +116,7 @@ def _write_down(row: Rows, decision: PriceDecided, now: int) -> None:
             row[name] = column
     if decision.outcome == "changed":
         last = row["decided_code"], row["decided_price"], row["regular_price"]
-        row["regular_price"] = regular_price(*last, decision.previous_price, CODE[decision.reason])
+        row["regular_price"] = regular_price(*last, np.array(decision.previous_price), np.array(CODE[decision.reason]))
         row["decided_prior_price"] = NONE if decision.prior_price is None else decision.prior_price
         row["decided_version"], row["pending"] = decision.version, 1
         row["decided_price"], row["decided_policy"] = decision.price, decision.policy_version

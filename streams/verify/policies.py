@@ -133,7 +133,10 @@ def _is_promoted(policy: Policy, decided_at: str | None) -> bool:
     """Whether a decision of this time lies inside of the promotion's window."""
     if policy.promotion_from is None or policy.promotion_to is None or decided_at is None:
         return False
-    start, at, end = map(datetime.fromisoformat, (policy.promotion_from, decided_at, policy.promotion_to))
+    try:
+        start, at, end = map(datetime.fromisoformat, (policy.promotion_from, decided_at, policy.promotion_to))
+    except ValueError:  # a decision without its time is another check's
+        return False
     return start <= at < end
 
 
