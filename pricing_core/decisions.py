@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,10 +80,19 @@ class Decisions(_Coded):
     features: Float32
     """[n, F] as the network saw them."""
 
-    def part(self, rows: slice) -> Self:
-        """Look at consecutive decisions; nothing is copied."""
-        columns: dict[str, Any] = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "keys"}
-        return type(self)(**columns, keys=self.keys.take(rows))
+
+@dataclass(frozen=True, slots=True)
+class DecidedTogether:
+    """Decisions of several shards, those of each behind one another."""
+
+    decisions: Decisions
+    rows: Mapping[int, slice]
+    """Where those of each shard are that has any, ascending."""
+
+    @property
+    def sizes(self) -> dict[int, int]:
+        """How many each shard has."""
+        return {shard: rows.stop - rows.start for shard, rows in self.rows.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pricing_core import acknowledgements, price_window, valuation
 from pricing_core import offers as offer_views
 from pricing_core.deciding import decide
-from pricing_core.decisions import CHANGED, Decisions, Resends, no_decisions
+from pricing_core.decisions import CHANGED, DecidedTogether, Decisions, Resends, no_decisions
 from pricing_core.draws import uniform
 from pricing_core.fold import fold
 from pricing_core.grouping import Grouper
@@ -184,10 +184,9 @@ class PricingEngine:
             run_mode: In any other than "ACTIVE" prices stay.
             limit: Fewer decisions than this mean that nothing else is due.
         """
-        decided = self.decide_together({shard: Moment(now, run_mode)}, limit=limit)
-        return decided[shard] if decided else no_decisions()
+        return self.decide_together({shard: Moment(now, run_mode)}, limit=limit).decisions
 
-    def decide_together(self, moments: Mapping[int, Moment], *, limit: int = 1024) -> dict[int, Decisions]:
+    def decide_together(self, moments: Mapping[int, Moment], *, limit: int = 1024) -> DecidedTogether:
         """Decide the offers of several shards that are due, at most ``limit`` in all: one call of the model for all.
 
         Args:
@@ -195,18 +194,18 @@ class PricingEngine:
             limit: Fewer decisions than this mean that nothing else is due.
 
         Returns:
-            The decisions of each shard that has any: those that it would have made alone, in its own order.
+            For each shard the decisions that it would have made alone, in its own order.
         """
         due = self._take_due(moments, limit)
         if not len(due):
-            return {}
+            return DecidedTogether(no_decisions(), {})
         active = due.spread(np.array([moments[shard].run_mode == ACTIVE for shard in due.shards]))
         sequence = due.numbered(np.array([self._shards[shard].sequence for shard in due.shards]))
         chance = uniform(self._seed, due.spread(np.array(due.shards)), sequence)
         offers = offer_views.view(self._state, self._policies, due.slots, self._now(due), active)
         decisions = decide(offers, self._slots.keys(due.slots), sequence, chance, self._ask)
         self._write_down(due, offers, decisions)
-        return {shard: decisions.part(rows) for shard, rows in due.parts()}
+        return DecidedTogether(decisions, dict(due.parts()))
 
     def _take_due(self, moments: Mapping[int, Moment], limit: int) -> ShardRows:
         slots: dict[int, Slots] = {}

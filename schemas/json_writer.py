@@ -4,11 +4,12 @@ What a record looks like is declared once and becomes a short program, which the
 
     write = JsonWriter(Object({"sku": Text("sku"), "price": Integer("price"), "model": Shared("model")}))
     write({"sku": skus, "price": prices}, {"model": b'"demand/3"'})
+    write.groups({"sku": skus, "price": prices}, [{"model": b'"demand/3"'}, {"model": b'"demand/4"'}], sizes=[7, 2])
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,10 @@ from schemas.copying import copy_bytes
 from schemas.float_text import FLOAT_WIDTH, INTEGER_WIDTH, NULL_WIDTH, float_text, integer_text, null_text
 from schemas.json_layout import Float, Integer, Joined, Name, Object, OnlyIf, Shared, Text, Value
 
-LITERAL, INTEGERS, FLOATS, NAMES, TEXT, ONLY_IF = range(6)
-"""Instructions, each with three arguments. `LITERAL`: start, length. Numbers and names: first column, how many (0: one,
-without brackets), and of names where their table begins. `TEXT`: column. `ONLY_IF`: column, and how many instructions
-belong to it."""
+LITERAL, SHARED, INTEGERS, FLOATS, NAMES, TEXT, ONLY_IF = range(7)
+"""Instructions, each with three arguments. `LITERAL`: start, length. `SHARED`: number. Numbers and names: first column,
+how many (0: one, without brackets), and of names where their table begins. `TEXT`: column. `ONLY_IF`: column, and how
+many instructions belong to it."""
 QUOTE, BACKSLASH, SPACE = ord('"'), ord("\\"), ord(" ")
 COMMA, OPEN, CLOSE = ord(","), ord("["), ord("]")
 HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
@@ -66,8 +67,8 @@ class JsonWriter:
     def __init__(self, value: Value) -> None:
         self._program: list[list[int]] = []
         self._literals = bytearray()
-        self._shared: dict[int, str] = {}
-        """Instructions whose literal comes with each call."""
+        self._shared: list[str] = []
+        """Names of the values that come with each call."""
         self._names: list[tuple[int, int]] = []
         """Start and length of each, in the literals."""
         self._limits: dict[str, int] = {}
@@ -85,18 +86,26 @@ class JsonWriter:
         JsonWriter(Integer("n"))({"n": np.zeros(1, np.int64)}, {})
 
     def __call__(self, columns: Mapping[str, Any], shared: Mapping[str, bytes]) -> BinaryArray:
-        """Write n records.
+        """Write n records that share values; as `groups` with one group."""
+        return self.groups(columns, [shared], [len(next(iter(columns.values())))])
+
+    def groups(
+        self, columns: Mapping[str, Any], shared: Sequence[Mapping[str, bytes]], sizes: Sequence[int]
+    ) -> BinaryArray:
+        """Write n records: groups of consecutive ones, each of which shares values.
 
         Args:
             columns: By name, as their kinds say; at least one.
-            shared: JSON of each shared value.
+            shared: JSON of each shared value, of each group.
+            sizes: Records of each group; n in all.
 
         Raises:
             IndexError: If a name's number is outside of its table.
         """
         n = len(next(iter(columns.values())))
         self._require_names(columns, n)
-        program, literals = self._with_shared(shared)
+        literals, places = self._with_shared(shared)
+        group = np.repeat(np.arange(len(shared)), sizes)
         texts = [columns[name] for name in self._texts]
         data = texts[0].data if texts else np.empty(0, np.uint8)
         if any(text.data is not data for text in texts):
@@ -104,10 +113,12 @@ class JsonWriter:
         start, length = np.zeros((2, n, len(texts)), np.int64)
         for i, text in enumerate(texts):
             start[:, i], length[:, i] = text.start, text.length
-        room = n * (self._width + sum(map(len, shared.values()))) + ESCAPED_WIDTH * int(length.sum())
+        longest = int(places[:, :, 1].sum(axis=1).max(initial=0))
+        room = n * (self._width + longest) + ESCAPED_WIDTH * int(length.sum())
         out, ends = np.empty(room, np.uint8), np.zeros(n + 1, np.int64)
         integers, bits = self._integers.stack(columns, n), self._floats.stack(columns, n).view(np.int32)
-        _write(program, literals, self._compiled[1], integers, bits, data, start, length, out, ends)
+        program, names = self._compiled
+        _write(program, literals, places, group, names, integers, bits, data, start, length, out, ends)
         if ends[-1] > room:
             raise AssertionError(f"{ends[-1]} bytes were written into {room}")
         return BinaryArray(out, ends[:-1].copy(), np.diff(ends))
@@ -117,18 +128,21 @@ class JsonWriter:
             if n and not 0 <= columns[name].min() <= columns[name].max() < limit:
                 raise IndexError(f"{name}: a number that is none of the {limit} of its table")
 
-    def _with_shared(self, shared: Mapping[str, bytes]) -> tuple[Int64, Bytes]:
-        program, literals = self._compiled[0].copy(), bytearray(self._literals)
-        for row, name in self._shared.items():
-            program[row, 1:3] = len(literals), len(shared[name])
-            literals += shared[name]
-        return program, np.frombuffer(literals, np.uint8)
+    def _with_shared(self, shared: Sequence[Mapping[str, bytes]]) -> tuple[Bytes, Int64]:
+        """All literals, and where those of each group are: [groups, shared values, 2] start and length."""
+        literals = bytearray(self._literals)
+        places = np.zeros((len(shared), len(self._shared), 2), np.int64)
+        for group, values in enumerate(shared):
+            for number, name in enumerate(self._shared):
+                places[group, number] = len(literals), len(values[name])
+                literals += values[name]
+        return np.frombuffer(literals, np.uint8), places
 
     def _compile(self, value: Value) -> None:
         match value:
             case Shared():
-                self._shared[len(self._program)] = value.name
-                self._program.append([LITERAL, 0, 0, 0])
+                self._program.append([SHARED, len(self._shared), 0, 0])
+                self._shared.append(value.name)
             case Integer():
                 self._add(INTEGERS, self._integers.add(value.column, value.width), value.width, INTEGER_WIDTH)
             case Float():
@@ -179,6 +193,8 @@ class JsonWriter:
 def _write(
     program: Int64,
     literals: Bytes,
+    places: Int64,
+    group: Int64,
     names: Int64,
     integers: Int64,
     bits: Any,
@@ -192,7 +208,9 @@ def _write(
 
     Args:
         program: [m, 4], see the instructions.
-        literals: What they and the names point into.
+        literals: What they, the places and the names point into.
+        places: [g, s, 2] start and length of the shared values of each group.
+        group: [n].
         names: [k, 2] start and length.
         integers: [n, c].
         bits: int32 [n, d]: of the float32.
@@ -211,6 +229,10 @@ def _write(
             if kind == LITERAL:
                 copy_bytes(out, at, literals, first, width)
                 at += width
+            elif kind == SHARED:
+                place = places[group[i], first]
+                copy_bytes(out, at, literals, place[0], place[1])
+                at += place[1]
             elif kind == TEXT:
                 at = _write_text(out, at, data, start[i, first], length[i, first])
             elif kind == ONLY_IF:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import orjson
 
-from pricing_core.decisions import CHANGED, HELD, OUTCOMES, Decisions, Resends
+from pricing_core.decisions import CHANGED, HELD, OUTCOMES, DecidedTogether, Decisions, Resends
 from pricing_core.engine import PricingEngine
 from pricing_core.rules import CODES
 from schemas.binary import BinaryArray
@@ -57,21 +58,31 @@ class Emitter:
         self._model = f"{engine.model.name}/{engine.model.version}@{engine.model.sha256[:12]}"
         self._metrics = metrics
 
-    def decisions(self, shard: Shard, decisions: Decisions, wall: int) -> list[OutputBatch]:
-        """One audit record for each decision, and one price change for each that changes a price."""
+    def decisions(
+        self, decided: DecidedTogether, shards: Mapping[int, Shard], wall: int
+    ) -> dict[int, list[OutputBatch]]:
+        """One audit record for each decision, and one price change for each that changes a price; by partition."""
+        decisions, sizes = decided.decisions, decided.sizes
         if not len(decisions):
-            return []
+            return {}
         self._count(decisions)
         columns = _columns(decisions, AUDIT_COLUMNS) | {"is_chosen": decisions.chosen != NONE}
-        shared = {
-            "decided_at": _quoted(format_ms(int(decisions.now[0]))),
+        moments = {partition: int(decisions.now[rows.start]) for partition, rows in decided.rows.items()}
+        shared = [self._audit_shared(shards[partition], now) for partition, now in moments.items()]
+        outputs = {batch.partition: [batch] for batch in self._batches(PRICE_DECIDED, sizes, columns, shared, wall)}
+        changed = np.flatnonzero(decisions.outcome == CHANGED)
+        sizes = {partition: _between(changed, rows) for partition, rows in decided.rows.items()}
+        for batch in self._changes(sizes, _rows(_columns(decisions, CHANGE_COLUMNS), changed), wall):
+            outputs[batch.partition].append(batch)
+        return outputs
+
+    def _audit_shared(self, shard: Shard, now: int) -> dict[str, bytes]:
+        return {
+            "decided_at": _quoted(format_ms(now)),
             "run_mode": _quoted(shard.run_mode),
             "model": _quoted(self._model),
             "applied": orjson.dumps(shard.applied),
         }
-        outputs = [self._batch(PRICE_DECIDED, shard, columns, shared, wall)]
-        changed = np.flatnonzero(decisions.outcome == CHANGED)
-        return outputs + self._changes(shard, _rows(_columns(decisions, CHANGE_COLUMNS), changed), wall)
 
     def _count(self, decisions: Decisions) -> None:
         """Count by outcome and reason, once for all decisions of a step: a labelled counter costs 8 µs."""
@@ -86,7 +97,7 @@ class Emitter:
         resends: Resends = self._engine.overdue_acknowledgements(shard.partition, shard.now)
         self._metrics.add(RESENDS, len(resends))
         self._metrics.add(ACKNOWLEDGEMENT_ALARMS, resends.alarms)
-        return self._changes(shard, _columns(resends, CHANGE_COLUMNS), wall)
+        return self._changes({shard.partition: len(resends)}, _columns(resends, CHANGE_COLUMNS), wall)
 
     def dead_letters(self, batch: RecordBatch, rejects: Iterable[Reject], wall: int) -> list[OutputBatch]:
         """One dead letter for each refused record of a batch."""
@@ -97,26 +108,44 @@ class Emitter:
         headers = DEAD_LETTERED.shared_headers(source=self._source, time_ms=wall)
         return [OutputBatch(self._topics[DEAD_LETTERED], batch.partition, places, values, places, headers)]
 
-    def _changes(self, shard: Shard, columns: Columns, wall: int) -> list[OutputBatch]:
+    def _changes(self, sizes: Mapping[int, int], columns: Columns, wall: int) -> list[OutputBatch]:
         """Price changes: good from now on for a while, by the wall clock, as the catalog's own clock goes."""
-        if not len(columns["keys"]):
-            return []
         times = {"valid_from": format_ms(wall), "expires_at": format_ms(wall + self._lifetime_ms)}
         shared = {name: _quoted(time) for name, time in times.items()}
-        return [self._batch(PRICE_CHANGED, shard, columns, shared, wall)]
+        return self._batches(PRICE_CHANGED, sizes, columns, [shared] * len(sizes), wall)
 
-    def _batch(
-        self, kind: EventType, shard: Shard, columns: Columns, shared: Mapping[str, bytes], wall: int
-    ) -> OutputBatch:
-        """Records of one kind: the columns, and what they share."""
-        keys, prefix = columns["keys"], b"%d-" % shard.partition
+    def _batches(
+        self,
+        kind: EventType,
+        sizes: Mapping[int, int],
+        columns: Columns,
+        shared: Sequence[Mapping[str, bytes]],
+        wall: int,
+    ) -> list[OutputBatch]:
+        """Records of one kind, one batch for each partition that has any.
+
+        Args:
+            kind: Of the records.
+            sizes: How many each partition has; they lie behind one another in the columns.
+            columns: Of the records.
+            shared: What the records of each partition share.
+            wall: Wall clock, ms.
+        """
+        keys, counts = columns["keys"], list(sizes.values())
+        if not len(keys):
+            return []
         channels, skus = channels_and_skus(keys)
-        ids = DECISION_ID({"sequence": columns["sequence"]}, {"prefix": prefix})
-        values = WRITERS[kind](
-            {**columns, "channel": channels, "sku": skus}, {**shared, "prefix": b'"' + prefix, "quote": b'"'}
+        prefixes = [b"%d-" % partition for partition in sizes]
+        ids = DECISION_ID.groups({"sequence": columns["sequence"]}, [{"prefix": p} for p in prefixes], counts)
+        values = WRITERS[kind].groups(
+            {**columns, "channel": channels, "sku": skus},
+            [{**own, "prefix": b'"' + prefix, "quote": b'"'} for own, prefix in zip(shared, prefixes, strict=True)],
+            counts,
         )
-        headers = kind.shared_headers(source=self._source, time_ms=wall)
-        return OutputBatch(self._topics[kind], shard.partition, keys, values, ids, headers)
+        topic, headers = self._topics[kind], kind.shared_headers(source=self._source, time_ms=wall)
+        places = zip(sizes, accumulate(counts), counts, strict=True)
+        parts = [(partition, slice(end - size, end)) for partition, end, size in places if size]
+        return [OutputBatch(topic, p, keys.take(at), values.take(at), ids.take(at), headers) for p, at in parts]
 
     def _dead_letter(self, batch: RecordBatch, reject: Reject, wall: int) -> tuple[bytes, bytes]:
         """Where the record was, and the letter."""
@@ -140,6 +169,12 @@ class Emitter:
 
 def _columns(found: Decisions | Resends, names: Iterable[str]) -> Columns:
     return {name: getattr(found, name) for name in names}
+
+
+def _between(ascending: Int64, rows: slice) -> int:
+    """How many of the numbers lie in a range."""
+    first, end = np.searchsorted(ascending, [rows.start, rows.stop])
+    return int(end - first)
 
 
 def _rows(columns: Columns, rows: Int64) -> Columns:

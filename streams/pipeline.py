@@ -110,9 +110,9 @@ class Pipeline:
         is_more = bool(moments)
         while is_more:
             decided = self.engine.decide_together(moments, limit=DECISIONS_AT_ONCE)
-            for partition, decisions in decided.items():
-                outputs.setdefault(partition, []).extend(self._emit.decisions(ready[partition], decisions, wall))
-            is_more = sum(map(len, decided.values())) == DECISIONS_AT_ONCE
+            for partition, batches in self._emit.decisions(decided, ready, wall).items():
+                outputs.setdefault(partition, []).extend(batches)
+            is_more = len(decided.decisions) == DECISIONS_AT_ONCE
         return outputs
 
     def restore(self, log: ShardLog, wall: int) -> Shard:

@@ -64,7 +64,7 @@ def test_shards_that_decide_together_decide_what_each_would_have_decided_alone()
             made.apply(shard, batch(c.PolicyColumns, *({"key": b"web:%d%d" % (shard, i)} for i in range(n))))
             made.apply(shard, batch(c.ClickColumns, {"key": b"web:%d0" % shard, "count": 7}))
     parts = [together.decide_together(moments, limit=6) for _ in range(4)]
-    assert [{shard: len(found) for shard, found in part.items()} for part in parts] == [
+    assert [part.sizes for part in parts] == [
         {0: 5, 1: 1},
         {1: 2, 2: 4},
         {2: 5},
@@ -72,13 +72,16 @@ def test_shards_that_decide_together_decide_what_each_would_have_decided_alone()
     ]
     for shard, moment in moments.items():
         single = alone.decide(shard, *moment)
-        found = [part[shard] for part in parts if shard in part]
+        found = [(part.decisions, part.rows[shard]) for part in parts if shard in part.rows]
         for f in fields(single):
-            columns = [getattr(decisions, f.name) for decisions in found]
             if f.name == "keys":
-                assert [key for column in columns for key in column] == list(single.keys)
-            else:  # the last digits of a value depend on how many are valued at once
-                np.testing.assert_allclose(np.concatenate(columns), getattr(single, f.name), rtol=1e-5, atol=1e-6)
+                assert [key for decisions, rows in found for key in decisions.keys.take(rows)] == list(single.keys)
+                continue
+            columns = [getattr(decisions, f.name)[rows] for decisions, rows in found]
+            if f.name == "q":  # its last digits depend on how many are valued at once
+                np.testing.assert_allclose(np.concatenate(columns), single.q, rtol=1e-5, atol=1e-6)
+            else:
+                np.testing.assert_array_equal(np.concatenate(columns), getattr(single, f.name), f.name)
         for made in (together, alone):
             assert made.sequence(shard) == len(single)
         for one, other in zip(together.snapshot(shard), alone.snapshot(shard), strict=True):

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from pricing_core.decisions import CHANGED, OUTCOMES
+from pricing_core.engine import Moment
 from pricing_core.rules import CODES
 from schemas import columns as c
 from schemas.currencies import ALPHA_CODES
@@ -32,8 +33,8 @@ def decided():
     made.apply(3, batch(c.ClickColumns, *({"key": offer["key"], "count": 40} for offer in offers)))
     made.apply(3, batch(c.OrderColumns, {"key": b"web:without a policy"}))
     emitter = Emitter(Settings(partitions=4), made, metrics)
-    found = made.decide(3, T0 + DAY, "ACTIVE")
-    return found, emitter.decisions(SHARD, found, WALL), metrics
+    found = made.decide_together({3: Moment(T0 + DAY, "ACTIVE")})
+    return found.decisions, emitter.decisions(found, {3: SHARD}, WALL)[3], metrics
 
 
 def null(value):
@@ -127,4 +128,36 @@ def test_decisions_are_counted_by_outcome_and_reason(decided):
 def test_nothing_is_published_of_no_decision():
     JsonWriter.warm_up()
     made = engine(3)
-    assert Emitter(Settings(), made, Metrics()).decisions(SHARD, made.decide(3, T0, "ACTIVE"), WALL) == []
+    nothing = made.decide_together({3: Moment(T0, "ACTIVE")})
+    assert Emitter(Settings(), made, Metrics()).decisions(nothing, {3: SHARD}, WALL) == {}
+
+
+def test_records_of_several_shards_are_those_of_each_one_alone():
+    """One call of the writers for all: each shard keeps its own time, run mode, positions and numbers."""
+    shards = {
+        p: Shard(p, {"orders": 10 * p}, {}, {}, run_mode=mode)
+        for p, mode in {0: "ACTIVE", 1: "HALTED", 2: "ACTIVE"}.items()
+    }
+    moments = {p: Moment(T0 + p, shard.run_mode) for p, shard in shards.items()}
+    published = []
+    for together in (True, False):
+        made = engine(*shards)
+        for p in shards:
+            made.apply(p, batch(c.PolicyColumns, *({"key": b"web:%d%d" % (p, i), "floor": 1300} for i in range(p))))
+        emitter = Emitter(Settings(partitions=4), made, Metrics())
+        asked = [moments] if together else [{p: moment} for p, moment in moments.items()]
+        outputs = [emitter.decisions(made.decide_together(each), shards, WALL) for each in asked]
+        published.append(
+            [
+                (out.topic, p, [*out.keys], [*out.values], [*out.ids], out.headers)
+                for each in outputs
+                for p, batches in each.items()
+                for out in batches
+            ]
+        )
+    assert published[0] == published[1]
+    assert [(topic, p) for topic, p, *_ in published[0]] == [
+        ("repricer.price-decisions", 1),
+        ("repricer.price-decisions", 2),
+        ("repricer.price-changes", 2),
+    ]
