@@ -116,7 +116,7 @@ def _choice(ladder: Ladder, opinion: Valuation) -> Int64:
 
 def _why_held(ladder: Ladder) -> Int64:
     """The model holds; or it had to, and the rule against the largest cut says why."""
-    no_move = ladder.legal.sum(axis=1) <= 1
+    no_move = (ladder.legal.sum(axis=1) <= 1) & (ladder.masked[:, 0] != 0)
     return np.where(no_move, ladder.masked[:, 0], CODE["model_holds"])
 
 

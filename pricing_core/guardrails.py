@@ -133,15 +133,20 @@ CONDITIONS = (
 
 def _emergency_cap(offers: Offers, price: Int64) -> Finding:
     before, rise = offers.policy["emergency_price"], offers.policy["max_emergency_rise_bp"]
+    declared = before != NONE
+    if not declared.any():
+        return Finding(declared, NONE, NONE)
     limit = before * (ONE + rise)
-    return Finding((before != NONE) & (price * ONE > limit), limit // ONE, price)
+    return Finding(declared & (price * ONE > limit), limit // ONE, price)
 
 
 def _prior_price(offers: Offers, price: Int64) -> Finding:
     """98/6/EC, Art. 6a: what is announced as a reduction is one from the lowest price of the last 30 days."""
+    strict = (offers.policy["reductions"] == ANNOUNCED_OR_HELD) & (price < offers.current)
+    if not strict.any():
+        return Finding(strict, NONE, NONE)
     known = age(offers.now, offers.window.priced_since)
     lowest = offers.window.month_lowest.min(axis=1)
-    strict = (offers.policy["reductions"] == ANNOUNCED_OR_HELD) & (price < offers.current)
     short = known < MONTH_MS
     violated = strict & (short | (price >= lowest))
     return Finding(violated, np.where(short, MONTH_MS, lowest), np.where(short, known, price))
@@ -181,7 +186,7 @@ def _competitors(offers: Offers, price: Int64) -> Finding:
     """Away from where the price must lie beside the cheapest competitor's, further than static bounds ask for."""
     rule, low, high = offers.policy["competitor_rule"], offers.policy["low"], offers.policy["high"]
     if not rule.any():
-        return Finding(np.zeros(len(offers), np.bool_), NONE, price)
+        return Finding(rule != FREE, NONE, NONE)
     theirs, known, _ = rivals.cheapest(offers)
     share = np.where(rule == MATCH, 0, offers.policy["competitor_bp"])
     above = np.where(rule == WITHIN, price * ONE > theirs * (ONE + share), price * ONE > theirs * (ONE - share))

@@ -15,7 +15,7 @@ import numpy as np
 from pricing_core import rivals
 from pricing_core.features import HOLD, MOVES_BP
 from pricing_core.offers import Offers, resumed_price
-from pricing_core.policy_table import emergency_cap
+from pricing_core.policy_table import IMPOSSIBLE, emergency_cap
 from pricing_core.price_window import MONTH_MS
 from pricing_core.rules import CODE, FORCED, MAX_JUMP, PROMOTION, WAIVED
 from schemas.columns import ANNOUNCED_OR_HELD, FREE, MATCH, NONE, UNDERCUT, WITHIN, Bool, Int8, Int64
@@ -79,8 +79,10 @@ def build(offers: Offers) -> Ladder:
 
 def _only_price(offers: Offers, band: Band, lower: Int64, upper: Int64) -> tuple[Int64, Int64]:
     """The only candidate of each offer, [n], and why: an index into `rules.CODES`; 0 where there are others."""
-    target, why = _towards_band(offers, band, lower, upper), offers.must.copy()
-    why[(why == 0) & (target != offers.current)] = CODE["competitors"]
+    target, why = offers.current, offers.must.copy()
+    if offers.policy["competitor_rule"].any():
+        target = _towards_band(offers, band, lower, upper)
+        why[(why == 0) & (target != offers.current)] = CODE["competitors"]
     if offers.must.any():
         forced = (repair_price(offers), offers.policy["promotion_price"], resumed_price(offers.state, offers.policy))
         target = np.select([offers.must == code for code in FORCED], forced, target)
@@ -198,16 +200,15 @@ def _masks(offers: Offers, prices: Int64, band: Band) -> Int8:
     step_low, step_high = step_bounds(offers)
     daily_low, daily_high = daily_bounds(offers)
     small = (abs(prices - current) * ONE < policy["min_change_bp"] * current) | (prices == current)
-    out = (prices < np.minimum(band.least[:, None], current)) | (prices > np.maximum(band.most[:, None], current))
     broken = (
-        ("emergency_cap", prices > emergency_cap(offers.policy)[:, None]),
+        ("emergency_cap", _over_emergency_cap(offers, prices)),
         ("prior_price", _not_to_be_announced(offers, prices)),
         ("floor", prices < policy["floor"]),
         ("ceiling", prices > policy["ceiling"]),
         ("minimum_margin", prices < policy["margin_floor"]),
         ("map", prices < policy["map_price"]),  # NONE is below all prices
         ("maximum_jump", (prices > current * MAX_JUMP) | (prices < divide_up(current, np.array(MAX_JUMP)))),
-        ("competitors", out),
+        ("competitors", _away_from(band, offers, prices)),
         ("maximum_step", (prices < step_low[:, None]) | (prices > step_high[:, None])),
         ("maximum_daily_change", (prices < daily_low[:, None]) | (prices > daily_high[:, None])),
         ("price_ending", (prices - policy["ending"]) % policy["ending_modulus"] != 0),
@@ -217,6 +218,8 @@ def _masks(offers: Offers, prices: Int64, band: Band) -> Int8:
     masked = np.zeros(prices.shape, np.int8)
     forced = offers.must.any()
     for rule, where in reversed(broken):
+        if where is None:
+            continue
         if forced and rule in WAIVED:
             where = where & ~np.isin(offers.must, WAIVED[rule])[:, None]  # noqa: PLW2901  # what is left of it
         masked[where] = CODE[rule]
@@ -224,9 +227,28 @@ def _masks(offers: Offers, prices: Int64, band: Band) -> Int8:
     return masked
 
 
-def _not_to_be_announced(offers: Offers, prices: Int64) -> Bool:
+# Rules that few policies have: None where none of these offers has one.
+
+
+def _over_emergency_cap(offers: Offers, prices: Int64) -> Bool | None:
+    cap = emergency_cap(offers.policy)
+    return prices > cap[:, None] if (cap < IMPOSSIBLE).any() else None
+
+
+def _away_from(band: Band, offers: Offers, prices: Int64) -> Bool | None:
+    """Further out than the current price, [n, A]."""
+    if not offers.policy["competitor_rule"].any():
+        return None
+    least, most = np.minimum(band.least, offers.current), np.maximum(band.most, offers.current)
+    away: Bool = (prices < least[:, None]) | (prices > most[:, None])
+    return away
+
+
+def _not_to_be_announced(offers: Offers, prices: Int64) -> Bool | None:
     """Reductions that must not be announced as such, of offers whose reductions all are, [n, A]."""
     strict = offers.policy["reductions"] == ANNOUNCED_OR_HELD
+    if not strict.any():
+        return None
     since, lowest = offers.window.priced_since, offers.window.month_lowest.min(axis=1)
     lowest = np.where((since > 0) & (offers.now - since >= MONTH_MS), lowest, 0)
     reduced: Bool = strict[:, None] & (prices < offers.current[:, None]) & (prices >= lowest[:, None])

@@ -68,6 +68,25 @@ def price_below_the_floor(d):
     d.change(record, price=899, lower_bound=1, candidates={"prices": [899, 899], "masked": [None, None], "q": []})
 
 
+def price_that_jumped(d):
+    record, _ = d.some("price-decisions", is_changed)
+    d.change(record, previous_price=100_000, reason="bounds_repair")
+
+
+def policy_of_a_change(d):
+    changed, _ = d.some("price-decisions", is_changed)
+    return d.some("offer-policies", lambda r: r.key == changed.key)[0]
+
+
+def price_beside_the_promotion(d):
+    window = {"promotion_from": "2020-01-01T00:00:00Z", "promotion_to": "2100-01-01T00:00:00Z"}
+    d.change(policy_of_a_change(d), promotion_price=1, **window)
+
+
+def price_above_the_emergency_cap(d):
+    d.change(policy_of_a_change(d), emergency_price=800, max_emergency_rise_bp=0)
+
+
 def policy_version_that_never_was(d):
     d.change(d.some("price-decisions", is_changed)[0], policy_version=99)
 
