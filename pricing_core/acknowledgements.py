@@ -7,6 +7,7 @@ import numpy as np
 from pricing_core.decisions import Decisions, Resends
 from pricing_core.offers import current_price
 from pricing_core.policy_table import PolicyTable
+from pricing_core.rules import PROMOTION
 from pricing_core.slots import Slots
 from pricing_core.state import State
 from schemas.binary import BinaryArray
@@ -20,6 +21,9 @@ _ALARMED = MAX_RESENDS + 1
 def expect(state: State, slots: Slots, decisions: Decisions, rows: Int64) -> None:
     """Note the changes at ``rows`` of the decisions as given out, one for each of distinct offers."""
     now = decisions.now[rows]
+    before = state.decided_code[slots].astype(np.int64), state.decided_price[slots], state.regular_price[slots]
+    state.regular_price[slots] = regular_price(*before, decisions.previous_price[rows], decisions.code[rows])
+    state.decided_prior_price[slots] = decisions.prior_price[rows]
     state.pending[slots], state.resends[slots] = 1, 0
     state.decided_version[slots] = decisions.version[rows]
     state.decided_price[slots] = decisions.price[rows]
@@ -27,6 +31,20 @@ def expect(state: State, slots: Slots, decisions: Decisions, rows: Int64) -> Non
     state.decided_policy[slots] = decisions.policy_version[rows]
     state.decided_code[slots] = decisions.code[rows]
     state.decided_at[slots] = state.sent_at[slots] = state.last_change_at[slots] = now
+
+
+def regular_price(last_code: Int64, last_price: Int64, regular: Int64, current: Int64, code: Int64) -> Int64:
+    """Price to which an offer returns after a promotion, [n] each; 0 for all other changes.
+
+    Args:
+        last_code: Of the last change.
+        last_price: To which it went.
+        regular: What is known already: one promotion may follow another.
+        current: Price in effect.
+        code: Of the new change.
+    """
+    goes_on = (last_code == PROMOTION) & (last_price == current)
+    return np.where(code == PROMOTION, np.where(goes_on, regular, current), 0)
 
 
 def overdue(state: State, pending: Slots, now: int, interval: int) -> tuple[Slots, Slots]:
@@ -49,6 +67,7 @@ def resends(state: State, policies: PolicyTable, slots: Slots, keys: BinaryArray
         version=state.decided_version[slots],
         price=state.decided_price[slots],
         previous_price=current_price(state.price[slots], policies.list_price[slots]),
+        prior_price=state.decided_prior_price[slots],
         policy_version=state.decided_policy[slots],
         currency=state.currency[slots].astype(np.int64),
         alarms=alarms,

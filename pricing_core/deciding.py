@@ -12,11 +12,12 @@ from pricing_core.decisions import CHANGED, HELD, RECOMMENDED, Decisions, blank
 from pricing_core.features import HOLD, MOVES_BP
 from pricing_core.guardrails import CONDITIONS, PASSED, PRICE_RULES, Verdicts, judge
 from pricing_core.ladder import Ladder
-from pricing_core.offers import Offers
-from pricing_core.rules import CODE
+from pricing_core.offers import Offers, age
+from pricing_core.price_window import MONTH_MS
+from pricing_core.rules import CODE, REPAIR
 from pricing_core.valuation import Float32, Valuation
 from schemas.binary import BinaryArray
-from schemas.columns import NONE, RECOMMEND, Bool, Int64
+from schemas.columns import NONE, RECOMMEND, SILENT, Bool, Int64
 
 Ask = Callable[[Offers, Ladder, Float32], Valuation]
 """Asks the model about n offers with their candidates and a uniform number [n] each."""
@@ -73,19 +74,16 @@ def _held(offers: Offers, keys: BinaryArray, sequence: Int64) -> Decisions:
 def _consider(offers: Offers, uniform: Float32, ask: Ask) -> _Considered:
     ladder = ladders.build(offers)
     opinion = ask(offers, ladder, uniform)
-    chosen = _choice(offers, ladder, opinion)
+    chosen = _choice(ladder, opinion)
     usable = chosen != NONE
     proposed = ladder.prices[np.arange(len(offers)), np.where(usable, chosen, HOLD)]
     proposed = np.where(usable, proposed, offers.current)
     guarded = judge(PRICE_RULES, offers, proposed)
     moves = proposed != offers.current
     passed = moves & (guarded.code == PASSED)
-    code = np.select(
-        [passed & offers.out_of_bounds, passed, ~usable, ~moves],
-        [np.full(len(offers), CODE[c]) for c in ("bounds_repair", "demand", "non_finite")] + [_why_held(ladder)],
-        guarded.code,
-    )
-    limit, value = _evidence(offers, guarded, denied=moves & ~passed, passed=passed)
+    why = np.select([offers.must != 0, ladder.only != NONE], [offers.must, CODE["competitors"]], CODE["demand"])
+    code = np.select([passed, ~usable, ~moves], [why, CODE["non_finite"], _why_held(ladder)], guarded.code)
+    limit, value = _evidence(offers, guarded, proposed, denied=moves & ~passed, passed=passed)
     return _Considered(offers, ladder, opinion, chosen, proposed, passed, Verdicts(code, limit, value))
 
 
@@ -100,31 +98,44 @@ def _fill_in(d: Decisions, rows: Int64, considered: _Considered) -> None:
     d.lower[rows], d.upper[rows] = ladder.lower, ladder.upper
     d.q[rows], d.features[rows], d.considered[rows] = considered.opinion.q, considered.opinion.features, True
     d.chosen[rows] = considered.chosen
-    propensity = np.where(offers.out_of_bounds, np.float32(1.0), considered.opinion.propensity)
+    d.prior_price[rows] = np.where(passed, _announced_prior_price(offers, considered.proposed), NONE)
+    propensity = np.where(ladder.only != NONE, np.float32(1.0), considered.opinion.propensity)
     d.propensity[rows] = np.where(considered.chosen != NONE, propensity, 0.0)
 
 
-def _choice(offers: Offers, ladder: Ladder, opinion: Valuation) -> Int64:
-    """The model's choice, [n], `NONE` where it is none; bounds are restored without asking it.
+def _choice(ladder: Ladder, opinion: Valuation) -> Int64:
+    """The model's choice, [n], `NONE` where it is none; a price that must move moves without asking it.
 
     Whether the choice is legal is not asked here: that is what the guards are for.
     """
-    legal = ladder.legal
-    chosen = np.where(offers.out_of_bounds, legal.argmax(axis=1), opinion.chosen)
-    finite = (np.isfinite(opinion.q) | ~legal).all(axis=1) | offers.out_of_bounds
+    forced = ladder.only != NONE
+    chosen = np.where(forced, ladder.only, opinion.chosen)
+    finite = (np.isfinite(opinion.q) | ~ladder.legal).all(axis=1) | forced
     return np.where(finite & (chosen >= 0) & (chosen < len(MOVES_BP)), chosen, NONE)
 
 
 def _why_held(ladder: Ladder) -> Int64:
     """The model holds; or it had to, and the rule against the largest cut says why."""
-    no_move = ladder.legal.sum(axis=1) <= 1
+    no_move = (ladder.legal.sum(axis=1) <= 1) & (ladder.masked[:, 0] != 0)
     return np.where(no_move, ladder.masked[:, 0], CODE["model_holds"])
 
 
-def _evidence(offers: Offers, guarded: Verdicts, *, denied: Bool, passed: Bool) -> tuple[Int64, Int64]:
-    """Limit and value of the deciding rule, [n]; of a repair, the bound that was crossed and the price that did."""
+def _evidence(offers: Offers, guarded: Verdicts, proposed: Int64, *, denied: Bool, passed: Bool) -> tuple[Int64, Int64]:
+    """Limit and value of the deciding rule, [n]; of a forced move, what forced it, and the price that had to move."""
     low, high = offers.policy["low"], offers.policy["high"]
-    repaired = passed & offers.out_of_bounds
+    forced = passed & (offers.must != 0)
     bound = np.where(offers.current < low, low, high)
-    limit = np.where(repaired, bound, np.where(denied, guarded.limit, NONE))
-    return limit, np.where(repaired, offers.current, np.where(denied, guarded.value, NONE))
+    bound = np.where(offers.must == REPAIR, bound, proposed)
+    limit = np.where(forced, bound, np.where(denied, guarded.limit, NONE))
+    return limit, np.where(forced, offers.current, np.where(denied, guarded.value, NONE))
+
+
+def _announced_prior_price(offers: Offers, price: Int64) -> Int64:
+    """Lowest price of the last 30 days, [n], where a move to ``price`` is to be announced as a reduction from it.
+
+    `NONE` where the policy wants no announcement, where the price was not known for so long, or was lower since: then
+    nothing may be called a reduction (98/6/EC, Art. 6a; CJEU C-330/23 of 26 September 2024).
+    """
+    lowest, known = offers.window.month_lowest.min(axis=1), age(offers.now, offers.window.priced_since)
+    reduced = (known >= MONTH_MS) & (price < lowest) & (price < offers.current)
+    return np.where(reduced & (offers.policy["reductions"] != SILENT), lowest, NONE)

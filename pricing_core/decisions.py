@@ -52,6 +52,8 @@ class Decisions(_Coded):
     price: Int64
     """After the decision; of a recommendation, what is recommended."""
     previous_price: Int64
+    prior_price: Int64
+    """Lowest one of the last 30 days, where the move is to be announced as a reduction from it; else `NONE`."""
     version: Int64
     """Of the change; `NONE` without one."""
     policy_version: Int64
@@ -60,7 +62,7 @@ class Decisions(_Coded):
     prices: Int64
     """[n, A] candidates."""
     masked: Int8
-    """[n, A] 0 where legal, else the rule that forbids it: an index into `guardrails.RULES`."""
+    """[n, A] 0 where legal, else the rule that forbids it: an index into `rules.CODES`."""
     q: Float32
     """[n, A]."""
     considered: Bool
@@ -104,6 +106,7 @@ class Resends(_Coded):
     version: Int64
     price: Int64
     previous_price: Int64
+    prior_price: Int64
     policy_version: Int64
     currency: Int64
     alarms: int
@@ -118,7 +121,7 @@ def no_decisions() -> Decisions:
 def blank(now: Int64, keys: BinaryArray) -> Decisions:
     """Columns of n decisions to be filled in."""
     n = len(keys)
-    none = [np.full(n, NONE, np.int64) for _ in range(9)]
+    none = [np.full(n, NONE, np.int64) for _ in range(10)]
     shape = (n, len(MOVES_BP))
     return Decisions(
         now=now,
@@ -128,6 +131,7 @@ def blank(now: Int64, keys: BinaryArray) -> Decisions:
         code=np.zeros(n, np.int64),
         price=none[1],
         previous_price=none[2],
+        prior_price=none[9],
         version=none[3],
         policy_version=none[4],
         currency=np.zeros(n, np.int64),

@@ -73,6 +73,7 @@ class PricingEngine:
         """Compile everything, and take the memory for all offers. Nothing compiles afterwards."""
         SlotTable.warm_up()
         PolicyTable.warm_up()
+        price_window.warm_up()
         for rows in (self._state.rows, self._policies.rows):
             take_memory(rows)
         self._sums.warm_up()
@@ -223,6 +224,7 @@ class PricingEngine:
         """Return the changes of a shard that the catalog has not answered in time."""
         record = self._shards[shard]
         pending = np.fromiter(record.pending, np.int64, len(record.pending))
+        pending = pending[self._policies.present[pending]]  # nobody wants the price of an offer that was removed
         pending = pending[np.argsort(self._state.decided_sequence[pending])]
         sent, alarmed = acknowledgements.overdue(self._state, pending, now, self._intervals.acknowledgement)
         self._dirty.mark(shard, np.concatenate((sent, alarmed)))
@@ -235,13 +237,10 @@ class PricingEngine:
         """Let the state know what was decided, and when each offer is due again."""
         state, slots, now = self._state, offers.slots, offers.now
         state.last_decided_at[slots] = now
-        priced = offers.current > 0
-        window = offers.bucket, offers.lowest, offers.highest
+        priced = np.flatnonzero(offers.current > 0)
         changed = decisions.outcome == CHANGED
-        window = price_window.rolled(*window, np.where(changed, decisions.price, offers.current), now)
-        state.bucket[slots[priced]], state.lowest[slots[priced]], state.highest[slots[priced]] = (
-            column[priced] for column in window
-        )
+        window = price_window.rolled(offers.window, np.where(changed, decisions.price, offers.current), now)
+        window.take(priced).put(state, slots[priced])
         acknowledgements.expect(state, slots[changed], decisions, np.flatnonzero(changed))
         self._schedule.after_decisions(due, offers, decisions)
         for shard, rows in due.parts():

@@ -1,21 +1,25 @@
 """Candidate prices of each offer and the rule that forbids each: exact integers in minor units.
 
 A normal move goes by a fixed share of the current price, is cut to the legal interval and rounded to the nearest
-price with the wanted ending. An offer whose price is out of its static bounds has one candidate only: the nearest
-legal price.
+price with the wanted ending. An offer whose price must move has one candidate only: the nearest price inside of its
+static bounds, its promotion's, that before the promotion, or the nearest one where it must lie beside competitors'.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from pricing_core import rivals
 from pricing_core.features import HOLD, MOVES_BP
-from pricing_core.offers import Offers
-from pricing_core.rules import CODE
-from schemas.columns import Bool, Int8, Int64
-from schemas.money import divide_half_even, ending_at_or_above, ending_at_or_below
+from pricing_core.offers import Offers, resumed_price
+from pricing_core.policy_table import IMPOSSIBLE, emergency_cap
+from pricing_core.price_window import MONTH_MS
+from pricing_core.rules import CODE, FORCED, MAX_JUMP, PROMOTION, WAIVED
+from schemas.columns import ANNOUNCED_OR_HELD, FREE, MATCH, NONE, UNDERCUT, WITHIN, Bool, Int8, Int64
+from schemas.money import divide_half_even, divide_up, ending_at_or_above, ending_at_or_below
 
 A = len(MOVES_BP)
 ONE = 10_000
@@ -27,6 +31,13 @@ _DOWN, _UP = 0, A - 1
 _NEARER_HOLD = np.array([i + 1 if i < HOLD else max(i - 1, HOLD) for i in range(A)])
 
 
+class Band(NamedTuple):
+    """Prices from ``least`` to ``most``, [n] each."""
+
+    least: Int64
+    most: Int64
+
+
 @dataclass(frozen=True, slots=True)
 class Ladder:
     """Candidates of n offers."""
@@ -34,10 +45,12 @@ class Ladder:
     prices: Int64
     """[n, A]; column `HOLD` is the current price."""
     masked: Int8
-    """[n, A]: 0 where legal, else an index into `rules.RULES`."""
+    """[n, A]: 0 where legal, else an index into `rules.CODES`."""
     lower: Int64
-    """[n] legal interval, of all rules but the ending."""
+    """[n] legal interval, of all rules but the ending and the prior price."""
     upper: Int64
+    only: Int64
+    """[n] the only candidate of an offer whose price must move; `NONE` where the model chooses."""
 
     @property
     def legal(self) -> Bool:
@@ -48,18 +61,47 @@ class Ladder:
 
 def build(offers: Offers) -> Ladder:
     """Make the candidates of n offers, all of which have a policy whose bounds do not contradict each other."""
-    lower, upper = _interval(offers)
+    band = competitor_band(offers)
+    lower, upper = _interval(offers, band)
     prices = _rounded(offers, _targets(offers), lower, upper)
     prices[:, HOLD] = offers.current
-    masked = _masks(offers, prices)
-    repair = offers.out_of_bounds
-    if repair.any():
-        column = np.where(offers.current < offers.policy["low"], _UP, _DOWN)[repair]
-        prices[repair, column] = repair_price(offers)[repair]
-        masked[repair] = np.where(masked[repair] == 0, CODE["bounds_repair"], masked[repair])
-        masked[repair, column] = 0
-        lower, upper = np.where(repair, offers.policy["low"], lower), np.where(repair, offers.policy["high"], upper)
-    return Ladder(prices, masked, lower, upper)
+    target, why = _only_price(offers, band, lower, upper)
+    rows = np.flatnonzero(why)
+    only = np.full(len(offers), NONE)
+    only[rows] = np.where(target < offers.current, _DOWN, _UP)[rows]
+    prices[rows, only[rows]] = target[rows]
+    masked = _masks(offers, prices, band)
+    if len(rows):
+        _leave_one(masked, rows, only[rows], why[rows])
+        lower, upper = _forced_interval(offers, lower, upper)
+    return Ladder(prices, masked, lower, upper, only)
+
+
+def _only_price(offers: Offers, band: Band, lower: Int64, upper: Int64) -> tuple[Int64, Int64]:
+    """The only candidate of each offer, [n], and why: an index into `rules.CODES`; 0 where there are others."""
+    target, why = offers.current, offers.must.copy()
+    if offers.policy["competitor_rule"].any():
+        target = _towards_band(offers, band, lower, upper)
+        why[(why == 0) & (target != offers.current)] = CODE["competitors"]
+    if offers.must.any():
+        forced = (repair_price(offers), offers.policy["promotion_price"], resumed_price(offers.state, offers.policy))
+        target = np.select([offers.must == code for code in FORCED], forced, target)
+    return target, why
+
+
+def _leave_one(masked: Int8, rows: Int64, only: Int64, why: Int64) -> None:
+    """Mask all candidates of some rows but one each, which may be masked by another rule already."""
+    kept = masked[rows, only]
+    masked[rows] = np.where(masked[rows] == 0, why[:, None], masked[rows])
+    masked[rows, only] = np.where(kept == CODE["duplicate"], 0, kept)
+
+
+def _forced_interval(offers: Offers, lower: Int64, upper: Int64) -> tuple[Int64, Int64]:
+    """What the law leaves an offer whose price must move: its static bounds, or the promotion's price."""
+    must, policy = offers.must, offers.policy
+    promoted, moving = must == PROMOTION, must != 0
+    lower = np.where(promoted, policy["promotion_price"], np.where(moving, policy["low"], lower))
+    return lower, np.where(promoted, policy["promotion_price"], np.where(moving, policy["high"], upper))
 
 
 def repair_price(offers: Offers) -> Int64:
@@ -70,6 +112,39 @@ def repair_price(offers: Offers) -> Int64:
     bound = np.where(upwards, low, high)
     ended = np.where(upwards, ending_at_or_above(low, ending, modulus), ending_at_or_below(high, ending, modulus))
     return np.where((low <= ended) & (ended <= high), ended, bound)
+
+
+def competitor_band(offers: Offers) -> Band:
+    """Where the rule about competitors wants the price, inside of the static bounds: anywhere where nothing is known.
+
+    With r the cheapest price heeded and b the policy's basis points: match r; undercut: up to r - b·r; within: from
+    r - b·r to r + b·r.
+    """
+    low, high, rule = offers.policy["low"], offers.policy["high"], offers.policy["competitor_rule"]
+    if not rule.any():
+        return Band(low, high)
+    price, known, _ = rivals.cheapest(offers)
+    share = np.where(rule == MATCH, 0, offers.policy["competitor_bp"])
+    ruled = known & (rule != FREE)
+    least = np.where(ruled & (rule != UNDERCUT), divide_up(price * (ONE - share), _WHOLE), low)
+    most = np.where(rule == WITHIN, price * (ONE + share), price * (ONE - share)) // ONE
+    most = np.where(ruled, most, high)
+    return Band(np.clip(least, low, high), np.clip(most, low, high))
+
+
+def _towards_band(offers: Offers, band: Band, lower: Int64, upper: Int64) -> Int64:
+    """The way into the band of competitors, as far as it goes: with the ending, and inside if that can be; [n].
+
+    The current price where that lies inside, or where no legal one is nearer.
+    """
+    current, ending, modulus = offers.current, offers.policy["ending"], offers.policy["ending_modulus"]
+    above_band, below_band = current > band.most, current < band.least
+    down, up = np.minimum(np.maximum(band.most, lower), upper), np.maximum(np.minimum(band.least, upper), lower)
+    below, above = ending_at_or_below(down, ending, modulus), ending_at_or_above(up, ending, modulus)
+    cut = np.where(below >= lower, below, ending_at_or_above(down, ending, modulus))
+    raised = np.where(above <= upper, above, ending_at_or_below(up, ending, modulus))
+    target = np.where(above_band, np.minimum(cut, current), np.where(below_band, np.maximum(raised, current), current))
+    return np.where((lower <= target) & (target <= upper), target, current)
 
 
 def step_bounds(offers: Offers) -> tuple[Int64, Int64]:
@@ -84,15 +159,17 @@ def daily_bounds(offers: Offers) -> tuple[Int64, Int64]:
     Both bounds grow with q, so the highest and the lowest q speak for all.
     """
     share = offers.policy["max_daily_change_bp"]
-    lowest, highest = offers.lowest.min(axis=1), offers.highest.max(axis=1)
+    lowest, highest = offers.window.lowest.min(axis=1), offers.window.highest.max(axis=1)
     return highest - share * highest // ONE, lowest + share * lowest // ONE
 
 
-def _interval(offers: Offers) -> tuple[Int64, Int64]:
+def _interval(offers: Offers, band: Band) -> tuple[Int64, Int64]:
+    """Legal prices of a move that nothing forces; beside competitors, none further out than the current one."""
     step_low, step_high = step_bounds(offers)
     daily_low, daily_high = daily_bounds(offers)
-    lower = np.maximum(np.maximum(offers.policy["low"], step_low), daily_low)
-    return lower, np.minimum(np.minimum(offers.policy["high"], step_high), daily_high)
+    least, most = np.minimum(band.least, offers.current), np.maximum(band.most, offers.current)
+    lower = np.maximum(np.maximum(np.maximum(offers.policy["low"], step_low), daily_low), least)
+    return lower, np.minimum(np.minimum(np.minimum(offers.policy["high"], step_high), daily_high), most)
 
 
 def _targets(offers: Offers) -> Int64:
@@ -116,7 +193,7 @@ def _rounded(offers: Offers, target: Int64, lower: Int64, upper: Int64) -> Int64
     return np.where(first <= last, np.clip(nearest, first, last), np.where(downwards, below, above))
 
 
-def _masks(offers: Offers, prices: Int64) -> Int8:
+def _masks(offers: Offers, prices: Int64, band: Band) -> Int8:
     """The first rule that forbids each candidate, by precedence. To hold is always allowed."""
     policy = offers.policy[:, None]
     current = offers.current[:, None]
@@ -124,10 +201,14 @@ def _masks(offers: Offers, prices: Int64) -> Int8:
     daily_low, daily_high = daily_bounds(offers)
     small = (abs(prices - current) * ONE < policy["min_change_bp"] * current) | (prices == current)
     broken = (
+        ("emergency_cap", _over_emergency_cap(offers, prices)),
+        ("prior_price", _not_to_be_announced(offers, prices)),
         ("floor", prices < policy["floor"]),
         ("ceiling", prices > policy["ceiling"]),
         ("minimum_margin", prices < policy["margin_floor"]),
         ("map", prices < policy["map_price"]),  # NONE is below all prices
+        ("maximum_jump", (prices > current * MAX_JUMP) | (prices < divide_up(current, np.array(MAX_JUMP)))),
+        ("competitors", _away_from(band, offers, prices)),
         ("maximum_step", (prices < step_low[:, None]) | (prices > step_high[:, None])),
         ("maximum_daily_change", (prices < daily_low[:, None]) | (prices > daily_high[:, None])),
         ("price_ending", (prices - policy["ending"]) % policy["ending_modulus"] != 0),
@@ -135,7 +216,40 @@ def _masks(offers: Offers, prices: Int64) -> Int8:
         ("duplicate", prices == prices[:, _NEARER_HOLD]),
     )
     masked = np.zeros(prices.shape, np.int8)
+    forced = offers.must.any()
     for rule, where in reversed(broken):
+        if where is None:
+            continue
+        if forced and rule in WAIVED:
+            where = where & ~np.isin(offers.must, WAIVED[rule])[:, None]  # noqa: PLW2901  # what is left of it
         masked[where] = CODE[rule]
     masked[:, HOLD] = 0
     return masked
+
+
+# Rules that few policies have: None where none of these offers has one.
+
+
+def _over_emergency_cap(offers: Offers, prices: Int64) -> Bool | None:
+    cap = emergency_cap(offers.policy)
+    return prices > cap[:, None] if (cap < IMPOSSIBLE).any() else None
+
+
+def _away_from(band: Band, offers: Offers, prices: Int64) -> Bool | None:
+    """Further out than the current price, [n, A]."""
+    if not offers.policy["competitor_rule"].any():
+        return None
+    least, most = np.minimum(band.least, offers.current), np.maximum(band.most, offers.current)
+    away: Bool = (prices < least[:, None]) | (prices > most[:, None])
+    return away
+
+
+def _not_to_be_announced(offers: Offers, prices: Int64) -> Bool | None:
+    """Reductions that must not be announced as such, of offers whose reductions all are, [n, A]."""
+    strict = offers.policy["reductions"] == ANNOUNCED_OR_HELD
+    if not strict.any():
+        return None
+    since, lowest = offers.window.priced_since, offers.window.month_lowest.min(axis=1)
+    lowest = np.where((since > 0) & (offers.now - since >= MONTH_MS), lowest, 0)
+    reduced: Bool = strict[:, None] & (prices < offers.current[:, None]) & (prices >= lowest[:, None])
+    return reduced

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from pricing_core import price_window
 from pricing_core.policy_table import PolicyTable
+from pricing_core.price_window import Window
+from pricing_core.rules import PROMOTION, PROMOTION_OVER, REPAIR
 from pricing_core.slots import Slots
-from pricing_core.state import State
+from pricing_core.state import NEVER, State
 from schemas.columns import NONE, Bool, Int64
 
 ACTIVE = "ACTIVE"
@@ -33,12 +35,10 @@ class Offers:
     """[n] of `policy_table.POLICY`."""
     current: Int64
     """Price in effect: the catalog's, before its first report the list price; 0 unknown."""
-    out_of_bounds: Bool
-    """The current price is outside of the policy's static bounds, and there is a price inside."""
-    bucket: Int64
-    """Window of prices in effect, moved on to ``now`` (`price_window`)."""
-    lowest: Int64
-    highest: Int64
+    must: Int64
+    """Why the price must move, whatever the model says: one of `rules.FORCED`; 0 where nothing asks for it."""
+    window: Window
+    """Prices in effect, moved on to ``now``."""
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -49,14 +49,13 @@ class Offers:
             return self
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
         kept: dict[str, Any] = {n: v[rows] for n, v in columns.items() if isinstance(v, np.ndarray)}
-        return replace(self, **kept)
+        return replace(self, window=self.window.take(rows), **kept)
 
 
 def view(state: State, policies: PolicyTable, slots: Slots, now: Int64, active: Bool) -> Offers:
     """Gather all that decisions about the given rows [n] at the given times [n] depend on."""
-    rows, policy = state.take(slots), policies.rows[slots]
+    rows, policy = state.take(slots), policies.take(slots)
     current = current_price(rows["price"], policy["list_price"])
-    bucket, lowest, highest = price_window.rolled(rows["bucket"], rows["lowest"], rows["highest"], current, now)
     return Offers(
         slots=slots,
         now=now,
@@ -64,10 +63,8 @@ def view(state: State, policies: PolicyTable, slots: Slots, now: Int64, active: 
         state=rows,
         policy=policy,
         current=current,
-        out_of_bounds=is_out_of_bounds(current, policy["low"], policy["high"]),
-        bucket=bucket,
-        lowest=lowest,
-        highest=highest,
+        must=must_move(rows, policy, now),
+        window=price_window.rolled(Window.of(rows), current, now),
     )
 
 
@@ -76,10 +73,44 @@ def current_price(reported: Int64, list_price: Int64) -> Int64:
     return np.where(reported > 0, reported, list_price)
 
 
-def is_out_of_bounds(current: Int64, low: Int64, high: Int64) -> Bool:
-    """Whether a known price is outside of bounds that leave room for another. Without a policy both are 0."""
-    outside: Bool = (high > 0) & (low <= high) & ((current < low) | (current > high))
-    return outside
+def must_move(state: NDArray[np.void], policy: NDArray[np.void], now: Int64) -> Int64:
+    """Why the prices of n offers must move, whatever the model says: one of `rules.FORCED`, or 0.
+
+    To the promotion's price in its window; back from it afterwards, unless somebody has changed the price since; into
+    the static bounds, where they leave room. Without a policy nothing must.
+
+    Args:
+        state: [n] of `state.ROW`.
+        policy: [n] of `policy_table.POLICY`.
+        now: [n] event time, ms.
+    """
+    low, high = policy["low"], policy["high"]
+    current = current_price(state["price"], policy["list_price"])
+    outside = (high > 0) & (low <= high) & ((current < low) | (current > high))
+    must: Int64 = np.where(outside, REPAIR, 0)
+    promoted = (state["decided_code"] == PROMOTION) & (state["decided_price"] == current) & (high > 0) & (low <= high)
+    must[promoted & (resumed_price(state, policy) != current)] = PROMOTION_OVER
+    inside = in_promotion(policy, now)
+    must[inside] = np.where(policy["promotion_price"] == current, 0, PROMOTION)[inside]
+    return must
+
+
+def in_promotion(policy: NDArray[np.void], now: Int64) -> Bool:
+    """Whether n offers are inside of the window of a promotion, [n]."""
+    inside: Bool = (policy["promotion_from"] <= now) & (now < policy["promotion_to"])
+    return inside
+
+
+def resumed_price(state: NDArray[np.void], policy: NDArray[np.void]) -> Int64:
+    """Price after a promotion, [n]: that before it, or the nearest one inside of the static bounds."""
+    resumed: Int64 = np.minimum(np.maximum(state["regular_price"], policy["low"]), policy["high"])
+    return resumed
+
+
+def promotion_boundary(policy: NDArray[np.void], now: Int64) -> Int64:
+    """When the promotions of n offers begin or end next, [n]; `NEVER` if they do not."""
+    start, end = policy["promotion_from"], policy["promotion_to"]
+    return np.where(now < start, start, np.where(now < end, end, NEVER))
 
 
 def age(now: Int64, since: Int64) -> Int64:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from pricing_core.grouping import Groups
 from pricing_core.slots import Slots
-from schemas.columns import NONE, Int64, PolicyColumns
+from schemas.columns import NONE, REVENUE, Int64, PolicyColumns
 from schemas.compiled import kernel
 from schemas.money import divide_up
+from schemas.policies import MAX_NAMED
 
 ONE = 10_000
 """In basis points."""
@@ -35,6 +36,12 @@ _COPIED = (
     "min_change_bp",
     "ending",
     "ending_modulus",
+    "emergency_price",
+    "max_emergency_rise_bp",
+    "promotion_price",
+    "promotion_from",
+    "promotion_to",
+    "competitor_bp",
     "max_stock_age_ms",
     "max_competitor_age_ms",
 )
@@ -43,15 +50,22 @@ POLICY = np.dtype(
     [
         ("present", "?"),
         ("mode", "i1"),
-        ("reserved", "V6"),
+        ("reductions", "i1"),
+        ("competitor_rule", "i1"),
+        ("heeds_all", "?"),
+        ("reserved", "V3"),
         *((name, "<i8") for name in _COPIED),
         ("margin_floor", "<i8"),  # smallest price with the minimum margin; 0 without one
-        ("low", "<i8"),  # static bounds: floor, minimum margin and MAP; ceiling
+        ("low", "<i8"),  # static bounds: floor, minimum margin and MAP; ceiling and emergency cap
         ("high", "<i8"),
         ("profit_slope", "<f8"),  # unit profit at p is slope · p - offset
         ("profit_offset", "<f8"),
+        ("competitors", "<i8", (MAX_NAMED,)),
     ]
 )
+
+_RAW = np.dtype((np.void, POLICY.itemsize))
+"""Rows as opaque bytes: NumPy copies them faster than field by field."""
 
 
 class PolicyTable:
@@ -59,11 +73,11 @@ class PolicyTable:
 
     def __init__(self, capacity: int) -> None:
         self.rows: NDArray[np.void] = np.zeros(capacity, POLICY)
+        self._raw = self.rows.view(_RAW)
         self.present: NDArray[np.bool_] = self.rows["present"]
         self.list_price: Int64 = self.rows["list_price"]
         self.cooldown_ms: Int64 = self.rows["cooldown_ms"]
-        self.low: Int64 = self.rows["low"]
-        self.high: Int64 = self.rows["high"]
+        self.promotion_from: Int64 = self.rows["promotion_from"]
 
     @staticmethod
     def warm_up() -> None:
@@ -74,23 +88,32 @@ class PolicyTable:
         """Remove the policies of rows."""
         self.rows[slots] = np.zeros((), POLICY)
 
+    def take(self, slots: Slots) -> NDArray[np.void]:
+        """Copy rows."""
+        return self._raw[slots].view(POLICY)
+
     def put(self, slots: Slots, columns: PolicyColumns) -> None:
         """Set the policies of distinct rows; those marked as removed become absent."""
         rows = np.zeros(len(columns), POLICY)
         rows["present"] = True
-        rows["mode"] = columns.mode
-        for name in _COPIED:
+        for name in (*_COPIED, "mode", "reductions", "competitor_rule", "heeds_all", "competitors"):
             rows[name] = getattr(columns, name)
         rows["margin_floor"] = _margin_floors(columns)
         rows["low"] = np.maximum(
             np.maximum(columns.floor, rows["margin_floor"]), columns.map_price
         )  # NONE is below all
-        rows["high"] = columns.ceiling
+        rows["high"] = np.minimum(columns.ceiling, emergency_cap(rows))
         net = np.where(columns.prices_include_tax, ONE / (ONE + columns.tax_rate_bp), 1.0)
         rows["profit_slope"] = net - columns.commission_bp / ONE
-        rows["profit_offset"] = columns.unit_cost + columns.fixed_fee
+        rows["profit_offset"] = np.where(columns.goal == REVENUE, 0, columns.unit_cost + columns.fixed_fee)
         rows[columns.removed] = np.zeros((), POLICY)
         self.rows[slots] = rows
+
+
+def emergency_cap(rows: NDArray[np.void]) -> Int64:
+    """Highest price p with p · 10⁴ ≤ emergency price · (10⁴ + largest rise), [n]; `IMPOSSIBLE` without an emergency."""
+    price = rows["emergency_price"]
+    return np.where(price == NONE, IMPOSSIBLE, price * (ONE + rows["max_emergency_rise_bp"]) // ONE)
 
 
 def newest(groups: Groups, columns: PolicyColumns, known: Int64) -> Int64:

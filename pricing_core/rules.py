@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-RULES = (
+CODES = (
     "legal",
     "floor",
     "ceiling",
@@ -14,12 +14,6 @@ RULES = (
     "minimum_change",
     "bounds_repair",
     "duplicate",
-)
-"""Why a candidate is masked, by number. The first eight rules also judge the chosen price; `bounds_repair` masks all
-but the repair of a price out of bounds; `duplicate` masks a candidate that equals one of a smaller move."""
-
-CODES = (
-    *RULES,
     "no_policy",
     "halted",
     "paused",
@@ -32,7 +26,33 @@ CODES = (
     "non_finite",
     "model_holds",
     "demand",
+    "emergency_cap",
+    "prior_price",
+    "maximum_jump",
+    "promotion",
+    "promotion_over",
+    "competitors",
 )
-"""Why a decision came out as it did, by number. State rows keep the number: append only."""
+"""Why a candidate is masked and why a decision came out as it did, by number. State rows keep the number: append only.
+
+`bounds_repair`, `promotion` and `promotion_over` move a price whatever the model says, and mask all other candidates;
+so does `competitors` where the price is not where it must be beside theirs. `duplicate` masks a candidate that equals
+one of a smaller move.
+"""
 
 CODE = {code: number for number, code in enumerate(CODES)}
+
+REPAIR, PROMOTION, PROMOTION_OVER = CODE["bounds_repair"], CODE["promotion"], CODE["promotion_over"]
+FORCED = (REPAIR, PROMOTION, PROMOTION_OVER)
+"""Why a price must move (`offers.Offers.must`)."""
+
+WAIVED = {
+    **dict.fromkeys(("stock_out", "stale_input", "cooldown"), FORCED),
+    **dict.fromkeys(("maximum_step", "maximum_daily_change", "price_ending", "minimum_change", "competitors"), FORCED),
+    "prior_price": (REPAIR, PROMOTION_OVER),
+}
+"""Rules that do not stop a forced move, and which one. Law, floor, ceiling, margin, MAP and jump stop all of them;
+a promotion is the announced reduction that the rule of the prior price is about."""
+
+MAX_JUMP = 10
+"""No change multiplies or divides a price by more: whoever counts cents as euros is out by a hundred."""

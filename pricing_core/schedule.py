@@ -8,7 +8,7 @@ import numpy as np
 
 from pricing_core.agenda import Agenda
 from pricing_core.decisions import HELD, Decisions
-from pricing_core.offers import Offers, current_price, is_out_of_bounds
+from pricing_core.offers import Offers, must_move, promotion_boundary
 from pricing_core.policy_table import PolicyTable
 from pricing_core.rules import CODE
 from pricing_core.shards import ShardRows
@@ -17,7 +17,7 @@ from pricing_core.state import State
 from schemas.columns import AppliedColumns, Bool, ClickColumns, Columns, Int64, PolicyColumns
 
 _BLOCKED = [CODE[name] for name in ("halted", "paused", "pending_acknowledgement")]
-"""Holds that pass. An offer whose price is out of bounds is looked at again soon after one."""
+"""Holds that pass. An offer whose price must move is looked at again soon after one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Intervals:
 
 
 class Schedule:
-    """Due times of the offers of all shards. A price that is out of its bounds waits for no interval."""
+    """Due times of the offers of all shards. A price that must move waits for no interval."""
 
     def __init__(self, state: State, policies: PolicyTable, slots: SlotTable, intervals: Intervals) -> None:
         self._state = state
@@ -59,7 +59,7 @@ class Schedule:
     def after_events(self, touched: ShardRows, columns: Columns, now: Int64) -> None:
         """Make due what events of this kind matter to, as soon as intervals and cooldown allow.
 
-        Clicks and the catalog's answers matter to nobody, unless a price is now out of bounds.
+        Clicks and the catalog's answers matter to nobody, unless a price must move now.
 
         Args:
             touched: [m] offers.
@@ -68,7 +68,10 @@ class Schedule:
         """
         slots = touched.slots
         if isinstance(columns, PolicyColumns | AppliedColumns):
-            self._bring_forward(touched, self._is_out_of_bounds(slots), np.zeros_like(slots))
+            self._bring_forward(touched, self._must_move(slots, now), np.zeros_like(slots))
+        if isinstance(columns, PolicyColumns):
+            begins = self._policies.promotion_from[slots]
+            self._bring_forward(touched, begins > now, begins)
         if isinstance(columns, ClickColumns | AppliedColumns):
             return
         decided = self._state.last_decided_at[slots]
@@ -83,10 +86,11 @@ class Schedule:
         self._bring_forward(touched, is_new, np.zeros_like(slots))
 
     def after_decisions(self, due: ShardRows, offers: Offers, decisions: Decisions) -> None:
-        """Look at decided offers again after the review interval, or sooner where a repair was blocked."""
-        blocked = np.isin(decisions.code, _BLOCKED) & offers.out_of_bounds & (decisions.outcome == HELD)
+        """Look at decided offers again after the review interval, sooner for promotions and for blocked moves."""
+        blocked = np.isin(decisions.code, _BLOCKED) & (offers.must != 0) & (decisions.outcome == HELD)
         soon = max(1, min(self._intervals.decision, self._intervals.review))  # at once would have no end
         again = offers.now + np.where(blocked, soon, self._intervals.review)
+        again = np.minimum(again, promotion_boundary(offers.policy, offers.now))
         for shard, rows in due.parts():
             self._agendas[shard].set(due.slots[rows], again[rows])
 
@@ -98,7 +102,10 @@ class Schedule:
             if not len(slots):
                 break
             end = self._cooldown_end(slots)
-            cooling = (end > now) & ~self._is_out_of_bounds(slots)
+            cooling = end > now
+            if cooling.any():
+                cooling &= ~self._must_move(slots, now)
+                end = np.minimum(end, promotion_boundary(self._policies.take(slots), np.full(len(slots), now)))
             agenda.set(slots[cooling], end[cooling])
             due.append(slots[~cooling])
             limit -= len(due[-1])
@@ -119,6 +126,7 @@ class Schedule:
         last_change = self._state.last_change_at[slots]
         return np.where(last_change > 0, last_change + self._policies.cooldown_ms[slots], 0)
 
-    def _is_out_of_bounds(self, slots: Slots) -> Bool:
-        current = current_price(self._state.price[slots], self._policies.list_price[slots])
-        return is_out_of_bounds(current, self._policies.low[slots], self._policies.high[slots])
+    def _must_move(self, slots: Slots, now: Int64 | int) -> Bool:
+        times = np.broadcast_to(np.asarray(now, np.int64), slots.shape)
+        moving: Bool = must_move(self._state.take(slots), self._policies.take(slots), times) != 0
+        return moving

@@ -1,7 +1,7 @@
 """The state: one row per offer. Exact numbers on the host; decayed sums on the device (`rolling_sums`).
 
 `ROW` is both the layout in memory and the value of a changelog record, so that a snapshot is a copy. A row is
-640 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
+728 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from schemas.columns import Int64
 Rows = NDArray[np.void]
 """Structured array of dtype `ROW`."""
 
-FORMAT = 1
+FORMAT = 2
 """Format of `ROW`. Another layout gets another number."""
 
 TOTALS = (
@@ -39,6 +39,9 @@ RIVALS = 8
 
 WINDOW = 5
 """Buckets of `price_window`."""
+
+MONTH = 11
+"""Longer buckets of `price_window`."""
 
 NEVER = 2**62
 """A time that does not come."""
@@ -77,6 +80,10 @@ ROW = np.dtype(
         ("bucket", "<i8"),
         ("lowest", "<i8", (WINDOW,)),
         ("highest", "<i8", (WINDOW,)),
+        ("month_lowest", "<i8", (MONTH,)),
+        ("priced_since", "<i8"),  # event time of the first price; 0: none yet
+        ("regular_price", "<i8"),  # before the promotion that was decided last
+        ("decided_prior_price", "<i8"),  # NONE: not announced
         ("rival", "<i8", (RIVALS,)),
         ("rival_price", "<i8", (RIVALS,)),
         ("rival_seen_at", "<i8", (RIVALS,)),  # 0: empty place
@@ -141,6 +148,10 @@ class State:
         self.bucket: Int64 = rows["bucket"]
         self.lowest: Int64 = rows["lowest"]
         self.highest: Int64 = rows["highest"]
+        self.month_lowest: Int64 = rows["month_lowest"]
+        self.priced_since: Int64 = rows["priced_since"]
+        self.regular_price: Int64 = rows["regular_price"]
+        self.decided_prior_price: Int64 = rows["decided_prior_price"]
         self.rival: Int64 = rows["rival"]
         self.rival_price: Int64 = rows["rival_price"]
         self.rival_seen_at: Int64 = rows["rival_seen_at"]

@@ -10,20 +10,18 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from pricing_core import rivals
 from pricing_core.choose import choose
 from pricing_core.features import MOVES_BP, FeatureInputs, featurize
 from pricing_core.ladder import Ladder
 from pricing_core.model_file import Model
-from pricing_core.offers import Offers, age
+from pricing_core.offers import Offers
 from pricing_core.q_function import Params, q_values
 from pricing_core.rolling_sums import DAY_MS, RollingSums, bucket, decay, pad
 from schemas.columns import Int64
 
 BUCKETS = (32, 128, 256, 512, 1024)
 """Sizes to which batches are padded. Larger ones are cut."""
-
-RIVAL_MEMORY_MS = 14 * DAY_MS
-"""A competitor that was not seen for so long is not heeded."""
 
 Float32 = NDArray[np.float32]
 
@@ -141,11 +139,6 @@ def _numbers(offers: Offers, uniform: Float32) -> Float32:
 
 def _rivals(offers: Offers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """ln(cheapest rival in stock / current), whether there is one, and the age of that observation in days, [n]."""
-    price, seen_at = offers.state["rival_price"], offers.state["rival_seen_at"]
-    heeded = (offers.state["rival_in_stock"] == 1) & (seen_at > offers.now[:, None] - RIVAL_MEMORY_MS) & (seen_at > 0)
-    cheapest = np.where(heeded, price, np.iinfo(np.int64).max).argmin(axis=1)
-    row = np.arange(len(offers))
-    known = heeded[row, cheapest]
-    gap = np.log(np.where(known, price[row, cheapest], offers.current) / offers.current)
-    days = np.where(known, age(offers.now, seen_at[row, cheapest]) / DAY_MS, 0.0)
-    return gap, known.astype(np.float64), days
+    price, known, age_ms = rivals.cheapest(offers)
+    gap = np.log(np.where(known, price, offers.current) / offers.current)
+    return gap, known.astype(np.float64), np.where(known, age_ms / DAY_MS, 0.0)

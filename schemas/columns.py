@@ -23,6 +23,9 @@ PLACED, CANCELLED, RETURNED = 0, 1, 2
 IMPRESSION, CLICK, ADD_TO_CART = 0, 1, 2
 APPLIED, REJECTED, MANUAL = 0, 1, 2
 AUTO, RECOMMEND, PAUSED = 0, 1, 2
+PROFIT, REVENUE = 0, 1
+SILENT, ANNOUNCED, ANNOUNCED_OR_HELD = 0, 1, 2
+FREE, MATCH, UNDERCUT, WITHIN = 0, 1, 2, 3
 
 NONE = -1
 """An optional integer that is not set."""
@@ -137,6 +140,22 @@ class PolicyColumns(Columns):
     """Value of the last digits; `NONE` if any ending will do."""
     ending_modulus: Int64
     """10 ** number of digits; 1 if any ending will do."""
+    goal: Int8
+    """`PROFIT` or `REVENUE`."""
+    emergency_price: Int64
+    max_emergency_rise_bp: Int64
+    reductions: Int8
+    """`SILENT`, `ANNOUNCED` or `ANNOUNCED_OR_HELD`."""
+    promotion_price: Int64
+    promotion_from: Int64
+    promotion_to: Int64
+    competitor_rule: Int8
+    """`FREE`, `MATCH`, `UNDERCUT` or `WITHIN`."""
+    competitor_bp: Int64
+    heeds_all: Bool
+    """No competitor is named."""
+    competitors: Int64
+    """[n, `policies.MAX_NAMED`] as `CompetitorColumns.competitor`; 0 where there is none."""
     max_stock_age_ms: Int64
     max_competitor_age_ms: Int64
 

@@ -28,6 +28,13 @@ class PriceChanged(msgspec.Struct, frozen=True, gc=False):
     reason: str
     valid_from: Timestamp
     expires_at: Annotated[Timestamp, Meta(description="A catalog that reads it later rejects it as expired.")]
+    prior_price: Annotated[
+        Price | None,
+        Meta(
+            description="Lowest price of the last 30 days, if the change may be announced as a reduction, which is "
+            "then one from this price (98/6/EC, Art. 6a); null: announce no reduction."
+        ),
+    ] = None
 
 
 class Candidates(msgspec.Struct, frozen=True, gc=False):
@@ -76,3 +83,4 @@ class PriceDecided(msgspec.Struct, frozen=True, gc=False):
     upper_bound: int | None
     verdict: Verdict
     applied: Annotated[dict[str, int], Meta(description="Next offset of every source topic, at this partition.")]
+    prior_price: Annotated[int | None, Meta(description="As in the price change.")] = None

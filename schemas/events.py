@@ -40,6 +40,7 @@ Currency = Annotated[
 Price = Annotated[int, Meta(gt=0, le=MAX_AMOUNT, description="Minor units of the currency.")]
 Amount = Annotated[int, Meta(ge=0, le=MAX_AMOUNT, description="Minor units of the currency.")]
 Quantity = Annotated[int, Meta(gt=0, le=MAX_QUANTITY)]
+CompetitorName = Annotated[str, Meta(min_length=1, max_length=128)]
 Timestamp = Annotated[
     str,
     Meta(max_length=64, description="RFC 3339, UTC.", extra_json_schema={"format": "date-time"}),
@@ -80,7 +81,7 @@ class CompetitorPriceObserved(msgspec.Struct, frozen=True, gc=False):
     event_id: EventId
     sku: Sku
     channel: Channel
-    competitor: Annotated[str, Meta(min_length=1, max_length=128)]
+    competitor: CompetitorName
     price: Price
     currency: Currency
     observed_at: Timestamp

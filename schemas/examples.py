@@ -22,6 +22,7 @@ from schemas.timestamps import format_ms
 
 NOW = 1_790_000_000_000
 AT = format_ms(NOW)
+DAY_MS = 86_400_000
 KEY = b"web:SKU-1"
 
 ORDER = OrderRecorded(
@@ -65,6 +66,9 @@ POLICY = OfferPolicy(
     updated_at=AT,
     min_margin_bp=500,
     price_ending="09",
+    promotion_price=1109,
+    promotion_from=format_ms(NOW + 30 * DAY_MS),
+    promotion_to=format_ms(NOW + 37 * DAY_MS),
     max_stock_age_s=60,
 )
 TICK = Ticked(at=AT)
@@ -76,6 +80,7 @@ CHANGE = PriceChanged(
     version=4,
     price=1249,
     previous_price=1299,
+    prior_price=1279,
     currency="EUR",
     policy_version=3,
     reason="demand",
@@ -91,6 +96,7 @@ DECISION = PriceDecided(
     decided_at=AT,
     price=1249,
     previous_price=1299,
+    prior_price=1279,
     currency="EUR",
     version=4,
     policy_version=3,

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from schemas.binary import Bytes, Int64
 
-INTEGER, FLAG, CHOICE, TEXT, DIGITS, CURRENCY, TIME = range(7)
-"""What a field's value is. `TEXT` is kept as a place in the buffer, all others as one integer."""
+INTEGER, FLAG, CHOICE, TEXT, DIGITS, CURRENCY, TIME, NAMES = range(8)
+"""What a field's value is. `TEXT` is kept as a place in the buffer, and so are `NAMES`, a list of texts with a NUL
+between them; all others as one integer."""
 
 NONE = -1
 

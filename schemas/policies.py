@@ -7,10 +7,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from schemas.events import MAX_VERSION, Amount, Channel, Currency, Price, Sku, Timestamp
+from schemas.events import MAX_VERSION, Amount, Channel, CompetitorName, Currency, Price, Sku, Timestamp
 
 MAX_AGE_S = 31_536_000
 """A year. An input older than that says nothing."""
+
+MAX_NAMED = 8
+"""Competitors that a policy can name; a state row remembers as many."""
 
 MaxAge = Annotated[int, Meta(ge=1, le=MAX_AGE_S)]
 PriceEnding = Annotated[str, Meta(pattern=r"^[0-9]{1,4}(?![\s\S])")]  # `$` would let a line break through
@@ -20,7 +23,8 @@ BasisPoints = Annotated[int, Meta(ge=0, le=10_000, description="Hundredths of a 
 class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
     """Bounds, costs and wishes for one offer. A null value (tombstone) on the topic removes it.
 
-    Precedence: floor, ceiling and minimum margin; then MAP; then maximum step and daily change; then the ending.
+    Precedence: the law; floor, ceiling and minimum margin; MAP; a promotion; competitors; maximum step and daily
+    change; the ending. There is one promotion window, so that promotions cannot be stacked.
     """
 
     sku: Sku
@@ -48,6 +52,36 @@ class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
     cooldown_s: Annotated[int, Meta(ge=0, le=MAX_AGE_S, description="Least time between two changes.")] = 3_600
     min_change_bp: Annotated[BasisPoints, Meta(description="Smaller moves are not worth a relabelling.")] = 50
     price_ending: Annotated[PriceEnding | None, Meta(description="Last digits of every price, such as 99.")] = None
+    goal: Annotated[
+        Literal["profit", "revenue"], Meta(description="What the model counts; the minimum margin holds either way.")
+    ] = "profit"
+    emergency_price: Annotated[
+        Price | None, Meta(description="What the offer cost before a declared emergency; null while there is none.")
+    ] = None
+    max_emergency_rise_bp: Annotated[BasisPoints, Meta(description="Largest rise above emergency_price.")] = 1_000
+    reductions: Annotated[
+        Literal["silent", "announced", "announced_or_held"],
+        Meta(
+            description="Announced: price changes carry the lowest price of the last 30 days (98/6/EC, Art. 6a) where "
+            "they are below it. Announced or held: a reduction that must not be announced is not made."
+        ),
+    ] = "silent"
+    promotion_price: Annotated[
+        Price | None, Meta(description="The only price from promotion_from until promotion_to; all three or none.")
+    ] = None
+    promotion_from: Timestamp | None = None
+    promotion_to: Timestamp | None = None
+    competitor_rule: Annotated[
+        Literal["free", "match", "undercut", "within"],
+        Meta(description="Where the price must lie beside the cheapest competitor's, as far as other rules allow."),
+    ] = "free"
+    competitor_bp: Annotated[
+        BasisPoints, Meta(description="Undercut: least distance below; within: largest distance either way.")
+    ] = 0
+    competitors: Annotated[
+        Annotated[list[CompetitorName], Meta(max_length=MAX_NAMED)] | None,
+        Meta(description="Those to heed; null: all."),
+    ] = None
     max_stock_age_s: Annotated[
         MaxAge | None, Meta(description="Hold unless stock was counted within this time; null: not required.")
     ] = None

@@ -29,6 +29,7 @@ from schemas.field_table import (
     LOW,
     NAME,
     NAME_LENGTH,
+    NAMES,
     NONE,
     NULLABLE,
     TEXT,
@@ -238,7 +239,7 @@ def _value(
     if kind == FLAG:
         values[f] = c == LETTER_T
         return literal_end(data, at, stop) if c == LETTER_T or c == LETTER_F else -1
-    if c != QUOTE:
+    if c != QUOTE or kind == NAMES:  # a list is for the slow lane
         return -1
     end = string_end(data, at + 1, stop)
     if end < 0 or not _text(fields, choices, words, currencies, f, data, at + 1, end, values, lengths):

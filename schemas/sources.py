@@ -17,18 +17,27 @@ import numpy as np
 from schemas.binary import NULL, BinaryArray
 from schemas.columns import (
     ADD_TO_CART,
+    ANNOUNCED,
+    ANNOUNCED_OR_HELD,
     APPLIED,
     AUTO,
     CANCELLED,
     CLICK,
+    FREE,
     IMPRESSION,
     MANUAL,
+    MATCH,
     NONE,
     PAUSED,
     PLACED,
+    PROFIT,
     RECOMMEND,
     REJECTED,
     RETURNED,
+    REVENUE,
+    SILENT,
+    UNDERCUT,
+    WITHIN,
     AppliedColumns,
     Bool,
     ClickColumns,
@@ -51,7 +60,7 @@ from schemas.events import (
     Ticked,
 )
 from schemas.fields import Choices, Fields, Layout
-from schemas.policies import OfferPolicy
+from schemas.policies import MAX_NAMED, OfferPolicy
 from schemas.topics import (
     CLICKS,
     COMPETITOR_PRICES,
@@ -67,7 +76,12 @@ C = TypeVar("C", bound=Columns)
 ORDER_KINDS = {"placed": PLACED, "cancelled": CANCELLED, "returned": RETURNED}
 CLICK_KINDS = {"impression": IMPRESSION, "click": CLICK, "add_to_cart": ADD_TO_CART}
 STATUSES = {"applied": APPLIED, "rejected": REJECTED, "manual": MANUAL}
-MODES = {"auto": AUTO, "recommend": RECOMMEND, "paused": PAUSED}
+POLICY_CHOICES = {
+    "mode": {"auto": AUTO, "recommend": RECOMMEND, "paused": PAUSED},
+    "goal": {"profit": PROFIT, "revenue": REVENUE},
+    "reductions": {"silent": SILENT, "announced": ANNOUNCED, "announced_or_held": ANNOUNCED_OR_HELD},
+    "competitor_rule": {"free": FREE, "match": MATCH, "undercut": UNDERCUT, "within": WITHIN},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +110,7 @@ class Source(Generic[C]):
     @cached_property
     def layout(self) -> Layout:
         """Where the fields of a record are when it is decoded."""
-        return Layout.of(self.type, time=self.time, choices=self.choices)
+        return Layout.of(self.type, self.choices)
 
     @property
     def keyed(self) -> bool:
@@ -125,6 +139,15 @@ def competitor_digest(name: bytes) -> int:
 
 def _digests(names: BinaryArray) -> Int64:
     return np.fromiter((competitor_digest(name or b"") for name in names), np.int64, len(names))
+
+
+def _named(lists: BinaryArray) -> Int64:
+    """Digests of the names in each list, [n, `MAX_NAMED`]; 0 where there is none."""
+    digests = np.zeros((len(lists), MAX_NAMED), np.int64)
+    for row in np.flatnonzero(lists.length > 0).tolist():
+        names = (lists[row] or b"").split(b"\0")[:MAX_NAMED]
+        digests[row, : len(names)] = [competitor_digest(name) for name in names]
+    return digests
 
 
 def _orders(base: Columns, fields: Fields) -> OrderColumns:
@@ -182,6 +205,8 @@ def _policies(base: Columns, fields: Fields) -> PolicyColumns:
     copied = (
         "version", "currency", "unit_cost", "list_price", "floor", "ceiling", "tax_rate_bp", "commission_bp",
         "fixed_fee", "min_margin_bp", "map_price", "max_step_bp", "max_daily_change_bp", "min_change_bp",
+        "emergency_price", "max_emergency_rise_bp", "promotion_price", "promotion_from", "promotion_to",
+        "competitor_bp",
     )  # fmt: skip
     has_ending = fields.length("price_ending") != NULL
     return PolicyColumns(
@@ -190,10 +215,15 @@ def _policies(base: Columns, fields: Fields) -> PolicyColumns:
         base.time,
         removed=fields.integer("version") == 0,
         mode=_code(fields.integer("mode")),
+        goal=_code(fields.integer("goal")),
+        reductions=_code(fields.integer("reductions")),
+        competitor_rule=_code(fields.integer("competitor_rule")),
         prices_include_tax=fields.integer("prices_include_tax") == 1,
         cooldown_ms=fields.integer("cooldown_s") * 1000,
         ending=np.where(has_ending, fields.integer("price_ending"), NONE),
         ending_modulus=np.where(has_ending, 10 ** np.maximum(fields.length("price_ending"), 0), 1),
+        heeds_all=fields.length("competitors") == NULL,
+        competitors=_named(fields.text("competitors")),
         max_stock_age_ms=_scaled(fields.integer("max_stock_age_s"), 1000),
         max_competitor_age_ms=_scaled(fields.integer("max_competitor_age_s"), 1000),
         **{name: fields.integer(name) for name in copied},
@@ -204,10 +234,23 @@ def _ticks(base: Columns, _: Fields) -> TickColumns:
     return TickColumns(BinaryArray.of([b""] * len(base)), base.index, base.time)
 
 
+def _is_whole_or_none(columns: PolicyColumns) -> Bool:
+    given = np.stack((columns.promotion_price, columns.promotion_from, columns.promotion_to)) != NONE
+    whole = given.all(axis=0) & (columns.promotion_from < columns.promotion_to)
+    fits: Bool = whole | ~given.any(axis=0)
+    return fits
+
+
 _BOUNDS_IN_ORDER: Check[PolicyColumns] = Check(
     Reason.CONTRADICTORY_BOUNDS,
     lambda columns: columns.floor > columns.ceiling,
     lambda columns, row: f"floor {columns.floor[row]} is above ceiling {columns.ceiling[row]}",
+)
+
+_PROMOTION_WHOLE: Check[PolicyColumns] = Check(
+    Reason.SCHEMA_VIOLATION,
+    lambda columns: ~columns.removed & ~_is_whole_or_none(columns),
+    lambda *_: "a promotion needs a price, a beginning and a later end",
 )
 
 SOURCES: dict[str, Source[Any]] = {
@@ -217,7 +260,7 @@ SOURCES: dict[str, Source[Any]] = {
     INVENTORY.name: Source(InventoryCounted, "occurred_at", {}, _inventory),
     PRICE_APPLIED.name: Source(PriceApplied, "applied_at", {"status": STATUSES}, _applied),
     OFFER_POLICIES.name: Source(
-        OfferPolicy, "updated_at", {"mode": MODES}, _policies, (_BOUNDS_IN_ORDER,), may_be_null=True
+        OfferPolicy, "updated_at", POLICY_CHOICES, _policies, (_BOUNDS_IN_ORDER, _PROMOTION_WHOLE), may_be_null=True
     ),
     TICKS.name: Source(Ticked, "at", {}, _ticks),
 }

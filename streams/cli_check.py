@@ -40,6 +40,25 @@ def verify(as_json: AsJson = False) -> None:
     require_clean(report)
 
 
+@check.command()
+def sweep(
+    states: Annotated[int, typer.Option(min=1, help="How many random offers, policies and model outputs.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same ones.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Decide random states with a model that is wrong in every way, and check each moved price by other code."""
+    import orjson
+
+    from streams.sweep import measure, print_report, require_none
+
+    report = measure(states, seed)
+    if as_json:
+        typer.echo(orjson.dumps(report))
+    else:
+        print_report(report)
+    require_none(report)
+
+
 @dlq.command("list")
 def list_letters(
     reason: Reasons = None,

@@ -9,7 +9,7 @@ from dataclasses import fields
 
 from pricing_core.decisions import OUTCOMES, Decisions
 from pricing_core.features import FEATURES, MOVES_BP
-from pricing_core.rules import CODES, RULES
+from pricing_core.rules import CODES
 from schemas.cloud_events import PRICE_CHANGED, PRICE_DECIDED
 from schemas.currencies import ALPHA_CODES
 from schemas.json_layout import Float, Integer, Joined, Name, Object, OnlyIf, Shared, Text
@@ -41,7 +41,7 @@ AUDIT = JsonWriter(
                     {
                         "prices": Integer("prices", len(MOVES_BP)),
                         "q": Float("q", len(MOVES_BP)),
-                        "masked": Name("masked", [None, *RULES[1:]], len(MOVES_BP)),
+                        "masked": Name("masked", [None, *CODES[1:]], len(MOVES_BP)),
                     }
                 ),
             ),
@@ -51,6 +51,7 @@ AUDIT = JsonWriter(
             "upper_bound": Integer("upper"),
             "verdict": Object({"code": Name("code", CODES), "limit": Integer("limit"), "value": Integer("value")}),
             "applied": Shared("applied"),
+            "prior_price": Integer("prior_price"),
         }
     )
 )
@@ -70,9 +71,12 @@ CHANGE = JsonWriter(
             "reason": Name("code", CODES),
             "valid_from": Shared("valid_from"),
             "expires_at": Shared("expires_at"),
+            "prior_price": Integer("prior_price"),
         }
     )
 )
 """`PriceChanged` of the columns of `Decisions` or `Resends`."""
 WRITERS = {PRICE_DECIDED: AUDIT, PRICE_CHANGED: CHANGE}
-CHANGE_COLUMNS = ("keys", "sequence", "version", "price", "previous_price", "currency", "policy_version", "code")
+CHANGE_COLUMNS = (
+    "keys", "sequence", "version", "price", "previous_price", "prior_price", "currency", "policy_version", "code",
+)  # fmt: skip

@@ -10,7 +10,7 @@
     ├── InputRefused              7   a file that was given to a command cannot be read as what it should be
     ├── NotReady                  8   the worker was not ready before its deadline
     ├── WorkersRunning           17   a command needs all workers to be stopped
-    ├── PromiseBroken            20   `repricer verify` found the log to contradict what must always hold
+    ├── PromiseBroken            20   `repricer verify` or `sweep` found something to contradict what must hold
     ├── ReplayRefused            21   a dead letter cannot be replayed, or not without being told to
     └── StreamFault               9   the worker stops rather than lose or double something
         ├── OffsetMismatch       10   the group's offsets differ from the shard record
@@ -126,7 +126,7 @@ class TopicRecreated(StreamFault):
 
 
 class PromiseBroken(RepricerError):
-    """`repricer verify` found the log to contradict what must always hold."""
+    """`repricer verify` or `sweep` found something to contradict what must hold."""
 
     exit_code = 20
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from schemas.decisions import PriceChanged
 from schemas.policies import OfferPolicy
+from schemas.timestamps import parse_ms
 
 OLDER_VERSION = "older_version"
 VERSION_CONFLICT = "version_conflict"
@@ -18,6 +19,8 @@ FLOOR = "floor"
 CEILING = "ceiling"
 MINIMUM_MARGIN = "minimum_margin"
 MAP = "map"
+EMERGENCY_CAP = "emergency_cap"
+PROMOTION = "promotion"
 
 BASIS_POINTS = 10_000
 
@@ -49,26 +52,37 @@ def reason_to_reject(change: PriceChanged, valid_from: int, expires_at: int, off
         return EXPIRED
     if valid_from <= offer.manual_at:  # decided before a person intervened
         return MANUAL_PRICE
-    if offer.policy is None:
-        return NO_POLICY
-    if offer.policy.mode != "auto":
+    return NO_POLICY if offer.policy is None else _broken_wish(offer.policy, change, now)
+
+
+def _broken_wish(policy: OfferPolicy, change: PriceChanged, now: int) -> str | None:
+    """What the merchant, as he wants it now, says against the change."""
+    if policy.mode != "auto":
         return NOT_AUTOMATIC
-    return broken_bound(offer.policy, change.price, change.currency)
+    if is_promoted(policy, now) and change.price != policy.promotion_price:
+        return PROMOTION
+    return broken_bound(policy, change.price, change.currency)
 
 
 def broken_bound(policy: OfferPolicy, price: int, currency: str) -> str | None:
     """Name of the first absolute bound of ``policy`` that ``price`` breaks; None if it keeps them all."""
-    if currency != policy.currency:
-        return CURRENCY_MISMATCH
-    if price < policy.floor:
-        return FLOOR
-    if price > policy.ceiling:
-        return CEILING
-    if not keeps_margin(policy, price):
-        return MINIMUM_MARGIN
-    if policy.map_price is not None and price < policy.map_price:
-        return MAP
-    return None
+    rules = {
+        CURRENCY_MISMATCH: currency != policy.currency,
+        FLOOR: price < policy.floor,
+        CEILING: price > policy.ceiling,
+        MINIMUM_MARGIN: not keeps_margin(policy, price),
+        MAP: policy.map_price is not None and price < policy.map_price,
+        EMERGENCY_CAP: policy.emergency_price is not None
+        and price * BASIS_POINTS > policy.emergency_price * (BASIS_POINTS + policy.max_emergency_rise_bp),
+    }
+    return next((rule for rule, is_broken in rules.items() if is_broken), None)
+
+
+def is_promoted(policy: OfferPolicy, now: int) -> bool:
+    """Whether ``now`` lies inside of the window of a promotion."""
+    if policy.promotion_from is None or policy.promotion_to is None:
+        return False
+    return parse_ms(policy.promotion_from) <= now < parse_ms(policy.promotion_to)
 
 
 def keeps_margin(policy: OfferPolicy, price: int) -> bool:

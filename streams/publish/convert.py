@@ -26,6 +26,7 @@ EXPECTED: dict[Kind, str] = {
     "money": "a plain decimal amount of the currency",
     "time": "a time of the given format",
     "text": "",
+    "names": "names with a semicolon between them",
 }
 FLAGS = {"true": True, "yes": True, "y": True, "1": True, "false": False, "no": False, "n": False, "0": False}
 _EXPONENTS = {code: currency.exponent for code, currency in CURRENCIES.items()}
@@ -122,6 +123,8 @@ class Converter:
                 return _minor_units(text, exponent)
             case "time":
                 return _time(text, self._time_format)
+            case "names":
+                return text.str.split(";")
             case "text":
                 return text
 

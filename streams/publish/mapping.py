@@ -16,7 +16,7 @@ CONST = "const:"
 DERIVED = frozenset({"event_id"})
 """Made from the file and the line where they are not mapped."""
 
-Kind = Literal["text", "whole", "flag", "money", "time"]
+Kind = Literal["text", "names", "whole", "flag", "money", "time"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,4 +111,4 @@ def _kind(type_info: inspect.Type) -> Kind:
         return "flag"
     if isinstance(type_info, inspect.IntType):
         return "money" if type_info.le == MAX_AMOUNT else "whole"
-    return "text"
+    return "names" if isinstance(type_info, inspect.ListType) else "text"

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from pricing_core.price_window import rolled
+from pricing_core.acknowledgements import regular_price
+from pricing_core.price_window import Window, rolled
 from pricing_core.rules import CODE
 from pricing_core.state import Rows, State
+from schemas.columns import NONE
 from schemas.decisions import PriceDecided
 from schemas.timestamps import parse_ms
 from schemas.topics import PRICE_DECISIONS
@@ -34,9 +36,9 @@ OF_DECISIONS = (
     "decided_sequence",
     "decided_policy",
     "due_at",
-    "bucket",
-    "lowest",
-    "highest",
+    "regular_price",
+    "decided_prior_price",
+    *Window._fields,
 )
 """Columns of a row that no source holds."""
 
@@ -109,9 +111,13 @@ def _write_down(row: Rows, decision: PriceDecided, now: int) -> None:
     """Put a decision into the row of its offer, and make it due at once."""
     row["due_at"], row["last_decided_at"] = 0, now
     if decision.price is not None:
-        window = rolled(row["bucket"], row["lowest"], row["highest"], np.array([decision.price]), now)
-        row["bucket"], row["lowest"], row["highest"] = window
+        window = rolled(Window.of(row), np.array([decision.price]), now)
+        for name, column in window._asdict().items():
+            row[name] = column
     if decision.outcome == "changed":
+        last = row["decided_code"], row["decided_price"], row["regular_price"]
+        row["regular_price"] = regular_price(*last, np.array(decision.previous_price), np.array(CODE[decision.reason]))
+        row["decided_prior_price"] = NONE if decision.prior_price is None else decision.prior_price
         row["decided_version"], row["pending"] = decision.version, 1
         row["decided_price"], row["decided_policy"] = decision.price, decision.policy_version
         row["decided_sequence"], row["decided_code"] = _sequence(decision), CODE[decision.reason]

@@ -7,6 +7,7 @@ state of the moment (the largest change within a day, cooldown) is not tested: t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
@@ -21,6 +22,10 @@ from streams.verify.sources import Place
 
 ONE = 10_000
 """In basis points."""
+MOST_TIMES = 10
+"""No change multiplies or divides a price by more."""
+FORCED = frozenset({"bounds_repair", "promotion", "promotion_over"})
+"""Reasons for which a price moves whatever step, ending and least change say."""
 ABSENT = "its policy version was never published"
 
 
@@ -42,6 +47,11 @@ class Policy(msgspec.Struct, gc=False):
     max_step_bp: int = 1_000
     min_change_bp: int = 50
     price_ending: str | None = None
+    emergency_price: int | None = None
+    max_emergency_rise_bp: int = 1_000
+    promotion_price: int | None = None
+    promotion_from: str | None = None
+    promotion_to: str | None = None
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -60,7 +70,7 @@ def _by_policy(facts: Facts, decisions: pl.DataFrame) -> Check:
     """Published changes and recommendations. A version that is not there any more is not checkable, and said so."""
     moved = decisions.filter(pl.col("outcome") != "held")
     changes = facts.below_cut(facts.changes).join(
-        moved.unique("id").select("id", "previous_price", "reason", "outcome"),
+        moved.unique("id").select("id", "previous_price", "reason", "outcome", "decided_at"),
         on="id",
         how="left",
         maintain_order="left",
@@ -103,8 +113,12 @@ def fault(policy: Policy, row: dict[str, Any]) -> str | None:
         "ceiling": price > policy.ceiling,
         "minimum_margin": policy.min_margin_bp is not None and not _earns(policy, price, policy.min_margin_bp),
         "map": policy.map_price is not None and price < policy.map_price,
+        "emergency_cap": policy.emergency_price is not None
+        and price * ONE > policy.emergency_price * (ONE + policy.max_emergency_rise_bp),
+        "promotion": _is_promoted(policy, row["decided_at"]) and price != policy.promotion_price,
+        "maximum_jump": before is not None and not before <= price * MOST_TIMES <= before * MOST_TIMES**2,
     }
-    if before is not None and row["reason"] != "bounds_repair":
+    if before is not None and row["reason"] not in FORCED:
         moved = abs(price - before)
         rules |= {
             "maximum_step": moved * ONE > policy.max_step_bp * before,
@@ -113,6 +127,17 @@ def fault(policy: Policy, row: dict[str, Any]) -> str | None:
         }
     broken = next((name for name, is_broken in rules.items() if is_broken), None)
     return None if broken is None else f"breaks {broken} of policy version {policy.version}"
+
+
+def _is_promoted(policy: Policy, decided_at: str | None) -> bool:
+    """Whether a decision of this time lies inside of the promotion's window."""
+    if policy.promotion_from is None or policy.promotion_to is None or decided_at is None:
+        return False
+    try:
+        start, at, end = map(datetime.fromisoformat, (policy.promotion_from, decided_at, policy.promotion_to))
+    except ValueError:  # a decision without its time is another check's
+        return False
+    return start <= at < end
 
 
 def _earns(policy: Policy, price: int, margin_bp: int) -> bool:

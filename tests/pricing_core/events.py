@@ -31,6 +31,17 @@ POLICY = {
     "min_change_bp": 50,
     "ending": c.NONE,
     "ending_modulus": 1,
+    "goal": c.PROFIT,
+    "emergency_price": c.NONE,
+    "max_emergency_rise_bp": 1000,
+    "reductions": c.SILENT,
+    "promotion_price": c.NONE,
+    "promotion_from": c.NONE,
+    "promotion_to": c.NONE,
+    "competitor_rule": c.FREE,
+    "competitor_bp": 0,
+    "heeds_all": True,
+    "competitors": [0] * 8,
     "max_stock_age_ms": c.NONE,
     "max_competitor_age_ms": c.NONE,
 }
@@ -44,7 +55,8 @@ _DEFAULTS = {
     c.TickColumns: {},
 }
 _TYPES = {"removed": np.bool_, "prices_include_tax": np.bool_, "in_stock": np.bool_}
-_TYPES |= {"kind": np.int8, "status": np.int8, "mode": np.int8}
+_TYPES |= {"heeds_all": np.bool_}
+_TYPES |= dict.fromkeys(("kind", "status", "mode", "goal", "reductions", "competitor_rule"), np.int8)
 
 
 def batch(kind, *rows):

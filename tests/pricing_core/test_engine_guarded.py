@@ -9,7 +9,7 @@ from pricing_core.features import HOLD, MOVES_BP
 from schemas import columns as c
 from tests.pricing_core.engines import UP, decide, engine, only, opinion, opinionated
 from tests.pricing_core.events import DAY, HOUR, T0, applied, batch, click, competitor, manual, order, policy, stock
-from tests.pricing_core.rules_by_hand import broken, broken_static, policies
+from tests.pricing_core.rules_by_hand import Rival, Situation, broken, broken_static, policies
 
 # What the model says
 
@@ -66,7 +66,8 @@ def test_no_price_leaves_the_bounds_whatever_model_state_and_policy_say(policy_o
         assert broken_static(policy_of, int(found.price)) == []
         assert broken_static(policy_of, price)
     else:
-        assert broken(policy_of, price, [price], int(found.price)) == []
+        rivals = [Rival(1250)] if competitor in events else []
+        assert broken(Situation(policy_of, price, [price], rivals, known=0), int(found.price)) == []
 
 
 @settings(deadline=None, max_examples=30)

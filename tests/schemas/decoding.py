@@ -22,7 +22,7 @@ def decode(topic, *records):
 def row(columns, i=0):
     """One row as a dictionary of Python values, without what all kinds share."""
     names = [f.name for f in fields(columns) if f.name not in {"keys", "index", "time"}]
-    return {name: getattr(columns, name)[i].item() for name in names}
+    return {name: getattr(columns, name)[i].tolist() for name in names}
 
 
 def changed(event, **values):

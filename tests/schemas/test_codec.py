@@ -62,6 +62,17 @@ EUR = 978
                 "min_change_bp": 50,
                 "ending": 9,
                 "ending_modulus": 100,
+                "goal": c.PROFIT,
+                "emergency_price": c.NONE,
+                "max_emergency_rise_bp": 1000,
+                "reductions": c.SILENT,
+                "promotion_price": 1109,
+                "promotion_from": ex.NOW + 30 * ex.DAY_MS,
+                "promotion_to": ex.NOW + 37 * ex.DAY_MS,
+                "competitor_rule": c.FREE,
+                "competitor_bp": 0,
+                "heeds_all": True,
+                "competitors": [0] * 8,
                 "max_stock_age_ms": 60_000,
                 "max_competitor_age_ms": c.NONE,
             },
@@ -94,6 +105,15 @@ def test_a_null_policy_removes_the_offer_in_its_place_among_the_others():
     assert decoded.columns.removed.tolist() == [False, True, True, False]
     assert list(decoded.columns.keys) == [ex.KEY, ex.KEY, b"web:a:b", ex.KEY]
     assert decoded.columns.time.tolist() == [ex.NOW, 0, 0, ex.NOW]
+
+
+def test_a_policy_names_competitors_as_their_prices_do():
+    bodies = (changed(ex.POLICY, competitors=names) for names in (["Müller", "a"], [], None))
+    heeded = decode(OFFER_POLICIES, *((ex.KEY, body) for body in bodies)).columns
+    seen = decode(COMPETITOR_PRICES, (ex.KEY, encode(ex.RIVAL))).columns
+    assert heeded.competitors[:, 0].tolist() == [*seen.competitor.tolist(), 0, 0]
+    assert (heeded.competitors != 0).sum(axis=1).tolist() == [2, 0, 0]
+    assert heeded.heeds_all.tolist() == [False, False, True]  # to heed nobody is not to heed everybody
 
 
 @given(st.lists(ORDER_EVENTS))

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from schemas.decisions import PriceChanged
 from schemas.policies import OfferPolicy
+from schemas.timestamps import format_ms
 from streams.catalog.rules import Standing, broken_bound, keeps_margin, reason_to_reject
 
 NOW = 1_800_000_000_000
@@ -22,6 +23,11 @@ CHANGE = PriceChanged(
 )  # fmt: skip
 STANDING = Standing(latest_version=4, manual_at=0, policy=POLICY)
 
+
+def promoted(start, end):
+    return replace(POLICY, promotion_price=1199, promotion_from=format_ms(start), promotion_to=format_ms(end))
+
+
 CASES = [
     ("a legal change is shown", {}, {}, None),
     ("a version between two judged ones is late", {"version": 4}, {}, "older_version"),
@@ -33,6 +39,10 @@ CASES = [
     ("below the floor", {"price": 899}, {}, "floor"),
     ("above the ceiling", {"price": 2001}, {}, "ceiling"),
     ("below the minimum margin", {"price": 950}, {}, "minimum_margin"),
+    ("above what an emergency allows", {}, {"policy": replace(POLICY, emergency_price=1135)}, "emergency_cap"),
+    ("not the promotion's price", {}, {"policy": promoted(NOW, NOW + 1)}, "promotion"),
+    ("the promotion is over", {}, {"policy": promoted(NOW - 1, NOW)}, None),
+    ("the promotion's price", {"price": 1199}, {"policy": promoted(NOW, NOW + 1)}, None),
     ("below the advertised minimum", {}, {"policy": replace(POLICY, map_price=1250)}, "map"),
 ]
 

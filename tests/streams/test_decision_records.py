@@ -7,7 +7,7 @@ import pytest
 
 from pricing_core.decisions import CHANGED, OUTCOMES
 from pricing_core.engine import Moment
-from pricing_core.rules import RULES
+from pricing_core.rules import CODES
 from schemas import columns as c
 from schemas.currencies import ALPHA_CODES
 from schemas.decisions import PriceChanged, PriceDecided
@@ -58,6 +58,7 @@ def test_the_audit_record_holds_all_columns_of_a_decision(decided):
             "policy_version": found.policy_version,
             "chosen": found.chosen,
             "lower_bound": found.lower,
+            "prior_price": found.prior_price,
             "upper_bound": found.upper,
         }.items():
             assert getattr(record, field) == null(column[i]), field
@@ -79,7 +80,7 @@ def test_the_audit_record_holds_all_columns_of_a_decision(decided):
         assert np.array_equal(np.array(record.features, np.float32), found.features[i])
         assert record.candidates.prices == found.prices[i].tolist()
         assert np.array_equal(np.array(record.candidates.q, np.float32), found.q[i])
-        assert record.candidates.masked == [RULES[rule] if rule else None for rule in found.masked[i].tolist()]
+        assert record.candidates.masked == [CODES[rule] if rule else None for rule in found.masked[i].tolist()]
 
 
 def test_a_price_change_is_published_for_each_decision_that_changes_a_price(decided):
@@ -93,6 +94,7 @@ def test_a_price_change_is_published_for_each_decision_that_changes_a_price(deci
             r.decision_id,
             r.price,
             r.previous_price,
+            r.prior_price,
             r.version,
             r.policy_version,
             r.reason,
@@ -104,6 +106,7 @@ def test_a_price_change_is_published_for_each_decision_that_changes_a_price(deci
             f"3-{found.sequence[i]}",
             found.price[i],
             found.previous_price[i],
+            null(found.prior_price[i]),
             found.version[i],
             found.policy_version[i],
             found.reasons[i],

@@ -172,6 +172,14 @@ def test_empty_cells_are_the_defaults_and_nulls_of_the_event(tmp_path):
     )
 
 
+def test_competitors_of_a_policy_are_names_with_semicolons_between_them(tmp_path):
+    text = "sku,competitors\nSKU-1,Müller;a\nSKU-2,\n"
+    plain = {"version": 1, "unit_cost": 7, "list_price": 13, "floor": 9, "ceiling": 20, "updated_at": "2026-09-01"}
+    mapping = [f"{name}=const:{value}" for name, value in plain.items()]
+    _, policies = converted(written(tmp_path, text), OfferPolicy, [*mapping, "channel=const:web", "currency=const:EUR"])
+    assert [policy.competitors for policy in policies] == [["Müller", "a"], None]
+
+
 def test_times_of_other_forms_are_read_with_a_format(tmp_path):
     path = written(tmp_path, "sku,channel,on_hand,when\nSKU-1,web,3,9/1/2026 2:05 PM\nSKU-1,web,3,2026-09-01\n")
     mapping = ["on_hand=on_hand", "occurred_at=when"]
@@ -270,4 +278,5 @@ def test_every_field_of_every_target_has_a_kind_and_money_is_told_by_its_type():
     assert money == {
         *("line_total", "price_shown", "price", "shipping"),
         *("unit_cost", "list_price", "floor", "ceiling", "fixed_fee", "map_price"),
+        *("emergency_price", "promotion_price"),
     }

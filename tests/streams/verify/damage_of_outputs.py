@@ -68,6 +68,27 @@ def price_below_the_floor(d):
     d.change(record, price=899, lower_bound=1, candidates={"prices": [899, 899], "masked": [None, None], "q": []})
 
 
+def price_that_jumped(d):
+    record, _ = d.some("price-decisions", is_changed)
+    d.change(record, previous_price=100_000, reason="bounds_repair")
+
+
+def change_policy(d, **fields):
+    """Of an offer whose price moved: every copy, for one of them lies where nobody reads it."""
+    changed, _ = d.some("price-decisions", is_changed)
+    for policy in d.records("offer-policies", lambda r: r.key == changed.key):
+        d.change(policy, **fields)
+
+
+def price_beside_the_promotion(d):
+    window = {"promotion_from": "2020-01-01T00:00:00Z", "promotion_to": "2100-01-01T00:00:00Z"}
+    change_policy(d, promotion_price=1, **window)
+
+
+def price_above_the_emergency_cap(d):
+    change_policy(d, emergency_price=800, max_emergency_rise_bp=0)
+
+
 def policy_version_that_never_was(d):
     d.change(d.some("price-decisions", is_changed)[0], policy_version=99)
 

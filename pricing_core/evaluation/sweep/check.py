@@ -1,0 +1,213 @@
+"""Whether a moved price keeps every rule: Python's integers, one offer after the other, from the policy's own fields.
+
+Nothing here is shared with the ladder or the guards, nor with what they are given: bounds, windows and competitors
+are found again from the policy as it was decoded and from the state as it lay there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from pricing_core.decisions import CHANGED, HELD, RECOMMENDED, Decisions
+from pricing_core.evaluation.sweep.states import Drawn
+from schemas.columns import NONE, Int64
+
+ONE = 10_000
+SHORT_MS, LONG_MS, MONTH_MS = 6 * 3_600_000, 3 * 86_400_000, 30 * 86_400_000
+MEMORY_MS = 14 * 86_400_000
+MODES = {CHANGED: 0, RECOMMENDED: 1}
+"""Mode that allows each outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One decision that moves a price, with what was known before it."""
+
+    p: dict[str, Any]
+    """Policy."""
+    s: dict[str, Any]
+    """State row."""
+    d: dict[str, Any]
+    """Decision."""
+    now: int
+    active: bool
+
+    @property
+    def current(self) -> int:
+        """Price in effect."""
+        return int(self.s["price"] or self.p["list_price"])
+
+
+def faults(drawn: Drawn, decisions: Decisions) -> Iterator[tuple[int, str]]:
+    """Yield row and broken rule of every decision that moves a price and breaks one."""
+    rows = np.flatnonzero(decisions.outcome != HELD)
+    policies = _dictionaries(drawn.policies, [f.name for f in fields(drawn.policies) if f.name != "keys"], rows)
+    names = [f.name for f in fields(decisions) if f.name not in {"keys", "features"}]
+    states = drawn.state.take(rows)
+    columns = {name: states[name].tolist() for name in states.dtype.names or ()}
+    for i, (p, d) in enumerate(zip(policies, _dictionaries(decisions, names, rows), strict=True)):
+        state = {name: column[i] for name, column in columns.items()}
+        row = int(rows[i])
+        found = fault(Moved(p, state, d, int(drawn.now[row]), bool(drawn.active[row])))
+        if found is not None:
+            yield row, found
+
+
+def fault(m: Moved) -> str | None:
+    """The first rule that the move breaks; None if it keeps all."""
+    price = m.d["price"]
+    promoted = m.p["promotion_price"] != NONE and m.p["promotion_from"] <= m.now < m.p["promotion_to"]
+    back = not promoted and _comes_back(m)
+    found = _gate(m) or _static(m.p, price)
+    if not found and not (m.current <= 10 * price and price <= 10 * m.current):
+        found = "maximum_jump"
+    if not found and promoted and price != m.p["promotion_price"]:
+        found = "promotion"
+    if not found and back and not _is_as_near(m.p, m.s["regular_price"], price):
+        found = "promotion_over"
+    if not found and promoted:
+        found = _reduction(m, price)
+    if not found and not (promoted or back or _static(m.p, m.current)):
+        found = _soft(m, price)
+    return found or _announced(m, price)
+
+
+def _gate(m: Moved) -> str | None:
+    rules = {
+        "no_policy": m.p["removed"],
+        "halted": not m.active,
+        "paused": m.p["mode"] != MODES[m.d["outcome"]],
+        "currency_mismatch": m.s["currency"] != m.p["currency"],
+        "pending_acknowledgement": m.s["pending"],
+        "not_moved": m.d["price"] == m.current,
+    }
+    return next((rule for rule, broken in rules.items() if broken), None)
+
+
+def _static(p: dict[str, Any], price: int) -> str | None:
+    """Law, floor, ceiling, margin, MAP."""
+    rules = {
+        "emergency_cap": p["emergency_price"] != NONE
+        and price * ONE > p["emergency_price"] * (ONE + p["max_emergency_rise_bp"]),
+        "floor": price < p["floor"],
+        "ceiling": price > p["ceiling"],
+        "minimum_margin": p["min_margin_bp"] != NONE and not _earns(p, price),
+        "map": p["map_price"] != NONE and price < p["map_price"],
+    }
+    return next((rule for rule, broken in rules.items() if broken), None)
+
+
+def _earns(p: dict[str, Any], price: int) -> bool:
+    """Whether net - commission - fee - cost is at least the margin's share of net, all times 10⁴ · (10⁴ + tax)."""
+    gross = ONE + (p["tax_rate_bp"] if p["prices_include_tax"] else 0)
+    net = price * ONE * ONE
+    spent = (price * p["commission_bp"] + (p["fixed_fee"] + p["unit_cost"]) * ONE) * gross
+    return bool((net - spent) * ONE >= p["min_margin_bp"] * net)
+
+
+def _comes_back(m: Moved) -> bool:
+    """Whether the last change was a promotion's, stands, and was from another price that is still to be reached."""
+    last = m.s["decided_code"] == 26 and m.s["decided_price"] == m.current  # the number is the contract
+    return last and not _is_as_near(m.p, m.s["regular_price"], m.current)
+
+
+def _is_as_near(p: dict[str, Any], wanted: int, price: int) -> bool:
+    """Whether a price is the nearest legal one to another."""
+    if _static(p, price) or price == wanted:
+        return price == wanted
+    return _static(p, price + (1 if wanted > price else -1)) is not None
+
+
+def _soft(m: Moved, price: int) -> str | None:
+    """What stops a move that nothing forces."""
+    moved, current = abs(price - m.current), m.current
+    rules = {
+        "stock_out": m.s["on_hand"] == 0,
+        "stale_input": _is_stale(m.p["max_stock_age_ms"], m.now, m.s["stock_at"])
+        or _is_stale(m.p["max_competitor_age_ms"], m.now, max((seen for _, seen, _ in _named(m)), default=0)),
+        "cooldown": m.s["last_change_at"] > 0 and m.now - m.s["last_change_at"] < m.p["cooldown_ms"],
+        "competitors": _goes_astray(m, price),
+        "maximum_step": moved * ONE > m.p["max_step_bp"] * current,
+        "maximum_daily_change": any(
+            abs(price - was) * ONE > m.p["max_daily_change_bp"] * was for was in (*_lately(m), current)
+        ),
+        "price_ending": m.p["ending"] != NONE and price % m.p["ending_modulus"] != m.p["ending"],
+        "minimum_change": moved * ONE < m.p["min_change_bp"] * current,
+        "non_finite": m.d["code"] == 22 and not _is_finite(m.d),  # demand: the model was asked
+    }
+    return _reduction(m, price) or next((rule for rule, broken in rules.items() if broken), None)
+
+
+def _is_stale(limit: int, now: int, seen: int) -> bool:
+    return limit != NONE and (seen == 0 or now - seen > limit)
+
+
+def _is_finite(d: dict[str, Any]) -> bool:
+    return all(np.isfinite(q) for q, rule in zip(d["q"], d["masked"], strict=True) if rule == 0)
+
+
+def _named(m: Moved) -> list[tuple[int, int, int]]:
+    """Price, time and stock of the competitors that the policy names."""
+    told = zip(m.s["rival"], m.s["rival_price"], m.s["rival_seen_at"], m.s["rival_in_stock"], strict=True)
+    names = set(m.p["competitors"]) - {0}
+    return [(price, seen, stock) for name, price, seen, stock in told if m.p["heeds_all"] or name in names]
+
+
+def _goes_astray(m: Moved, price: int) -> bool:
+    """Whether the move leads away from where the price must lie beside the cheapest competitor's."""
+    limit = m.p["max_competitor_age_ms"]
+    heeded = [
+        theirs
+        for theirs, seen, in_stock in _named(m)
+        if in_stock and seen > 0 and m.now - seen < MEMORY_MS and (limit == NONE or m.now - seen <= limit)
+        if m.p["list_price"] <= 4 * theirs and theirs <= 4 * m.p["list_price"]
+    ]
+    rule, share = m.p["competitor_rule"], m.p["competitor_bp"]
+    if not heeded or rule == 0:
+        return False
+    least, most = {1: (ONE, ONE), 2: (0, ONE - share), 3: (ONE - share, ONE + share)}[rule]
+    cheapest = min(heeded)
+    if price > m.current:  # dearer than wanted, and a cheaper one would be legal
+        return bool(price * ONE > cheapest * most and not _static(m.p, price - 1))
+    return bool(price * ONE < cheapest * least and not _static(m.p, price + 1))
+
+
+def _kept(lowest: Sequence[int], last: int, since: int) -> list[int]:
+    """Values of a ring of buckets whose last one is ``last``, from bucket ``since`` on."""
+    size = len(lowest)
+    return [lowest[number % size] for number in range(max(since, last - size + 1), last + 1)]
+
+
+def _lately(m: Moved) -> list[int]:
+    """Lowest and highest prices of the buckets that the last 24 hours touch."""
+    since = (m.now - 24 * 3_600_000) // SHORT_MS
+    return [was for side in ("lowest", "highest") for was in _kept(m.s[side], m.s["bucket"], since)]
+
+
+def _lowest_of_month(m: Moved) -> int:
+    last = m.s["bucket"] * SHORT_MS // LONG_MS
+    since = (m.now - MONTH_MS) // LONG_MS
+    return min([*_kept(m.s["month_lowest"], last, since), m.current])
+
+
+def _reduction(m: Moved, price: int) -> str | None:
+    """A reduction that is announced although it must not be."""
+    short = m.now - m.s["priced_since"] < MONTH_MS
+    strict = m.p["reductions"] == 2 and price < m.current
+    return "prior_price" if strict and (short or price >= _lowest_of_month(m)) else None
+
+
+def _announced(m: Moved, price: int) -> str | None:
+    """Whether the prior price is named where it must be, and nowhere else."""
+    lowest, long_known = _lowest_of_month(m), m.now - m.s["priced_since"] >= MONTH_MS
+    named = m.p["reductions"] != 0 and long_known and price < min(lowest, m.current)
+    return None if m.d["prior_price"] == (lowest if named else NONE) else "prior_price"
+
+
+def _dictionaries(columns: Any, names: list[str], rows: Int64) -> Iterator[dict[str, Any]]:
+    values = [getattr(columns, name)[rows].tolist() for name in names]
+    return (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))

@@ -1,0 +1,172 @@
+"""What a sweep decides on: offers and policies of all kinds, most of them sensible and many of them not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from pricing_core.price_window import BUCKET_MS, LONGER
+from pricing_core.rules import CODE
+from pricing_core.state import MONTH, RIVALS, WINDOW, State
+from schemas.binary import BinaryArray
+from schemas.columns import NONE, Bool, Int64, PolicyColumns
+from schemas.policies import MAX_NAMED
+
+NOW = 1_800_000_000_000
+HOUR, DAY = 3_600_000, 86_400_000
+EUR, USD = 978, 840
+UNKNOWN_MODE = 7
+LARGEST = 10**13
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """n offers at one moment."""
+
+    policies: PolicyColumns
+    state: State
+    now: Int64
+    active: Bool
+
+
+def draw(rng: Generator, n: int) -> Drawn:
+    """Draw n offers."""
+    anchor = np.exp(rng.uniform(np.log(2), np.log(10**9), n)).astype(np.int64)
+    anchor = np.where(rng.random(n) < 0.01, LARGEST // 4, anchor)
+    policies = _policies(rng, anchor)
+    return Drawn(policies, _state(rng, anchor, policies), np.full(n, NOW), rng.random(n) < 0.98)  # a few are halted
+
+
+def _one_of(rng: Generator, n: int, *values: int) -> Int64:
+    return rng.choice(np.array(values, np.int64), n)
+
+
+def _times(rng: Generator, anchor: Int64, least: float, most: float, *width: int) -> Int64:
+    """Anchor times a number between two, at least 1."""
+    shape = (len(anchor), *width)
+    scale = anchor.reshape(-1, *(1 for _ in width))
+    return np.clip((scale * rng.uniform(least, most, shape)).astype(np.int64), 1, LARGEST)
+
+
+def _sometimes(rng: Generator, share: float, values: Int64) -> Int64:
+    return np.where(rng.random(len(values)) < share, values, NONE)
+
+
+def _policies(rng: Generator, anchor: Int64) -> PolicyColumns:
+    n = len(anchor)
+    floor = _times(rng, anchor, 0.2, 1.05)
+    digits = _one_of(rng, n, 0, 0, 1, 2, 3)
+    return PolicyColumns(
+        keys=BinaryArray.of(b"web:%d" % i for i in range(n)),
+        index=np.arange(n),
+        time=np.full(n, NOW),
+        removed=rng.random(n) < 0.02,
+        version=np.full(n, 1),
+        currency=np.full(n, EUR),
+        list_price=anchor,
+        floor=floor,
+        ceiling=np.maximum(_times(rng, anchor, 0.95, 3.0), floor),
+        mode=_one_of(rng, n, *[0] * 9, 1, 2, UNKNOWN_MODE).astype(np.int8),
+        goal=_one_of(rng, n, 0, 1).astype(np.int8),
+        map_price=_sometimes(rng, 0.3, _times(rng, anchor, 0.5, 1.1)),
+        emergency_price=_sometimes(rng, 0.2, _times(rng, anchor, 0.5, 1.2)),
+        max_emergency_rise_bp=_one_of(rng, n, 0, 1000, 5000),
+        max_stock_age_ms=_sometimes(rng, 0.2, _one_of(rng, n, HOUR, DAY)),
+        max_competitor_age_ms=_sometimes(rng, 0.2, _one_of(rng, n, HOUR, DAY, 20 * DAY)),
+        ending=np.where(digits > 0, rng.integers(0, 10**digits), NONE),
+        ending_modulus=10**digits,
+        **_money(rng, floor),
+        **_limits(rng, n),
+        **_promotion(rng, anchor),
+        **_competitors(rng, n),
+    )
+
+
+def _money(rng: Generator, floor: Int64) -> dict[str, Any]:
+    n = len(floor)
+    return {
+        "unit_cost": _times(rng, floor, 0.0, 1.1),
+        "tax_rate_bp": _one_of(rng, n, 0, 700, 1900, 2500, 10_000),
+        "prices_include_tax": rng.random(n) < 0.8,
+        "commission_bp": _one_of(rng, n, 0, 0, 800, 1500, 5000),
+        "fixed_fee": _one_of(rng, n, 0, 0, 30),
+        "min_margin_bp": _sometimes(rng, 0.4, rng.integers(0, 3000, n)),
+    }
+
+
+def _limits(rng: Generator, n: int) -> dict[str, Any]:
+    return {
+        "max_step_bp": _one_of(rng, n, 0, 100, 1000, 1000, 3000, 10_000),
+        "max_daily_change_bp": _one_of(rng, n, 0, 500, 3000, 3000, 10_000),
+        "min_change_bp": _one_of(rng, n, 0, 50, 300),
+        "cooldown_ms": _one_of(rng, n, 0, HOUR, DAY),
+        "reductions": _one_of(rng, n, 0, 0, 1, 2).astype(np.int8),
+    }
+
+
+def _promotion(rng: Generator, anchor: Int64) -> dict[str, Any]:
+    n = len(anchor)
+    planned = rng.random(n) < 0.2
+    start = NOW + _one_of(rng, n, -DAY, -1, 0, 1, HOUR)
+    end = np.maximum(start + 1, NOW + _one_of(rng, n, 0, 1, DAY))
+    price = _times(rng, anchor, 0.2, 1.2)
+    names = ("promotion_price", "promotion_from", "promotion_to")
+    return {name: np.where(planned, column, NONE) for name, column in zip(names, (price, start, end), strict=True)}
+
+
+def _competitors(rng: Generator, n: int) -> dict[str, Any]:
+    named = rng.integers(0, 4, (n, MAX_NAMED))
+    every = rng.random(n) < 0.7
+    return {
+        "competitor_rule": _one_of(rng, n, 0, 0, 1, 2, 3).astype(np.int8),
+        "competitor_bp": _one_of(rng, n, 0, 100, 1000, 10_000),
+        "heeds_all": every,
+        "competitors": np.where(every[:, None], 0, named),
+    }
+
+
+def _state(rng: Generator, anchor: Int64, policies: PolicyColumns) -> State:
+    n = len(anchor)
+    state = State(n)
+    state.clear(np.arange(n))
+    inside = rng.integers(policies.floor, policies.ceiling + 1)
+    kind = rng.random(n)
+    state.price[:] = np.select([kind < 0.8, kind < 0.95], [inside, _times(rng, anchor, 0.02, 30.0)], 0)
+    current = np.where(state.price > 0, state.price, anchor)
+    state.currency[:] = np.where(rng.random(n) < 0.98, EUR, USD)
+    state.pending[:] = rng.random(n) < 0.03
+    state.on_hand[:] = _one_of(rng, n, -1, 0, 5, 5, 5, 5, 5)
+    for column in (state.stock_at, state.last_change_at):
+        column[:] = _one_of(rng, n, 0, NOW, NOW - HOUR, NOW - 2 * DAY)
+    _put_windows(rng, state, current)
+    _put_rivals(rng, state, current)
+    promoted = rng.random(n) < 0.1
+    state.decided_code[promoted], state.decided_price[promoted] = CODE["promotion"], current[promoted]
+    state.regular_price[promoted] = _times(rng, anchor, 0.5, 1.5)[promoted]
+    return state
+
+
+def _put_windows(rng: Generator, state: State, current: Int64) -> None:
+    n = len(current)
+    state.bucket[:] = NOW // BUCKET_MS - _one_of(rng, n, 0, 0, 0, 1, 3, 6, 5 * LONGER, 20 * LONGER)
+    lowest, highest = _times(rng, current, 0.75, 1.0, WINDOW), _times(rng, current, 1.0, 1.3, WINDOW)
+    calm = rng.random((n, 1)) < 0.5
+    state.lowest[:] = np.where(calm, current[:, None], lowest)
+    state.highest[:] = np.where(calm, current[:, None], np.maximum(lowest, highest))
+    state.month_lowest[:] = np.where(calm, current[:, None], _times(rng, current, 0.6, 1.4, MONTH))
+    state.priced_since[:] = NOW - _one_of(rng, n, 0, 30 * DAY - 1, 30 * DAY, 90 * DAY)
+
+
+def _put_rivals(rng: Generator, state: State, current: Int64) -> None:
+    n = len(current)
+    shape = (n, RIVALS)
+    near, far = _times(rng, current, 0.7, 1.4, RIVALS), _times(rng, current, 0.0, 1000.0, RIVALS)
+    ages: NDArray[np.int64] = rng.choice(np.array([0, HOUR, DAY, 13 * DAY, 14 * DAY, 20 * DAY, NOW]), shape)
+    state.rival[:] = rng.integers(1, 5, shape)
+    state.rival_price[:] = np.where(rng.random(shape) < 0.9, near, far)
+    state.rival_seen_at[:] = NOW - ages
+    state.rival_in_stock[:] = rng.random(shape) < 0.5
