@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def decide(offers: Offers, keys: BinaryArray, sequence: Int64, uniform: Float32,
         uniform: [n] in [0, 1): what chance says.
         ask: The model. Whatever it answers, no price leaves the bounds.
     """
-    decisions = _held(offers, keys, sequence)
+    decisions = _held(offers, keys, sequence, uniform)
     verdicts = judge(CONDITIONS, offers, offers.current)
     rows = np.flatnonzero(verdicts.code == PASSED)
     if len(rows):
@@ -58,9 +58,9 @@ def decide(offers: Offers, keys: BinaryArray, sequence: Int64, uniform: Float32,
     return decisions
 
 
-def _held(offers: Offers, keys: BinaryArray, sequence: Int64) -> Decisions:
+def _held(offers: Offers, keys: BinaryArray, sequence: Int64, uniform: Float32) -> Decisions:
     """Every price stays: where nothing else is decided, this is the answer."""
-    decisions = blank(offers.now, keys)
+    decisions = replace(blank(offers.now, keys), uniform=uniform, rows=offers.state, policies=offers.policy)
     decisions.sequence[:] = sequence
     decisions.price[:] = decisions.previous_price[:] = np.where(offers.current > 0, offers.current, NONE)
     decisions.currency[:] = offers.state["currency"]

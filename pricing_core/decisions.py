@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pricing_core.features import FEATURES, MOVES_BP
+from pricing_core.policy_table import POLICY
+from pricing_core.recorded import Recorded
 from pricing_core.rules import CODES
+from pricing_core.state import ROW, Rows
 from schemas.binary import BinaryArray
 from schemas.columns import NONE, Bool, Int8, Int64
 
@@ -77,6 +80,17 @@ class Decisions(_Coded):
     value: Int64
     features: Float32
     """[n, F] as the network saw them."""
+    uniform: Float32
+    """In [0, 1): what chance said."""
+    rows: Rows
+    """[n] the offers before the decision."""
+    policies: NDArray[np.void]
+    """[n] their policies."""
+
+    @property
+    def recorded(self) -> Recorded:
+        """What the decisions depended on, for their records."""
+        return Recorded(self.rows, self.policies)
 
     def part(self, rows: slice) -> Self:
         """Look at consecutive decisions; nothing is copied."""
@@ -133,4 +147,7 @@ def blank(now: Int64, keys: BinaryArray) -> Decisions:
         limit=none[8],
         value=np.full(n, NONE, np.int64),
         features=np.zeros((n, len(FEATURES)), np.float32),
+        uniform=np.zeros(n, np.float32),
+        rows=np.zeros(n, ROW),
+        policies=np.zeros(n, POLICY),
     )

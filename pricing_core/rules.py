@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+VERSION = 1
+"""Of the rules in `ladder`, `guardrails` and `deciding`, named by every audit record: grows when one judges otherwise."""
+
 RULES = (
     "legal",
     "floor",

@@ -76,3 +76,10 @@ class PriceDecided(msgspec.Struct, frozen=True, gc=False):
     upper_bound: int | None
     verdict: Verdict
     applied: Annotated[dict[str, int], Meta(description="Next offset of every source topic, at this partition.")]
+    rules: Annotated[int | None, Meta(description="Version of the rules; null in records of earlier versions.")] = None
+    epsilon: Annotated[float | None, Meta(description="Share of exploring decisions.")] = None
+    uniform: Annotated[float | None, Meta(description="float32 in [0, 1): what chance said.")] = None
+    inputs: Annotated[
+        bytes | None,
+        Meta(description="All that was known of the offer, for `repricer explain` and `replay`: row and policy, packed."),
+    ] = None

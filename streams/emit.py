@@ -11,7 +11,7 @@ import orjson
 
 from pricing_core.decisions import CHANGED, HELD, OUTCOMES, Decisions, Resends
 from pricing_core.engine import PricingEngine
-from pricing_core.rules import CODES
+from pricing_core.rules import CODES, VERSION
 from schemas.binary import BinaryArray
 from schemas.cloud_events import DEAD_LETTERED, PRICE_CHANGED, PRICE_DECIDED, EventType
 from schemas.codec import Reject, encode
@@ -54,7 +54,6 @@ class Emitter:
         self._source = f"/{settings.group}"
         self._lifetime_ms = settings.change_lifetime_s * 1000
         self._engine = engine
-        self._model = f"{engine.model.name}/{engine.model.version}@{engine.model.sha256[:12]}"
         self._metrics = metrics
 
     def decisions(self, shard: Shard, decisions: Decisions, wall: int) -> list[OutputBatch]:
@@ -62,12 +61,18 @@ class Emitter:
         if not len(decisions):
             return []
         self._count(decisions)
-        columns = _columns(decisions, AUDIT_COLUMNS) | {"is_chosen": decisions.chosen != NONE}
+        columns = _columns(decisions, AUDIT_COLUMNS) | {
+            "is_chosen": decisions.chosen != NONE,
+            "inputs": decisions.recorded.packed(),
+        }
+        model = self._engine.model
         shared = {
             "decided_at": _quoted(format_ms(int(decisions.now[0]))),
             "run_mode": _quoted(shard.run_mode),
-            "model": _quoted(self._model),
+            "model": _quoted(model.label),
             "applied": orjson.dumps(shard.applied),
+            "rules": orjson.dumps(VERSION),
+            "epsilon": orjson.dumps(model.epsilon),
         }
         outputs = [self._batch(PRICE_DECIDED, shard, columns, shared, wall)]
         changed = np.flatnonzero(decisions.outcome == CHANGED)
