@@ -197,8 +197,9 @@ class PricingEngine:
             The decisions of each shard that has any: those that it would have made alone, in its own order.
         """
         due = self._take_due(moments, limit)
-        if not len(due):
-            return {}
+        return self._decide(due, moments) if len(due) else {}
+
+    def _decide(self, due: ShardRows, moments: Mapping[int, Moment]) -> dict[int, Decisions]:
         active = due.spread(np.array([moments[shard].run_mode == ACTIVE for shard in due.shards]))
         sequence = due.numbered(np.array([self._shards[shard].sequence for shard in due.shards]))
         chance = uniform(self._seed, due.spread(np.array(due.shards)), sequence)

@@ -67,6 +67,10 @@ class Recorded:
         raw[:, policy_at:] = _raw(self.policies)
         return pack(raw)
 
+    def at(self, place: int) -> Self:
+        """Look at one of them."""
+        return type(self)(self.rows[place : place + 1], self.policies[place : place + 1])
+
     def repeated(self, times: int) -> Self:
         """Each of the n inputs ``times`` times, one behind the other."""
         return type(self)(np.repeat(self.rows, times), np.repeat(self.policies, times))

@@ -17,7 +17,8 @@ from pricing_core.model_file import Model
 from pricing_core.offers import Offers, age
 from pricing_core.q_function import Params, q_values
 from pricing_core.rolling_sums import DAY_MS, RollingSums, bucket, decay, pad
-from schemas.columns import Int64
+from pricing_core.state import Rows
+from schemas.columns import Bool, Int64
 
 BUCKETS = (32, 128, 256, 512, 1024)
 """Sizes to which batches are padded. Larger ones are cut."""
@@ -139,13 +140,19 @@ def _numbers(offers: Offers, uniform: Float32) -> Float32:
     return np.stack([columns[name] for name in _NUMBERS], axis=1).astype(np.float32)
 
 
+def heeded_rivals(rows: Rows, now: Int64) -> tuple[Bool, Int64]:
+    """Whether a rival in stock was seen lately, and the place of the cheapest of them, [n]."""
+    seen_at = rows["rival_seen_at"]
+    heeded = (rows["rival_in_stock"] == 1) & (seen_at > now[:, None] - RIVAL_MEMORY_MS) & (seen_at > 0)
+    cheapest = np.where(heeded, rows["rival_price"], np.iinfo(np.int64).max).argmin(axis=1)
+    return heeded[np.arange(len(rows)), cheapest], cheapest
+
+
 def _rivals(offers: Offers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """ln(cheapest rival in stock / current), whether there is one, and the age of that observation in days, [n]."""
     price, seen_at = offers.state["rival_price"], offers.state["rival_seen_at"]
-    heeded = (offers.state["rival_in_stock"] == 1) & (seen_at > offers.now[:, None] - RIVAL_MEMORY_MS) & (seen_at > 0)
-    cheapest = np.where(heeded, price, np.iinfo(np.int64).max).argmin(axis=1)
+    known, cheapest = heeded_rivals(offers.state, offers.now)
     row = np.arange(len(offers))
-    known = heeded[row, cheapest]
     gap = np.log(np.where(known, price[row, cheapest], offers.current) / offers.current)
     days = np.where(known, age(offers.now, seen_at[row, cheapest]) / DAY_MS, 0.0)
     return gap, known.astype(np.float64), days

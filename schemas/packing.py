@@ -18,6 +18,7 @@ from schemas.compiled import kernel
 WORD = 8
 MOST = 255
 """Words that one count can name."""
+BYTE = np.uint64(255)
 
 
 class PackingError(ValueError):
@@ -39,7 +40,7 @@ def pack(rows: Bytes) -> BinaryArray:
     if width % WORD:
         raise ValueError(f"rows are {width} bytes wide, which is no multiple of {WORD}")
     out, ends = np.empty(n * (width + width // WORD + 1), np.uint8), np.zeros(n + 1, np.int64)
-    _pack(np.ascontiguousarray(rows), out, ends)
+    _pack(np.ascontiguousarray(rows).view("<u8"), out, ends)
     return BinaryArray(out, ends[:-1].copy(), np.diff(ends))
 
 
@@ -58,38 +59,30 @@ def unpack(packed: BinaryArray, width: int) -> Bytes:
 
 
 @kernel
-def _pack(rows: Any, out: Bytes, ends: Int64) -> None:
+def _pack(words: Any, out: Bytes, ends: Int64) -> None:
+    """Pack rows of words, uint64 [n, width / 8]."""
     at = 0
-    for i in range(rows.shape[0]):
-        word = 0
-        while word < rows.shape[1]:
-            tag_at, tag = at, 0
+    for i in range(words.shape[0]):
+        j = 0
+        while j < words.shape[1]:
+            word, tag_at, tag = words[i, j], at, 0
+            j += 1
             at += 1
-            for j in range(WORD):
-                if rows[i, word + j]:
-                    tag |= 1 << j
-                    out[at] = rows[i, word + j]
+            for bit in range(WORD):
+                byte = word >> np.uint64(8 * bit) & BYTE
+                if byte:
+                    tag |= 1 << bit
+                    out[at] = byte
                     at += 1
             out[tag_at] = tag
-            word += WORD
             if tag == 0:
-                zeros = _zero_words(rows, i, word)
+                zeros = 0
+                while j < words.shape[1] and zeros < MOST and words[i, j] == 0:
+                    zeros += 1
+                    j += 1
                 out[at] = zeros
                 at += 1
-                word += WORD * zeros
         ends[i + 1] = at
-
-
-@kernel
-def _zero_words(rows: Any, i: int, start: int) -> int:
-    """Count the words of zeros from ``start`` on, as many as one byte can say."""
-    count = 0
-    for at in range(start, rows.shape[1]):
-        if rows[i, at] or count == MOST:
-            break
-        if (at - start) % WORD == WORD - 1:
-            count += 1
-    return count
 
 
 @kernel
