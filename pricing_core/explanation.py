@@ -62,7 +62,8 @@ class _Bracket(NamedTuple):
 
     def between(self) -> Int64:
         """Values to try, from the one that changes nothing on."""
-        return np.unique(np.linspace(self.same, self.flipped, TRIED_BETWEEN + 2).round().astype(np.int64)[1:-1])
+        steps = np.linspace(self.same, self.flipped, TRIED_BETWEEN + 2).round().astype(np.int64)
+        return np.array(list(dict.fromkeys(steps.tolist()))[1:-1], np.int64)
 
 
 def look_for_flips(engine: ReplayingEngine, question: Question) -> list[Known]:
@@ -108,9 +109,7 @@ def asked(question: Question, changes: Sequence[tuple[Input, Int64]]) -> Questio
     return whole
 
 
-def _brackets(
-    engine: ReplayingEngine, question: Question, present: Sequence[tuple[Input, int]]
-) -> list[_Bracket]:
+def _brackets(engine: ReplayingEngine, question: Question, present: Sequence[tuple[Input, int]]) -> list[_Bracket]:
     """The first flip on each side of each input, as far as the tried values show it."""
     sides = [
         (one, value, tried)
@@ -132,9 +131,6 @@ def _closer(engine: ReplayingEngine, question: Question, brackets: Sequence[_Bra
     closer = []
     for bracket, flips in zip(brackets, found, strict=True):
         steps = [bracket.same, *bracket.between().tolist(), bracket.flipped]
-        if bracket.same > bracket.flipped:
-            steps = [bracket.same, *bracket.between()[::-1].tolist(), bracket.flipped]
-            flips = flips[::-1]
         first = int(flips.argmax()) + 1 if flips.any() else len(steps) - 1
         closer.append(_Bracket(bracket.input, steps[first - 1], steps[first]))
     return closer
@@ -149,9 +145,7 @@ def _outwards(value: int, bound: int) -> Int64:
     return value + (steps if bound > value else -steps)
 
 
-def _flipped(
-    engine: ReplayingEngine, question: Question, changes: Sequence[tuple[Input, Int64]]
-) -> list[Bool]:
+def _flipped(engine: ReplayingEngine, question: Question, changes: Sequence[tuple[Input, Int64]]) -> list[Bool]:
     """Whether each value flips the decision."""
     if not any(len(values) for _, values in changes):
         return [np.zeros(0, np.bool_) for _ in changes]
@@ -165,9 +159,7 @@ def _direction(decisions: Decisions) -> Int64:
     return 3 * decisions.outcome.astype(np.int64) + np.sign(decisions.price - decisions.previous_price)
 
 
-def _known(
-    engine: ReplayingEngine, question: Question, one: Input, value: int, brackets: Sequence[_Bracket]
-) -> Known:
+def _known(engine: ReplayingEngine, question: Question, one: Input, value: int, brackets: Sequence[_Bracket]) -> Known:
     low, high = one.low(value), one.high(value)
     nearest = min((b.flipped for b in brackets), key=lambda flip: _distance(one, value, flip), default=None)
     if nearest is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 VERSION = 1
-"""Of the rules in `ladder`, `guardrails` and `deciding`, named by every audit record: grows when one judges otherwise."""
+"""Of what `ladder`, `guardrails` and `deciding` say, named by every audit record: grows when one judges otherwise."""
 
 RULES = (
     "legal",

@@ -81,5 +81,7 @@ class PriceDecided(msgspec.Struct, frozen=True, gc=False):
     uniform: Annotated[float | None, Meta(description="float32 in [0, 1): what chance said.")] = None
     inputs: Annotated[
         bytes | None,
-        Meta(description="All that was known of the offer, for `repricer explain` and `replay`: row and policy, packed."),
+        Meta(
+            description="All that was known of the offer, for `repricer explain` and `replay`: row and policy, packed."
+        ),
     ] = None

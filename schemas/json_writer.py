@@ -25,8 +25,8 @@ from schemas.json_layout import Base64, Float, Integer, Joined, Name, Object, On
 
 LITERAL, INTEGERS, FLOATS, NAMES, TEXT, ONLY_IF, BASE64 = range(7)
 """Instructions, each with three arguments. `LITERAL`: start, length. Numbers and names: first column, how many (0: one,
-without brackets), and of names where their table begins. `TEXT` and `BASE64`: column. `ONLY_IF`: column, and how many instructions
-belong to it."""
+without brackets), and of names where their table begins. `TEXT` and `BASE64`: column. `ONLY_IF`: column, and how many
+instructions belong to it."""
 QUOTE, BACKSLASH, SPACE = ord('"'), ord("\\"), ord(" ")
 COMMA, OPEN, CLOSE = ord(","), ord("["), ord("]")
 HEX = np.frombuffer(b"0123456789abcdef", np.uint8)

@@ -13,8 +13,8 @@ from streams.explain.svg import Curve, q_curve
 from streams.explain.words import amount, in_words, span
 
 _CANDIDATES = Template("""<h2>What each price is worth to the model</h2>
-<figure class="scroll">$curve<figcaption class="quiet">Green ring: chosen. Hollow: forbidden by a rule. Dashed: the price
-before. Shaded: outside of the legal interval. Value: $unit.</figcaption></figure>
+<figure class="scroll">$curve<figcaption class="quiet">Green ring: chosen. Hollow: forbidden by a rule. Dashed: the
+price before. Shaded: outside of the legal interval. Value: $unit.</figcaption></figure>
 <div class="scroll"><table><thead><tr><th>move</th><th class="number">price</th><th class="number">value</th>
 <th>forbidden by</th></tr></thead><tbody>$rows</tbody></table></div>""")
 _UNIT = "discounted profit in units of the offer's profit at its reference price"

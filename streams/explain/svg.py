@@ -66,7 +66,9 @@ def _outside(curve: Curve, x: _Scale) -> str:
         title = f"<title>{name} {escape(amount(bound, curve.currency))}</title>"
         parts.append(f'<rect x="{start:.1f}" y="{_TOP}" width="{end - start:.1f}" height="{_inner()}" class="out"/>')
         if x.start < at < x.end:
-            parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{_TOP + _inner()}" class="bound">{title}</line>')
+            parts.append(
+                f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{_TOP + _inner()}" class="bound">{title}</line>'
+            )
     return "".join(parts)
 
 

@@ -96,7 +96,9 @@ class StateReport:
 
 def print_report(report: Report, state: StateReport | None, console: Console) -> None:
     """Both for a terminal."""
-    console.print(f"{report.identical:,} of {report.decisions:,} decisions are identical, made again from their records")
+    console.print(
+        f"{report.identical:,} of {report.decisions:,} decisions are identical, made again from their records"
+    )
     _print_reasons("not made again", report.not_recomputed, console)
     _print_differences(report.differences, report.different, console)
     if state is None:

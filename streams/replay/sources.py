@@ -29,7 +29,7 @@ class Source:
         self._held: list[Records] = []
 
     def up_to(self, offset: int, known: Mapping[Place, str]) -> RecordBatch | None:
-        """Take the records before an offset, but for those that were refused for what they are; None if none is left."""
+        """Take the records before an offset, without those that were refused for what they are; None if none is left."""
         while self._next_offset() < offset and (page := next(self._pages, None)) is not None:
             self._held.append(page)
         taken: list[Records] = []

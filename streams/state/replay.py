@@ -139,9 +139,7 @@ def dead_letters(settings: Settings, offsets: Offsets, partition: int) -> dict[P
     return found
 
 
-def refused_before(
-    settings: Settings, applied: Mapping[str, int], known: Mapping[Place, str]
-) -> dict[str, list[Run]]:
+def refused_before(settings: Settings, applied: Mapping[str, int], known: Mapping[Place, str]) -> dict[str, list[Run]]:
     """What the duplicate windows in front of ``applied`` must not know."""
     found: dict[str, list[Run]] = {}
     for topic in WINDOWED:
