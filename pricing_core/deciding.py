@@ -99,7 +99,7 @@ def _fill_in(d: Decisions, rows: Int64, considered: _Considered) -> None:
     d.prices[rows], d.masked[rows] = ladder.prices, ladder.masked
     d.lower[rows], d.upper[rows] = ladder.lower, ladder.upper
     d.q[rows], d.features[rows], d.considered[rows] = considered.opinion.q, considered.opinion.features, True
-    d.chosen[rows] = considered.chosen
+    d.chosen[rows], d.batch[rows] = considered.chosen, considered.opinion.batch
     propensity = np.where(offers.out_of_bounds, np.float32(1.0), considered.opinion.propensity)
     d.propensity[rows] = np.where(considered.chosen != NONE, propensity, 0.0)
 

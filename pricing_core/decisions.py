@@ -80,6 +80,8 @@ class Decisions(_Coded):
     value: Int64
     features: Float32
     """[n, F] as the network saw them."""
+    batch: Int64
+    """Rows of the compiled call that valued the candidates; 0 without one."""
     uniform: Float32
     """In [0, 1): what chance said."""
     rows: Rows
@@ -147,6 +149,7 @@ def blank(now: Int64, keys: BinaryArray) -> Decisions:
         limit=none[8],
         value=np.full(n, NONE, np.int64),
         features=np.zeros((n, len(FEATURES)), np.float32),
+        batch=np.zeros(n, np.int64),
         uniform=np.zeros(n, np.float32),
         rows=np.zeros(n, ROW),
         policies=np.zeros(n, POLICY),

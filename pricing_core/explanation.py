@@ -101,7 +101,7 @@ def asked(question: Question, changes: Sequence[tuple[Input, Int64]]) -> Questio
     now, active, uniform, sequence = (
         np.repeat(column, n) for column in (question.now, question.active, question.uniform, question.sequence)
     )
-    whole, start = Question(question.recorded.repeated(n), now, active, uniform, sequence), 0
+    whole, start = Question(question.recorded.repeated(n), now, active, uniform, sequence, question.batch), 0
     for one, values in changes:
         part = whole.part(slice(start, start + len(values)))
         one.write(part, values)  # a part is a view

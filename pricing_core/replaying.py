@@ -12,13 +12,16 @@ from pricing_core import offers as offer_views
 from pricing_core.deciding import decide
 from pricing_core.decisions import Decisions
 from pricing_core.engine import PricingEngine
+from pricing_core.ladder import Ladder
+from pricing_core.offers import Offers
 from pricing_core.recorded import Recorded
 from pricing_core.shards import Moment, ShardRows
+from pricing_core.valuation import Valuation, value
 from schemas.binary import BinaryArray
 from schemas.columns import Bool, Int64
 
-_BENCH = -1
-"""Shard in which recorded offers are put for the time of one call."""
+_BENCH = 2**30
+"""Shard in which recorded offers are put for the time of one call: behind all partitions of a topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Question:
     """[n] what chance said."""
     sequence: Int64
     """[n] numbers of the decisions."""
+    batch: int = 0
+    """Rows of the compiled call that valued their candidates, see `valuation.Valuation`."""
 
     def __len__(self) -> int:
         return len(self.recorded)
@@ -41,11 +46,15 @@ class Question:
     def part(self, rows: slice) -> Self:
         """Look at some of them."""
         recorded = Recorded(self.recorded.rows[rows], self.recorded.policies[rows])
-        return type(self)(recorded, self.now[rows], self.active[rows], self.uniform[rows], self.sequence[rows])
+        columns = (self.now[rows], self.active[rows], self.uniform[rows], self.sequence[rows])
+        return type(self)(recorded, *columns, self.batch)
 
 
 class ReplayingEngine(PricingEngine):
     """Makes recorded decisions again, through the code that made them."""
+
+    _batch = 0
+    """What is decided now was asked in calls of so many rows."""
 
     def decide_again(self, question: Question, keys: BinaryArray | None = None) -> Decisions:
         """Decide offers as they were recorded. Nothing is left behind in the engine.
@@ -57,6 +66,7 @@ class ReplayingEngine(PricingEngine):
         n = len(question)
         places = BinaryArray.of(b"%d" % place for place in range(n))
         self.open_shard(_BENCH)
+        self._batch = question.batch
         try:
             self.restore(_BENCH, places, question.recorded.rows, sequence=0)
             slots = self.known(_BENCH, places)
@@ -67,6 +77,9 @@ class ReplayingEngine(PricingEngine):
             return decide(offers, names, question.sequence, question.uniform, self._ask)
         finally:
             self.drop_shard(_BENCH)
+
+    def _ask(self, offers: Offers, ladder: Ladder, chance: NDArray[np.float32]) -> Valuation:
+        return value(self.model, self._sums, offers, ladder, chance, at_least=self._batch)
 
     def put(self, shard: int, keys: BinaryArray, recorded: Recorded) -> None:
         """Overwrite offers of an open shard, known or not, with what was recorded of them."""
@@ -87,10 +100,10 @@ class ReplayingEngine(PricingEngine):
         self._complete(rows, slots)
         return Recorded(rows, self._policies.rows[slots])
 
-    def decide_named(self, shard: int, keys: BinaryArray, moment: Moment) -> Decisions:
+    def decide_named(self, shard: int, keys: BinaryArray, moment: Moment, batch: int) -> Decisions:
         """Decide the given offers of a shard, in this order, due or not, and write down what was decided."""
         record = self._shards[shard]
-        record.now = max(moment.now, record.now)
+        record.now, self._batch = max(moment.now, record.now), batch
         due = ShardRows({shard: self.known(shard, keys)})
         return self._decide(due, {shard: moment})[shard]
 

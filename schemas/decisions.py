@@ -79,6 +79,9 @@ class PriceDecided(msgspec.Struct, frozen=True, gc=False):
     rules: Annotated[int | None, Meta(description="Version of the rules; null in records of earlier versions.")] = None
     epsilon: Annotated[float | None, Meta(description="Share of exploring decisions.")] = None
     uniform: Annotated[float | None, Meta(description="float32 in [0, 1): what chance said.")] = None
+    batch: Annotated[
+        int | None, Meta(description="Rows of the compiled call that valued the candidates; 0 without one.")
+    ] = None
     inputs: Annotated[
         bytes | None,
         Meta(

@@ -107,6 +107,7 @@ DECISION = PriceDecided(
     rules=1,
     epsilon=0.05,
     uniform=0.5,
+    batch=32,
     inputs=b"\1\2",
 )
 DEAD_LETTER = DeadLettered(

@@ -54,6 +54,7 @@ AUDIT = JsonWriter(
             "rules": Shared("rules"),
             "epsilon": Shared("epsilon"),
             "uniform": Float("uniform"),
+            "batch": Integer("batch"),
             "inputs": Base64("inputs"),
         }
     )

@@ -25,6 +25,8 @@ from streams.shard import Shard
 
 AT_ONCE = 1024
 """Decisions of one call of the engine: what a worker decides at once."""
+STRETCH = 8 * AT_ONCE
+"""Decisions that are held at once."""
 
 
 class Replayer:
@@ -106,6 +108,7 @@ def question_of(page: Sequence[Found]) -> Question:
         active=np.array([found.record.run_mode == ACTIVE for found in page], np.bool_),
         uniform=np.array([found.record.uniform or 0.0 for found in page], np.float32),
         sequence=np.array([found.sequence for found in page], np.int64),
+        batch=max(found.record.batch or 0 for found in page),
     )
 
 
@@ -122,7 +125,11 @@ def _terms(found: Found) -> tuple[object, ...]:
 
 
 def pages_of(decisions: Iterable[Found]) -> Iterator[list[Found]]:
-    """Cut decisions into pages for one call of the engine each."""
+    """Gather decisions that one call of the engine can make again: of a stretch, those of equally many rows."""
     for _, run in groupby(decisions, _terms):
-        while page := list(islice(run, AT_ONCE)):
-            yield page
+        while stretch := list(islice(run, STRETCH)):
+            alike: dict[int, list[Found]] = {}
+            for found in stretch:
+                alike.setdefault(found.record.batch or 0, []).append(found)
+            for founds in alike.values():
+                yield from (founds[start : start + AT_ONCE] for start in range(0, len(founds), AT_ONCE))

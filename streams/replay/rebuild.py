@@ -118,7 +118,8 @@ class Rebuild:
         self, partition: int, step: Sequence[Found], begun: set[bytes], report: StateReport, *, from_nothing: bool
     ) -> None:
         """Compare the rows of a step's offers, put them right, and decide as was decided then."""
-        keys, recorded = BinaryArray.of(found.key for found in step), question_of(step).recorded
+        keys, question = BinaryArray.of(found.key for found in step), question_of(step)
+        recorded = question.recorded
         self._engine.know(partition, keys)
         rebuilt = self._engine.look_at(partition, keys)
         for place, found in enumerate(step):
@@ -130,4 +131,4 @@ class Rebuild:
         self._engine.put(partition, keys, recorded)
         self._engine.number_from(partition, step[0].sequence - 1)
         self._replayer.use_model_of(step[0])
-        self._engine.decide_named(partition, keys, Moment(step[0].now, step[0].record.run_mode))
+        self._engine.decide_named(partition, keys, Moment(step[0].now, step[0].record.run_mode), question.batch)

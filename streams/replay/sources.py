@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from schemas.topics import HOT_SOURCES, Topic
+from schemas.topics import HOT_SOURCES, TICKS, Topic
 from streams.log_reader import Offsets, read_ranges
 from streams.records import Records
 from streams.settings import Settings
@@ -29,7 +29,7 @@ class Source:
         self._held: list[Records] = []
 
     def up_to(self, offset: int, known: Mapping[Place, str]) -> RecordBatch | None:
-        """Take the records before an offset, without those that were refused for what they are; None if none is left."""
+        """Take the records before an offset, without those refused for what they are; None if none is left."""
         while self._next_offset() < offset and (page := next(self._pages, None)) is not None:
             self._held.append(page)
         taken: list[Records] = []
@@ -51,13 +51,16 @@ class Source:
 def spans(
     settings: Settings, partition: int, first: Mapping[str, int], last: Mapping[str, int]
 ) -> tuple[dict[Topic, tuple[int, int]], list[str]]:
-    """Ranges of every source between two steps, and where records that are needed have expired."""
+    """Ranges of every source between two steps, and where records that are needed have expired.
+
+    Ticks only tell the time, which decisions name; of a compacted topic the last versions are still there.
+    """
     tps = {topic: Partition(topic.full_name(settings.topic_prefix), partition) for topic in HOT_SOURCES}
     starts = Offsets(settings.consumer_config()).start(list(tps.values()))
     ranges, expired = {}, []
     for topic, tp in tps.items():
         start, stop = first[topic.name], last[topic.name]
-        if starts[tp] > start and start < stop and topic.cleanup == "delete":
+        if start < min(starts[tp], stop) and topic.cleanup == "delete" and topic is not TICKS:
             expired.append(f"{topic.name}/{partition}: records {start} to {min(starts[tp], stop) - 1} have expired")
         ranges[topic] = (max(start, starts[tp]), stop)
     return ranges, expired

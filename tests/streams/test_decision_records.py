@@ -71,7 +71,7 @@ def test_the_audit_record_holds_all_columns_of_a_decision(decided):
             null(found.value[i]),
         )
         assert (record.model, record.epsilon) == (made.model.label, made.model.epsilon)
-        assert np.float32(record.uniform) == found.uniform[i]
+        assert (np.float32(record.uniform), record.batch) == (found.uniform[i], found.batch[i])
         assert (record.rules, record.inputs) == (VERSION, found.recorded.packed()[i])
         assert (record.propensity is None) == (record.chosen is None)
         assert record.propensity is None or np.float32(record.propensity) == found.propensity[i]
