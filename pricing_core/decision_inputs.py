@@ -24,10 +24,13 @@ MOST_MINUTES = 30 * DAY_MS // MINUTE_MS
 ONE = 10_000
 """In basis points."""
 PER_CENT = 100
+_SHOWN = ("impressions", "impressions_x", "impressions_xx")
 
 
 Read = Callable[[Question], int | None]
 Write = Callable[[Question, Int64], None]
+Bound = Callable[[Question, int], int]
+"""Of the range, from the question and the present value."""
 
 
 class Input(NamedTuple):
@@ -39,9 +42,9 @@ class Input(NamedTuple):
     """Of a question of one; None where there is nothing to change."""
     write: Write
     """Into a question of n, a value each."""
-    low: Callable[[int], int]
-    """Least value that is looked at, from the present one."""
-    high: Callable[[int], int]
+    low: Bound
+    """Least value that is looked at."""
+    high: Bound
     softening: int
     """Added to values before they are compared as a ratio: what counts as little."""
 
@@ -165,55 +168,54 @@ def _write_mode(question: Question, values: Int64) -> None:
     question.recorded.policies["mode"] = np.where(values == 0, PAUSED, np.where(mode == PAUSED, AUTO, mode))
 
 
-def _none(_: int) -> int:
-    return 0
+def _at(bound: int) -> Bound:
+    return lambda _, __: bound
 
 
-def _one(_: int) -> int:
-    return 1
+def _times(factor: float, least: int = 1) -> Bound:
+    return lambda _, value: max(round(factor * value), least)
 
 
-def _whole(_: int) -> int:
-    return ONE
+def _down_to_price(question: Question, value: int) -> int:
+    """A bound beyond the price in effect decides by force, which is no news."""
+    return min(value, _read_price(question) or value)
 
 
-def _month(_: int) -> int:
-    return MOST_MINUTES
+def _up_to_price(question: Question, value: int) -> int:
+    return max(value, _read_price(question) or value)
 
 
-def _quarter(value: int) -> int:
-    return max(value // 4, 1)
+def _down_to_floor(question: Question, value: int) -> int:
+    policy = question.recorded.policies
+    return min(value, int(policy["low"][0])) if policy["present"][0] else value
 
 
-def _fourfold(value: int) -> int:
-    return 4 * value
+def _up_to_ceiling(question: Question, value: int) -> int:
+    policy = question.recorded.policies
+    return max(value, int(policy["high"][0])) if policy["present"][0] else value
 
+
+_NOUGHT, _ONE, _MONTH, _WHOLE = _at(0), _at(1), _at(MOST_MINUTES), _at(ONE)
+_QUARTER, _FOURFOLD, _TENFOLD = _times(0.25), _times(4.0), _at(10 * PER_CENT)
 
 INPUTS: tuple[Input, ...] = (
-    Input("stock on hand", "pieces", _stock, _into_row("on_hand"), _none, lambda value: max(10 * value, 1000), 1),
-    Input("price of the cheapest rival", "minor units", _read_rival, _write_rival, _quarter, _fourfold, 0),
-    Input("age of the cheapest rival's price", "minutes", _read_rival_age, _write_rival_age, _none, _month, 60),
-    Input("price in effect", "minor units", _read_price, _into_row("price"), _quarter, _fourfold, 0),
-    Input("cost and fees of a piece", "minor units", _read_cost, _write_cost, _none, lambda v: max(4 * v, 100), 1),
-    Input("pieces sold lately", "percent of it", *_share("units", "units_x"), _none, lambda _: 1000, 1),
-    Input(
-        "impressions lately",
-        "percent of it",
-        *_share("impressions", "impressions_x", "impressions_xx"),
-        _none,
-        lambda _: 1000,
-        1,
-    ),
-    Input("time since the last change of price", "minutes", *_age("last_change_at"), _none, _month, 60),
-    Input("age of the count of stock", "minutes", *_age("stock_at"), _none, _month, 60),
-    Input("floor", "minor units", *_bound("floor"), _quarter, _fourfold, 0),
-    Input("ceiling", "minor units", *_bound("ceiling"), _quarter, _fourfold, 0),
-    Input("minimum advertised price", "minor units", *_bound("map_price"), _quarter, _fourfold, 0),
-    Input("largest step", "basis points", *_bound("max_step_bp"), _none, _whole, 100),
-    Input("largest change within a day", "basis points", *_bound("max_daily_change_bp"), _none, _whole, 100),
-    Input("smallest change worth making", "basis points", *_bound("min_change_bp"), _none, _whole, 100),
-    Input("catalog has answered", "0 or 1", _read_answered, _write_answered, _none, _one, 1),
-    Input("offer is not paused", "0 or 1", _read_mode, _write_mode, _none, _one, 1),
-    Input("run mode is ACTIVE", "0 or 1", lambda q: int(q.active[0]), _write_active, _none, _one, 1),
+    Input("stock on hand", "pieces", _stock, _into_row("on_hand"), _NOUGHT, _times(10.0, 1000), 1),
+    Input("price of the cheapest rival", "minor units", _read_rival, _write_rival, _QUARTER, _FOURFOLD, 0),
+    Input("age of the cheapest rival's price", "minutes", _read_rival_age, _write_rival_age, _NOUGHT, _MONTH, 60),
+    Input("price in effect", "minor units", _read_price, _into_row("price"), _down_to_floor, _up_to_ceiling, 0),
+    Input("cost and fees of a piece", "minor units", _read_cost, _write_cost, _NOUGHT, _times(4.0, 100), 1),
+    Input("pieces sold lately", "percent of it", *_share("units", "units_x"), _NOUGHT, _TENFOLD, 1),
+    Input("impressions lately", "percent of it", *_share(*_SHOWN), _NOUGHT, _TENFOLD, 1),
+    Input("time since the last change of price", "minutes", *_age("last_change_at"), _NOUGHT, _MONTH, 60),
+    Input("age of the count of stock", "minutes", *_age("stock_at"), _NOUGHT, _MONTH, 60),
+    Input("floor", "minor units", *_bound("floor"), _QUARTER, _up_to_price, 0),
+    Input("ceiling", "minor units", *_bound("ceiling"), _down_to_price, _FOURFOLD, 0),
+    Input("minimum advertised price", "minor units", *_bound("map_price"), _QUARTER, _up_to_price, 0),
+    Input("largest step", "basis points", *_bound("max_step_bp"), _NOUGHT, _WHOLE, 100),
+    Input("largest change within a day", "basis points", *_bound("max_daily_change_bp"), _NOUGHT, _WHOLE, 100),
+    Input("smallest change worth making", "basis points", *_bound("min_change_bp"), _NOUGHT, _WHOLE, 100),
+    Input("catalog has answered", "0 or 1", _read_answered, _write_answered, _NOUGHT, _ONE, 1),
+    Input("offer is not paused", "0 or 1", _read_mode, _write_mode, _NOUGHT, _ONE, 1),
+    Input("run mode is ACTIVE", "0 or 1", lambda q: int(q.active[0]), _write_active, _NOUGHT, _ONE, 1),
 )
 """In the order in which they are shown."""

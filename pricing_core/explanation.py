@@ -114,7 +114,7 @@ def _brackets(engine: ReplayingEngine, question: Question, present: Sequence[tup
     sides = [
         (one, value, tried)
         for one, value in present
-        for bound in (one.low(value), one.high(value))
+        for bound in (one.low(question, value), one.high(question, value))
         if len(tried := _outwards(value, bound))
     ]
     found = _flipped(engine, question, [(one, tried) for one, _, tried in sides])
@@ -160,7 +160,7 @@ def _direction(decisions: Decisions) -> Int64:
 
 
 def _known(engine: ReplayingEngine, question: Question, one: Input, value: int, brackets: Sequence[_Bracket]) -> Known:
-    low, high = one.low(value), one.high(value)
+    low, high = one.low(question, value), one.high(question, value)
     nearest = min((b.flipped for b in brackets), key=lambda flip: _distance(one, value, flip), default=None)
     if nearest is None:
         return Known(one.name, one.unit, value, low, high, None, None, None)

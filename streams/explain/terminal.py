@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from streams.explain import telling
 from streams.explain.explanation import Explanation
@@ -38,7 +38,8 @@ def print_explanation(explanation: Explanation, console: Console) -> None:
 
 def _lines(console: Console, lines: dict[str, str]) -> None:
     for name, text in lines.items():
-        console.print(f"[bold]{name:>10}[/]  {escape(text)}", soft_wrap=True, highlight=False)
+        line = Text.assemble((f"{name:>10}", "bold"), "  ", text)  # no markup: a key like web:a: holds an emoji's name
+        console.print(line, soft_wrap=True)
 
 
 def _bound(explanation: Explanation, price: int | None) -> str:
@@ -96,5 +97,5 @@ def _table(console: Console, title: str, heads: Iterable[str], rows: list[tuple[
         return
     table = Table(*heads, title=title, title_justify="left")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(Text, row))
     console.print(table)

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from streams.errors import NotReproduced
 from streams.replay.difference import Difference
@@ -139,5 +140,5 @@ def _print_differences(differences: list[Difference], count: int, console: Conso
         return
     table = Table("decision", "first field that differs", "recorded", "again", title=f"{count:,} differ")
     for difference in differences:
-        table.add_row(*(escape(str(part)) for part in difference))
+        table.add_row(*(Text(str(part)) for part in difference))
     console.print(table)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from pricing_core.decisions import HELD, OUTCOMES, Decisions
 from pricing_core.features import HOLD
@@ -178,5 +179,5 @@ def print_effect(effect: Effect, console: Console) -> None:
     table = Table("decision", "offer", "was", "then", "why", "gain")
     for one in effect.first:
         cells = (f"{one.outcome} {one.price}", f"{one.outcome_then} {one.price_then}", one.reason_then)
-        table.add_row(one.decision_id, escape(one.offer), *cells, f"{one.gain:+.4f}")
+        table.add_row(one.decision_id, Text(one.offer), *cells, f"{one.gain:+.4f}")
     console.print(table)
