@@ -97,11 +97,7 @@ def answers(decisions: Decisions) -> list[Answer]:
 
 def asked(question: Question, changes: Sequence[tuple[Input, Int64]]) -> Question:
     """The question once for each value, with one input changed in each."""
-    n = sum(len(values) for _, values in changes)
-    now, active, uniform, sequence = (
-        np.repeat(column, n) for column in (question.now, question.active, question.uniform, question.sequence)
-    )
-    whole, start = Question(question.recorded.repeated(n), now, active, uniform, sequence, question.batch), 0
+    whole, start = question.repeated(sum(len(values) for _, values in changes)), 0
     for one, values in changes:
         part = whole.part(slice(start, start + len(values)))
         one.write(part, values)  # a part is a view
@@ -156,7 +152,8 @@ def _flipped(engine: ReplayingEngine, question: Question, changes: Sequence[tupl
 
 def _direction(decisions: Decisions) -> Int64:
     """Outcome and direction of the price as one number, [n]: a flip is another one."""
-    return 3 * decisions.outcome.astype(np.int64) + np.sign(decisions.price - decisions.previous_price)
+    direction: Int64 = np.sign(decisions.price - decisions.previous_price)
+    return 3 * decisions.outcome.astype(np.int64) + direction
 
 
 def _known(engine: ReplayingEngine, question: Question, one: Input, value: int, brackets: Sequence[_Bracket]) -> Known:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,13 @@ class Question:
 
     def __len__(self) -> int:
         return len(self.recorded)
+
+    def repeated(self, times: int) -> Self:
+        """Each of them ``times`` times, one behind the other."""
+        columns: dict[str, Any] = {
+            name: np.repeat(getattr(self, name), times) for name in ("now", "active", "uniform", "sequence")
+        }
+        return type(self)(recorded=self.recorded.repeated(times), batch=self.batch, **columns)
 
     def part(self, rows: slice) -> Self:
         """Look at some of them."""

@@ -36,7 +36,8 @@ class Cause(NamedTuple):
     first: int
     """Offsets ``[first, next)`` of the partition were looked through."""
     next: int
-    count: int
+    found: int
+    """Records about the offer among them."""
     last: tuple[Record, ...]
     """The newest, at most `SHOWN`."""
     is_whole: bool

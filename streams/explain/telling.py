@@ -37,7 +37,7 @@ def reason(explanation: Explanation) -> str:
 
 def cause(explanation: Explanation) -> str:
     """What happened to the offer since the decision before."""
-    counts = [f"{one.count} {one.topic}" for one in explanation.causes if one.count]
+    counts = [f"{one.found} {one.topic}" for one in explanation.causes if one.found]
     since = explanation.previous
     before = "since the first record that is still there" if since is None else f"since {since.record.decision_id}"
     whole = "" if all(one.is_whole for one in explanation.causes) else "; older records have expired"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -92,7 +92,7 @@ def _print_features(explanation: Explanation, console: Console) -> None:
     _table(console, "Features", ("feature", "value", "unit", "as the network saw it"), rows)
 
 
-def _table(console: Console, title: str, heads: Iterable[str], rows: list[tuple[str, ...]]) -> None:
+def _table(console: Console, title: str, heads: Iterable[str], rows: Sequence[tuple[str, ...]]) -> None:
     if not rows:
         return
     table = Table(*heads, title=title, title_justify="left")

@@ -15,6 +15,8 @@ NOT_FROM_SOURCES = frozenset({"due_at", "sent_at", "resends"})
 """When an offer is due, and when a change was sent again, is scheduling."""
 LARGEST_ROUNDING = 1e-4
 """Relative to the largest of a row's sums. More than that is no rounding."""
+TINY = 1e-30
+"""In place of a largest sum of 0."""
 
 
 def judge(report: StateReport, decision_id: str, recorded: Recorded, rebuilt: Recorded) -> None:
@@ -50,7 +52,7 @@ def _rounding(recorded: Any, rebuilt: Any) -> float:
     """Largest difference of floats relative to the largest of them; integers have no rounding."""
     if np.asarray(recorded).dtype.kind != "f":
         return np.inf
-    scale = max(float(np.abs(recorded).max()), float(np.abs(rebuilt).max()), np.finfo(np.float32).tiny)
+    scale = max(float(np.abs(recorded).max()), float(np.abs(rebuilt).max()), TINY)
     return float(np.abs(recorded - rebuilt).max()) / scale
 
 
