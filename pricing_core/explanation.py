@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from pricing_core.decision_inputs import INPUTS, Input
 from pricing_core.decisions import OUTCOMES, Decisions
 from pricing_core.replaying import Question, ReplayingEngine
+from pricing_core.valuation import BUCKETS
 from schemas.columns import Bool, Int64
 
 TRIED_ON_A_SIDE = 24
@@ -146,7 +148,8 @@ def _flipped(engine: ReplayingEngine, question: Question, changes: Sequence[tupl
     if not any(len(values) for _, values in changes):
         return [np.zeros(0, np.bool_) for _ in changes]
     before = _direction(engine.decide_again(question))[0]
-    flips = _direction(engine.decide_again(asked(question, changes))) != before
+    tried = replace(asked(question, changes), batch=BUCKETS[-1])  # one compiled call for all; what it finds is checked
+    flips = _direction(engine.decide_again(tried)) != before
     return np.split(flips, np.cumsum([len(values) for _, values in changes])[:-1])
 
 

@@ -131,5 +131,6 @@ def pages_of(decisions: Iterable[Found]) -> Iterator[list[Found]]:
             alike: dict[int, list[Found]] = {}
             for found in stretch:
                 alike.setdefault(found.record.batch or 0, []).append(found)
-            for founds in alike.values():
-                yield from (founds[start : start + AT_ONCE] for start in range(0, len(founds), AT_ONCE))
+            for batch, founds in alike.items():
+                size = batch or AT_ONCE  # more than the call had rows would be asked in a larger one
+                yield from (founds[start : start + size] for start in range(0, len(founds), size))

@@ -10,12 +10,15 @@ import subprocess
 import sys
 import uuid
 
+import jax
 import msgspec
 import orjson
 import pytest
 
+from pricing_core.model_file import Training, save_model
+from pricing_core.q_function import init_params
 from schemas.policies import OfferPolicy
-from schemas.topics import HOT_SOURCES, OFFER_POLICIES, PRICE_DECISIONS
+from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, OFFER_POLICIES, ORDERS
 from streams.log_reader import Offsets
 from streams.replay.again import Replayer
 from streams.replay.decision_log import DecisionLog
@@ -38,8 +41,9 @@ from tests.integration.worker_process import (
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(580)]
 
-EVENTS, SKUS = 60_000, 120
+EVENTS, SKUS = 60_000, 300
 EVER = (0, 2**53)
+UNTRAINED = Training(preset="none", seed=1, backend="cpu", jax="0", score={})
 
 
 @pytest.fixture(scope="module")
@@ -65,31 +69,33 @@ def history(settings, tmp_path_factory):
     """A market whose worker is killed, joined by another, and told other policies."""
     folder = tmp_path_factory.mktemp("replay")
     worker = WorkerProcess(settings, folder / "a.log")
-    market = ("simulate", "--events", EVENTS, "--rate", 3000, "--skus", SKUS, "--seed", 5, "--speedup", 43_200)
-    with (
-        running_program(settings, folder / "catalog.log", "catalog", "--database", folder / "catalog.sqlite"),
-        running_program(settings, folder / "market.log", *market) as running_market,
-        contextlib.ExitStack() as at_end,
-    ):
+    market = ("simulate", "--events", EVENTS, "--rate", 1000, "--skus", SKUS, "--seed", 5, "--speedup", 43_200)
+    with contextlib.ExitStack() as at_end:
         at_end.callback(worker.kill_if_running)
         worker.start()
-        wait_for(lambda: decisions_in(settings) > 500, 200, "decisions", worker)
+        worker.wait_until_ready()
+        catalog = ("catalog", "--database", folder / "catalog.sqlite")
+        at_end.enter_context(running_program(settings, folder / "catalog.log", *catalog))
+        running_market = at_end.enter_context(running_program(settings, folder / "market.log", *market))
+        wait_for(lambda: published(settings) > EVENTS // 4, 100, "a quarter of the events", worker)
         worker.end(signal.SIGKILL)
         worker.start()
-        wait_for(lambda: decisions_in(settings) > 1500, 100, "decisions after the kill", worker)
+        wait_for(lambda: published(settings) > EVENTS // 2, 100, "half of the events", worker)
         tighten_policies(settings)
         with running_worker(settings.model_copy(update={"instance": "b"}), folder / "b.log") as second:
             second.wait_until_ready()
-            wait_for(lambda: decisions_in(settings) > 2500, 100, "decisions of both", worker)
+            wait_for(lambda: published(settings) > 9 * EVENTS // 10, 100, "nearly all events", worker)
             second.end(signal.SIGTERM)
-        assert running_market.wait(200) == 0
+        assert running_market.wait(100) == 0
         for topic in HOT_SOURCES:
             wait_until_read(worker, settings, topic, deadline_s=100)
         assert worker.end(signal.SIGTERM) == 0
 
 
-def decisions_in(settings):
-    tps = [Partition(PRICE_DECISIONS.full_name(settings.topic_prefix), p) for p in range(settings.partitions)]
+def published(settings):
+    sources = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY)
+    names = [topic.full_name(settings.topic_prefix) for topic in sources]
+    tps = [Partition(name, p) for name in names for p in range(settings.partitions)]
     return sum(Offsets(settings.consumer_config()).end(tps, committed=True).values())
 
 
@@ -168,8 +174,24 @@ def test_the_commands_say_the_same(settings, founds):
     assert by_offer["decision_id"] == last.record.decision_id
 
 
+def test_under_tighter_steps_and_by_another_model_other_decisions_are_found(settings, founds, tmp_path):
+    skus = sorted({found.key.decode().split(":")[1] for found in founds})
+    lines = [f"{sku},web,9,EUR,0.01,12.00,0.01,100000.00,2026-01-01T00:00:00Z,paused" for sku in skus]
+    names = "sku,channel,version,currency,unit_cost,list_price,floor,ceiling,updated_at,mode"
+    (tmp_path / "policies.csv").write_text("\n".join([names, *lines]) + "\n", "utf-8")
+    ever = ("--from", "1970-01-01T00:00:00Z", "--json")
+    paused = orjson.loads(run(settings, "whatif", "--policy", tmp_path / "policies.csv", *ever))
+    changed = sum(found.record.outcome == "changed" for found in founds)
+    assert (paused["decisions"], paused["outcomes"]) == (len(founds), {"changed to held": changed})
+    assert paused["expected_effect"]["then"] == 0.0
+    planner = save_model(tmp_path, init_params(jax.random.key(1)), name="p", version=1, epsilon=0.0, training=UNTRAINED)
+    by_planner = orjson.loads(run(settings, "whatif", "--model", planner, *ever))
+    assert by_planner["decisions"] == len(founds)
+    assert 0 < by_planner["changed"] < len(founds)
+
+
 def run(settings, *arguments):
-    command = [sys.executable, "-m", "streams.cli", *arguments]
+    command = [sys.executable, "-m", "streams.cli", *map(str, arguments)]
     environment = {**environment_of(settings), "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr.decode()[-2000:]

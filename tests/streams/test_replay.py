@@ -57,6 +57,19 @@ def test_every_record_comes_out_again_byte_for_byte(founds, replayer):
     require_reproduced(report, None)
 
 
+def test_decisions_of_small_calls_are_not_asked_again_in_larger_ones(founds, replayer):
+    made, singles = engine(0), []
+    for i in range(40):
+        key = b"web:%d" % i
+        made.apply(0, batch(c.PolicyColumns, {"key": key}))
+        made.apply(0, batch(c.ClickColumns, {"key": key, "count": 30 + i}))
+        singles += records_of(made, made.decide(0, T0 + DAY, "ACTIVE"))
+    assert {found.record.batch for found in singles} == {32}
+    assert {found.record.batch for found in founds} == {0, 128}
+    report = replayer.replay(singles + founds)
+    assert report.identical == len(singles) + len(founds)
+
+
 @pytest.mark.parametrize(
     ("pattern", "replacement", "field"),
     [
