@@ -161,12 +161,15 @@ def _direction(decisions: Decisions) -> Int64:
 
 def _known(engine: ReplayingEngine, question: Question, one: Input, value: int, brackets: Sequence[_Bracket]) -> Known:
     low, high = one.low(question, value), one.high(question, value)
+    nothing = Known(one.name, one.unit, value, low, high, None, None, None)
     nearest = min((b.flipped for b in brackets), key=lambda flip: _distance(one, value, flip), default=None)
     if nearest is None:
-        return Known(one.name, one.unit, value, low, high, None, None, None)
-    # Alone: what is reported is what this one question is answered with.
-    (answer,) = answers(engine.decide_again(asked(question, [(one, np.array([nearest]))])))
-    return Known(one.name, one.unit, value, low, high, nearest, answer, _distance(one, value, nearest))
+        return nothing
+    # Alone, in a call of as many rows as then: what is reported is what this one question is answered with.
+    before, after = (engine.decide_again(which) for which in (question, asked(question, [(one, np.array([nearest]))])))
+    if _direction(before) == _direction(after):
+        return nothing
+    return Known(one.name, one.unit, value, low, high, nearest, answers(after)[0], _distance(one, value, nearest))
 
 
 def _distance(one: Input, value: int, other: int) -> float:

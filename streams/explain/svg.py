@@ -88,10 +88,10 @@ def _levels(y: _Scale) -> str:
 def _axis(curve: Curve, x: _Scale) -> list[str]:
     """Prices below the plot, in two lines so that neighbours do not touch."""
     parts = []
-    for place, candidate in enumerate(sorted(curve.candidates, key=lambda c: c.price)):
-        text = amount(candidate.price, curve.currency).partition(" ")[0]
+    for place, price in enumerate(sorted({candidate.price for candidate in curve.candidates})):
+        text = amount(price, curve.currency).partition(" ")[0]
         y = HEIGHT - _BOTTOM + 18 + 16 * (place % 2)
-        parts.append(f'<text x="{x(candidate.price):.1f}" y="{y}" class="middle">{text}</text>')
+        parts.append(f'<text x="{x(price):.1f}" y="{y}" class="middle">{text}</text>')
     if curve.previous is not None:
         at = x(curve.previous)
         parts.append(

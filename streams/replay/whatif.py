@@ -123,7 +123,8 @@ def what_if(replayer: Replayer, decisions: Iterable[Found], otherwise: Otherwise
 
 
 def _add(effect: Effect, page: list[Found], was: Decisions, then: Decisions) -> None:
-    changed = np.flatnonzero((was.price != then.price) | (was.outcome != then.outcome))
+    still_held = (was.outcome == HELD) & (then.outcome == HELD)
+    changed = np.flatnonzero(((was.price != then.price) | (was.outcome != then.outcome)) & ~still_held)
     values, values_then = _values(was), _values(then)
     effect.decisions += len(page)
     effect.changed += len(changed)

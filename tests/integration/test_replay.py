@@ -12,15 +12,18 @@ import uuid
 
 import jax
 import msgspec
+import numpy as np
 import orjson
 import pytest
 
+from pricing_core.decision_inputs import INPUTS
+from pricing_core.explanation import asked, look_for_flips, smallest
 from pricing_core.model_file import Training, save_model
 from pricing_core.q_function import init_params
 from schemas.policies import OfferPolicy
 from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, OFFER_POLICIES, ORDERS
 from streams.log_reader import Offsets
-from streams.replay.again import Replayer
+from streams.replay.again import Replayer, question_of
 from streams.replay.decision_log import DecisionLog
 from streams.replay.rebuild import Rebuild
 from streams.serving_model import load_serving_model
@@ -148,6 +151,24 @@ def test_from_the_middle_on_each_offer_begins_with_its_first_decision(settings, 
     assert (report.different, report.differences, report.not_rebuilt) == (0, [], {})
     assert report.begun == len({found.key for found in later})
     assert report.compared == len(later) - report.begun
+
+
+def test_flips_of_decisions_of_all_kinds_are_flips(founds, replayer):
+    by_reason = {found.record.reason: found for found in founds}
+    flips = 0
+    for found in by_reason.values():
+        replayer.use_model_of(found)
+        question = question_of([found])
+        nearest = smallest(look_for_flips(replayer.engine, question))
+        if nearest is not None:
+            (one,) = [one for one in INPUTS if one.name == nearest.name]
+            was = replayer.engine.decide_again(question)
+            then = replayer.engine.decide_again(asked(question, [(one, np.array([nearest.flips_at]))]))
+            rise, rise_then = was.price - was.previous_price, then.price - then.previous_price
+            assert was.outcome != then.outcome or np.sign(rise) != np.sign(rise_then)
+            flips += 1
+    assert {"demand", "model_holds", "pending_acknowledgement"} <= by_reason.keys()
+    assert flips >= 3
 
 
 def test_a_changed_byte_of_a_recorded_feature_is_found(founds, replayer):
