@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def decide(offers: Offers, keys: BinaryArray, sequence: Int64, uniform: Float32,
         uniform: [n] in [0, 1): what chance says.
         ask: The model. Whatever it answers, no price leaves the bounds.
     """
-    decisions = _held(offers, keys, sequence)
+    decisions = _held(offers, keys, sequence, uniform)
     verdicts = judge(CONDITIONS, offers, offers.current)
     rows = np.flatnonzero(verdicts.code == PASSED)
     if len(rows):
@@ -59,9 +59,9 @@ def decide(offers: Offers, keys: BinaryArray, sequence: Int64, uniform: Float32,
     return decisions
 
 
-def _held(offers: Offers, keys: BinaryArray, sequence: Int64) -> Decisions:
+def _held(offers: Offers, keys: BinaryArray, sequence: Int64, uniform: Float32) -> Decisions:
     """Every price stays: where nothing else is decided, this is the answer."""
-    decisions = blank(offers.now, keys)
+    decisions = replace(blank(offers.now, keys), uniform=uniform, rows=offers.state, policies=offers.policy)
     decisions.sequence[:] = sequence
     decisions.price[:] = decisions.previous_price[:] = np.where(offers.current > 0, offers.current, NONE)
     decisions.currency[:] = offers.state["currency"]
@@ -97,7 +97,7 @@ def _fill_in(d: Decisions, rows: Int64, considered: _Considered) -> None:
     d.prices[rows], d.masked[rows] = ladder.prices, ladder.masked
     d.lower[rows], d.upper[rows] = ladder.lower, ladder.upper
     d.q[rows], d.features[rows], d.considered[rows] = considered.opinion.q, considered.opinion.features, True
-    d.chosen[rows] = considered.chosen
+    d.chosen[rows], d.batch[rows] = considered.chosen, considered.opinion.batch
     d.prior_price[rows] = np.where(passed, _announced_prior_price(offers, considered.proposed), NONE)
     propensity = np.where(ladder.only != NONE, np.float32(1.0), considered.opinion.propensity)
     d.propensity[rows] = np.where(considered.chosen != NONE, propensity, 0.0)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pricing_core.features import FEATURES, MOVES_BP
+from pricing_core.policy_table import POLICY
+from pricing_core.recorded import Recorded
 from pricing_core.rules import CODES
+from pricing_core.state import ROW, Rows
 from schemas.binary import BinaryArray
 from schemas.columns import NONE, Bool, Int8, Int64
 
@@ -79,6 +83,24 @@ class Decisions(_Coded):
     value: Int64
     features: Float32
     """[n, F] as the network saw them."""
+    batch: Int64
+    """Rows of the compiled call that valued the candidates; 0 without one."""
+    uniform: Float32
+    """In [0, 1): what chance said."""
+    rows: Rows
+    """[n] the offers before the decision."""
+    policies: NDArray[np.void]
+    """[n] their policies."""
+
+    def part(self, rows: slice) -> Self:
+        """Look at consecutive decisions; nothing is copied."""
+        columns: dict[str, Any] = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "keys"}
+        return type(self)(**columns, keys=self.keys.take(rows))
+
+    @property
+    def recorded(self) -> Recorded:
+        """What the decisions depended on, for their records."""
+        return Recorded(self.rows, self.policies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,4 +168,8 @@ def blank(now: Int64, keys: BinaryArray) -> Decisions:
         limit=none[8],
         value=np.full(n, NONE, np.int64),
         features=np.zeros((n, len(FEATURES)), np.float32),
+        batch=np.zeros(n, np.int64),
+        uniform=np.zeros(n, np.float32),
+        rows=np.zeros(n, ROW),
+        policies=np.zeros(n, POLICY),
     )

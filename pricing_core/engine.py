@@ -197,12 +197,14 @@ class PricingEngine:
             For each shard the decisions that it would have made alone, in its own order.
         """
         due = self._take_due(moments, limit)
-        if not len(due):
-            return DecidedTogether(no_decisions(), {})
+        return self._decide(due, moments) if len(due) else DecidedTogether(no_decisions(), {})
+
+    def _decide(self, due: ShardRows, moments: Mapping[int, Moment]) -> DecidedTogether:
         active = due.spread(np.array([moments[shard].run_mode == ACTIVE for shard in due.shards]))
         sequence = due.numbered(np.array([self._shards[shard].sequence for shard in due.shards]))
         chance = uniform(self._seed, due.spread(np.array(due.shards)), sequence)
         offers = offer_views.view(self._state, self._policies, due.slots, self._now(due), active)
+        self._complete(offers.state, due.slots)
         decisions = decide(offers, self._slots.keys(due.slots), sequence, chance, self._ask)
         self._write_down(due, offers, decisions)
         return DecidedTogether(decisions, dict(due.parts()))
@@ -259,8 +261,12 @@ class PricingEngine:
         """Copy the rows of a shard that have changed since its last snapshot, with their keys."""
         slots = self._dirty.take(shard)
         rows = self._state.take(slots)
-        rows["due_at"], rows["sums"] = self._state.due_at[slots], self._sums.take(slots)
+        self._complete(rows, slots)
         return self._slots.keys(slots), rows
+
+    def _complete(self, rows: Rows, slots: Slots) -> None:
+        """Add to copied rows what lies elsewhere."""
+        rows["due_at"], rows["sums"] = self._state.due_at[slots], self._sums.take(slots)
 
     def restore(self, shard: int, keys: BinaryArray, rows: Rows, *, sequence: int) -> None:
         """Fill an empty shard from the rows of its snapshots: the last one of every key.

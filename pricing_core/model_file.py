@@ -105,6 +105,11 @@ class Model:
     """Share of exploring decisions."""
     manifest: Manifest
 
+    @property
+    def label(self) -> str:
+        """As records name it: ``name/version@`` and the start of the hash of the weights."""
+        return f"{self.name}/{self.version}@{self.sha256[:12]}"
+
 
 def current_format() -> ModelFormat:
     """Describe what this program computes."""

@@ -99,15 +99,18 @@ class PolicyTable:
         for name in (*_COPIED, "mode", "reductions", "competitor_rule", "heeds_all", "competitors"):
             rows[name] = getattr(columns, name)
         rows["margin_floor"] = _margin_floors(columns)
-        rows["low"] = np.maximum(
-            np.maximum(columns.floor, rows["margin_floor"]), columns.map_price
-        )  # NONE is below all
-        rows["high"] = np.minimum(columns.ceiling, emergency_cap(rows))
+        set_bounds(rows)
         net = np.where(columns.prices_include_tax, ONE / (ONE + columns.tax_rate_bp), 1.0)
         rows["profit_slope"] = net - columns.commission_bp / ONE
         rows["profit_offset"] = np.where(columns.goal == REVENUE, 0, columns.unit_cost + columns.fixed_fee)
         rows[columns.removed] = np.zeros((), POLICY)
         self.rows[slots] = rows
+
+
+def set_bounds(rows: NDArray[np.void]) -> None:
+    """Make the static bounds follow from the policies' own numbers."""
+    rows["low"] = np.maximum(np.maximum(rows["floor"], rows["margin_floor"]), rows["map_price"])  # NONE is below all
+    rows["high"] = np.minimum(rows["ceiling"], emergency_cap(rows))
 
 
 def emergency_cap(rows: NDArray[np.void]) -> Int64:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pricing_core.offers import Offers, age
+from pricing_core.state import Rows
 from schemas.columns import NONE, Bool, Int64
 
 MEMORY_MS = 14 * 86_400_000
@@ -29,30 +31,40 @@ class Cheapest(NamedTuple):
     """[n] of that observation."""
 
 
-def named(offers: Offers) -> Bool:
-    """Which of the remembered competitors the policy names, [n, RIVALS]."""
-    every = offers.policy["heeds_all"]
-    found: Bool = np.repeat(every[:, None], offers.state["rival"].shape[1], axis=1)
+def named(rows: Rows, policies: NDArray[np.void]) -> Bool:
+    """Which of the remembered competitors each policy names, [n, RIVALS]."""
+    every = policies["heeds_all"]
+    found: Bool = np.repeat(every[:, None], rows["rival"].shape[1], axis=1)
     some = np.flatnonzero(~every)
     if len(some):
-        ours, theirs = offers.policy["competitors"][some], offers.state["rival"][some]
+        ours, theirs = policies["competitors"][some], rows["rival"][some]
         found[some] = ((theirs[:, :, None] == ours[:, None, :]) & (ours[:, None, :] != 0)).any(axis=2)
     return found
 
 
 def newest(offers: Offers) -> Int64:
     """When one of those that the policy names was seen last, [n]; 0: never."""
-    seen: Int64 = np.where(named(offers), offers.state["rival_seen_at"], 0).max(axis=1)
+    seen: Int64 = np.where(named(offers.state, offers.policy), offers.state["rival_seen_at"], 0).max(axis=1)
     return seen
 
 
+def heeded(rows: Rows, policies: NDArray[np.void], now: Int64) -> tuple[Bool, Int64]:
+    """Whether there is a competitor to heed, [n], and the place of the cheapest.
+
+    It has the product, was seen lately, is named by the policy, and asks what one can believe.
+    """
+    price, seen_at = rows["rival_price"], rows["rival_seen_at"]
+    oldest, reference = policies["max_competitor_age_ms"], policies["list_price"][:, None]
+    since = now - np.where(oldest == NONE, MEMORY_MS, np.minimum(oldest + 1, MEMORY_MS))
+    good = (rows["rival_in_stock"] == 1) & (seen_at > since[:, None]) & (seen_at > 0) & named(rows, policies)
+    good &= (price * PLAUSIBLE >= reference) & (price <= reference * PLAUSIBLE)
+    place = np.where(good, price, _FAR).argmin(axis=1)
+    return good[np.arange(len(rows)), place], place
+
+
 def cheapest(offers: Offers) -> Cheapest:
-    """Find the cheapest competitor that has the product, was seen lately, and asks what one can believe."""
-    price, seen_at = offers.state["rival_price"], offers.state["rival_seen_at"]
-    oldest, reference = offers.policy["max_competitor_age_ms"], offers.policy["list_price"][:, None]
-    since = offers.now - np.where(oldest == NONE, MEMORY_MS, np.minimum(oldest + 1, MEMORY_MS))
-    heeded = (offers.state["rival_in_stock"] == 1) & (seen_at > since[:, None]) & (seen_at > 0) & named(offers)
-    heeded &= (price * PLAUSIBLE >= reference) & (price <= reference * PLAUSIBLE)
-    place = np.where(heeded, price, _FAR).argmin(axis=1)
+    """Find the cheapest competitor to heed, see `heeded`."""
+    known, place = heeded(offers.state, offers.policy, offers.now)
     row = np.arange(len(offers))
-    return Cheapest(price[row, place], heeded[row, place], age(offers.now, seen_at[row, place]))
+    price, seen_at = (offers.state[name][row, place] for name in ("rival_price", "rival_seen_at"))
+    return Cheapest(price, known, age(offers.now, seen_at))

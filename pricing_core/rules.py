@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+VERSION = 1
+"""Of what `ladder`, `guardrails` and `deciding` say, named by every audit record: grows when one judges otherwise."""
+
 CODES = (
     "legal",
     "floor",

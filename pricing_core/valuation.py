@@ -53,6 +53,8 @@ class Valuation:
     """[n]."""
     features: Float32
     """[n, F] as the network saw them."""
+    batch: Int64
+    """[n] rows of the compiled call, one of `BUCKETS`: the last bits of a value depend on it."""
 
 
 class _Batch(NamedTuple):
@@ -85,14 +87,25 @@ def _value(params: Params, epsilon: Array, sums: Array, batch: _Batch) -> tuple[
 COMPILED = (_value,)
 
 
-def value(model: Model, sums: RollingSums, offers: Offers, ladder: Ladder, uniform: Float32) -> Valuation:
-    """Ask the model about n offers with their candidates; ``uniform`` [n] in [0, 1) is what chance says."""
+def value(
+    model: Model, sums: RollingSums, offers: Offers, ladder: Ladder, uniform: Float32, *, at_least: int = 0
+) -> Valuation:
+    """Ask the model about n offers with their candidates.
+
+    Args:
+        model: With its weights on the device.
+        sums: Of all offers.
+        offers: n of them.
+        ladder: Their candidates.
+        uniform: [n] in [0, 1): what chance says.
+        at_least: Rows of a call are no fewer: as many as when it was asked before, to get the same bits.
+    """
     log_ratio = np.log(np.maximum(ladder.prices, 1) / offers.current[:, None]).astype(np.float32)
     whole = _Batch(offers.slots, _numbers(offers, uniform), log_ratio, ladder.legal)
     starts = range(0, len(offers), BUCKETS[-1])
-    parts = [_ask(model, sums, _Batch(*(column[i : i + BUCKETS[-1]] for column in whole))) for i in starts]
-    q, chosen, propensity, features = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return Valuation(q, chosen.astype(np.int64), propensity, features)
+    parts = [_ask(model, sums, _Batch(*(column[i : i + BUCKETS[-1]] for column in whole)), at_least) for i in starts]
+    q, chosen, propensity, features, batch = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return Valuation(q, chosen.astype(np.int64), propensity, features, batch)
 
 
 def warm_up(model: Model, sums: RollingSums) -> None:
@@ -100,18 +113,18 @@ def warm_up(model: Model, sums: RollingSums) -> None:
     for size in BUCKETS:
         ratios = np.zeros((size, len(MOVES_BP)), np.float32)
         numbers = np.zeros((size, len(_NUMBERS)), np.float32)
-        _ask(model, sums, _Batch(np.full(size, sums.capacity), numbers, ratios, ratios == 0))
+        _ask(model, sums, _Batch(np.full(size, sums.capacity), numbers, ratios, ratios == 0), 0)
 
 
-def _ask(model: Model, sums: RollingSums, batch: _Batch) -> tuple[NDArray[Any], ...]:
+def _ask(model: Model, sums: RollingSums, batch: _Batch, at_least: int) -> tuple[NDArray[Any], ...]:
     """Pad to a bucket, compute, cut back. Padding points behind the arena."""
     n = len(batch.slots)
-    size = bucket(n, BUCKETS)
+    size = bucket(max(n, at_least), BUCKETS)
     slots = np.full(size, sums.capacity, np.int32)
     slots[:n] = batch.slots
     padded = _Batch(slots, pad(batch.numbers, size), pad(batch.log_ratio, size), pad(batch.legal, size))
     results = _value(model.params, np.float32(model.epsilon), sums.device, padded)
-    return tuple(np.asarray(result)[:n] for result in results)
+    return *(np.asarray(result)[:n] for result in results), np.full(n, size)
 
 
 def _numbers(offers: Offers, uniform: Float32) -> Float32:

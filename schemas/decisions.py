@@ -84,3 +84,15 @@ class PriceDecided(msgspec.Struct, frozen=True, gc=False):
     verdict: Verdict
     applied: Annotated[dict[str, int], Meta(description="Next offset of every source topic, at this partition.")]
     prior_price: Annotated[int | None, Meta(description="As in the price change.")] = None
+    rules: Annotated[int | None, Meta(description="Version of the rules; null in records of earlier versions.")] = None
+    epsilon: Annotated[float | None, Meta(description="Share of exploring decisions.")] = None
+    uniform: Annotated[float | None, Meta(description="float32 in [0, 1): what chance said.")] = None
+    batch: Annotated[
+        int | None, Meta(description="Rows of the compiled call that valued the candidates; 0 without one.")
+    ] = None
+    inputs: Annotated[
+        bytes | None,
+        Meta(
+            description="All that was known of the offer, for `repricer explain` and `replay`: row and policy, packed."
+        ),
+    ] = None

@@ -110,6 +110,11 @@ DECISION = PriceDecided(
     upper_bound=1999,
     verdict=Verdict("demand"),
     applied={"orders": 12},
+    rules=1,
+    epsilon=0.05,
+    uniform=0.5,
+    batch=32,
+    inputs=b"\1\2",
 )
 DEAD_LETTER = DeadLettered(
     topic="repricer.orders",

@@ -46,6 +46,13 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Base64:
+    """A column of byte strings [n], all of them in one buffer; RFC 4648, with padding."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
 class Joined:
     """Values one behind the other, without anything between them."""
 
@@ -67,4 +74,4 @@ class Object:
     fields: Mapping[str, Value]
 
 
-Value = Shared | Integer | Float | Name | Text | Joined | OnlyIf | Object
+Value = Shared | Integer | Float | Name | Text | Base64 | Joined | OnlyIf | Object

@@ -16,17 +16,18 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from schemas.base64_text import base64_text, base64_width
 from schemas.binary import BinaryArray, Bytes, Int64
 from schemas.columns import NONE
 from schemas.compiled import kernel
 from schemas.copying import copy_bytes
 from schemas.float_text import FLOAT_WIDTH, INTEGER_WIDTH, NULL_WIDTH, float_text, integer_text, null_text
-from schemas.json_layout import Float, Integer, Joined, Name, Object, OnlyIf, Shared, Text, Value
+from schemas.json_layout import Base64, Float, Integer, Joined, Name, Object, OnlyIf, Shared, Text, Value
 
-LITERAL, SHARED, INTEGERS, FLOATS, NAMES, TEXT, ONLY_IF = range(7)
+LITERAL, SHARED, INTEGERS, FLOATS, NAMES, TEXT, ONLY_IF, BASE64 = range(8)
 """Instructions, each with three arguments. `LITERAL`: start, length. `SHARED`: number. Numbers and names: first column,
-how many (0: one, without brackets), and of names where their table begins. `TEXT`: column. `ONLY_IF`: column, and how
-many instructions belong to it."""
+how many (0: one, without brackets), and of names where their table begins. `TEXT` and `BASE64`: column. `ONLY_IF`:
+column, and how many instructions belong to it."""
 QUOTE, BACKSLASH, SPACE = ord('"'), ord("\\"), ord(" ")
 COMMA, OPEN, CLOSE = ord(","), ord("["), ord("]")
 HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
@@ -75,8 +76,9 @@ class JsonWriter:
         """How many names the table of a column has."""
         self._integers, self._floats = _Columns(np.int64), _Columns(np.float32)
         self._texts: list[str] = []
+        self._blobs: list[str] = []
         self._width = 0
-        """Bytes of a record at most, but for texts and what is shared."""
+        """Bytes of a record at most, but for strings and what is shared."""
         self._compile(value)
         self._compiled = np.array(self._program, np.int64), np.array(self._names, np.int64).reshape(-1, 2)
 
@@ -106,19 +108,14 @@ class JsonWriter:
         self._require_names(columns, n)
         literals, places = self._with_shared(shared)
         group = np.repeat(np.arange(len(shared)), sizes)
-        texts = [columns[name] for name in self._texts]
-        data = texts[0].data if texts else np.empty(0, np.uint8)
-        if any(text.data is not data for text in texts):
-            raise ValueError("the texts of a record lie in one buffer")
-        start, length = np.zeros((2, n, len(texts)), np.int64)
-        for i, text in enumerate(texts):
-            start[:, i], length[:, i] = text.start, text.length
+        texts, blobs = _strings(columns, self._texts, n), _strings(columns, self._blobs, n)
         longest = int(places[:, :, 1].sum(axis=1).max(initial=0))
-        room = n * (self._width + longest) + ESCAPED_WIDTH * int(length.sum())
+        room = n * (self._width + longest) + ESCAPED_WIDTH * int(texts[2].sum())
+        room += base64_width(int(blobs[2].sum()) + 3 * blobs[2].size)  # each is padded by itself
         out, ends = np.empty(room, np.uint8), np.zeros(n + 1, np.int64)
         integers, bits = self._integers.stack(columns, n), self._floats.stack(columns, n).view(np.int32)
         program, names = self._compiled
-        _write(program, literals, places, group, names, integers, bits, data, start, length, out, ends)
+        _write(program, literals, places, group, names, integers, bits, *texts, *blobs, out, ends)
         if ends[-1] > room:
             raise AssertionError(f"{ends[-1]} bytes were written into {room}")
         return BinaryArray(out, ends[:-1].copy(), np.diff(ends))
@@ -152,6 +149,10 @@ class JsonWriter:
             case Text():
                 self._program.append([TEXT, len(self._texts), 0, 0])
                 self._texts.append(value.column)
+                self._width += 2
+            case Base64():
+                self._program.append([BASE64, len(self._blobs), 0, 0])
+                self._blobs.append(value.column)
                 self._width += 2
             case Joined():
                 for part in value.parts:
@@ -189,6 +190,18 @@ class JsonWriter:
         self._width += NULL_WIDTH
 
 
+def _strings(columns: Mapping[str, Any], names: list[str], n: int) -> tuple[Bytes, Int64, Int64]:
+    """The buffer in which columns of strings lie, and [n, names] where each begins and how long it is."""
+    given = [columns[name] for name in names]
+    data = given[0].data if given else np.empty(0, np.uint8)
+    if any(column.data is not data for column in given):
+        raise ValueError("the strings of a record lie in one buffer")
+    start, length = np.zeros((2, n, len(given)), np.int64)
+    for i, column in enumerate(given):
+        start[:, i], length[:, i] = column.start, column.length
+    return data, start, length
+
+
 @kernel
 def _write(
     program: Int64,
@@ -201,6 +214,9 @@ def _write(
     data: Bytes,
     start: Int64,
     length: Int64,
+    blobs: Bytes,
+    blob_start: Int64,
+    blob_length: Int64,
     out: Bytes,
     ends: Int64,
 ) -> None:
@@ -217,6 +233,9 @@ def _write(
         data: Where the texts lie.
         start: [n, t].
         length: [n, t].
+        blobs: Where the byte strings lie.
+        blob_start: [n, b].
+        blob_length: [n, b].
         out: Long enough, written.
         ends: [n + 1], written but for the first, which is 0.
     """
@@ -235,6 +254,11 @@ def _write(
                 at += place[1]
             elif kind == TEXT:
                 at = _write_text(out, at, data, start[i, first], length[i, first])
+            elif kind == BASE64:
+                out[at] = QUOTE
+                at = base64_text(out, at + 1, blobs, blob_start[i, first], blob_length[i, first])
+                out[at] = QUOTE
+                at += 1
             elif kind == ONLY_IF:
                 if integers[i, first] == 0:
                     at = null_text(out, at)

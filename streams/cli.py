@@ -11,6 +11,7 @@ import typer
 from streams.cli_bench import bench
 from streams.cli_check import check
 from streams.cli_evaluate import evaluate_verb
+from streams.cli_explain import explain_verbs
 from streams.cli_trial import trial
 from streams.errors import RepricerError
 
@@ -38,6 +39,7 @@ app.add_typer(check)
 app.add_typer(bench, name="bench")
 app.add_typer(trial)
 app.add_typer(evaluate_verb)
+app.add_typer(explain_verbs)
 
 Database = Annotated[Path, typer.Option(help="SQLite file of the catalog; made if it is not there.")]
 

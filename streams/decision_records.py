@@ -12,7 +12,7 @@ from pricing_core.features import FEATURES, MOVES_BP
 from pricing_core.rules import CODES
 from schemas.cloud_events import PRICE_CHANGED, PRICE_DECIDED
 from schemas.currencies import ALPHA_CODES
-from schemas.json_layout import Float, Integer, Joined, Name, Object, OnlyIf, Shared, Text
+from schemas.json_layout import Base64, Float, Integer, Joined, Name, Object, OnlyIf, Shared, Text
 from schemas.json_writer import JsonWriter
 
 _CURRENCIES = [ALPHA_CODES.get(number) for number in range(1000)]
@@ -52,11 +52,16 @@ AUDIT = JsonWriter(
             "verdict": Object({"code": Name("code", CODES), "limit": Integer("limit"), "value": Integer("value")}),
             "applied": Shared("applied"),
             "prior_price": Integer("prior_price"),
+            "rules": Shared("rules"),
+            "epsilon": Shared("epsilon"),
+            "uniform": Float("uniform"),
+            "batch": Integer("batch"),
+            "inputs": Base64("inputs"),
         }
     )
 )
 """`PriceDecided` of the columns of `Decisions`."""
-AUDIT_COLUMNS = tuple(f.name for f in fields(Decisions) if f.name != "now")
+AUDIT_COLUMNS = tuple(f.name for f in fields(Decisions) if f.name not in {"now", "rows", "policies"})
 CHANGE = JsonWriter(
     Object(
         {

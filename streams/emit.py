@@ -12,7 +12,7 @@ import orjson
 
 from pricing_core.decisions import CHANGED, HELD, OUTCOMES, DecidedTogether, Decisions, Resends
 from pricing_core.engine import PricingEngine
-from pricing_core.rules import CODES
+from pricing_core.rules import CODES, VERSION
 from schemas.binary import BinaryArray
 from schemas.cloud_events import DEAD_LETTERED, PRICE_CHANGED, PRICE_DECIDED, EventType
 from schemas.codec import Reject, encode
@@ -55,7 +55,6 @@ class Emitter:
         self._source = f"/{settings.group}"
         self._lifetime_ms = settings.change_lifetime_s * 1000
         self._engine = engine
-        self._model = f"{engine.model.name}/{engine.model.version}@{engine.model.sha256[:12]}"
         self._metrics = metrics
 
     def decisions(
@@ -66,7 +65,10 @@ class Emitter:
         if not len(decisions):
             return {}
         self._count(decisions)
-        columns = _columns(decisions, AUDIT_COLUMNS) | {"is_chosen": decisions.chosen != NONE}
+        columns = _columns(decisions, AUDIT_COLUMNS) | {
+            "is_chosen": decisions.chosen != NONE,
+            "inputs": decisions.recorded.packed(),
+        }
         moments = {partition: int(decisions.now[rows.start]) for partition, rows in decided.rows.items()}
         shared = [self._audit_shared(shards[partition], now) for partition, now in moments.items()]
         outputs = {batch.partition: [batch] for batch in self._batches(PRICE_DECIDED, sizes, columns, shared, wall)}
@@ -77,11 +79,14 @@ class Emitter:
         return outputs
 
     def _audit_shared(self, shard: Shard, now: int) -> dict[str, bytes]:
+        model = self._engine.model
         return {
             "decided_at": _quoted(format_ms(now)),
             "run_mode": _quoted(shard.run_mode),
-            "model": _quoted(self._model),
+            "model": _quoted(model.label),
             "applied": orjson.dumps(shard.applied),
+            "rules": orjson.dumps(VERSION),
+            "epsilon": orjson.dumps(model.epsilon),
         }
 
     def _count(self, decisions: Decisions) -> None:

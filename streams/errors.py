@@ -12,6 +12,7 @@
     ├── WorkersRunning           17   a command needs all workers to be stopped
     ├── PromiseBroken            20   `repricer verify` or `sweep` found something to contradict what must hold
     ├── ReplayRefused            21   a dead letter cannot be replayed, or not without being told to
+    ├── NotReproduced            22   `repricer replay` made decisions again, and they came out otherwise
     └── StreamFault               9   the worker stops rather than lose or double something
         ├── OffsetMismatch       10   the group's offsets differ from the shard record
         │   └── GroupReset       11   somebody reset the consumer group
@@ -135,3 +136,9 @@ class ReplayRefused(RepricerError):
     """A dead letter cannot be replayed, or not without being told to."""
 
     exit_code = 21
+
+
+class NotReproduced(RepricerError):
+    """`repricer replay` made decisions again, and they came out otherwise."""
+
+    exit_code = 22

@@ -13,6 +13,7 @@ from pricing_core.engine import CapacityExceeded, Moment, PricingEngine
 from pricing_core.offers import ACTIVE
 from pricing_core.slots import NO_SLOT
 from pricing_core.state import ROW, FormatError
+from schemas import packing
 from schemas.binary import BinaryArray
 from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decoder_for
 from schemas.columns import Columns, Int64
@@ -63,6 +64,7 @@ class Pipeline:
         DuplicateWindow.warm_up()
         LatestValues.warm_up()
         JsonWriter.warm_up()
+        packing.warm_up()
         nothing = BinaryArray.of([b""])
         channels_and_skus(nothing)
         partitions_of(nothing, self._settings.partitions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -75,7 +76,7 @@ class Replay:
         Raises:
             ShardLost: If other records are refused than were refused then.
         """
-        known = self._dead_letters(partition)
+        known = dead_letters(self._settings, self._offsets, partition)
         size = self._settings.duplicate_window
         start, ends = dict.fromkeys(applied, 0), dict.fromkeys(applied, NOT_YET)
         shard = Shard(partition, start, ends, new_windows(size), refused_in(size, {}))
@@ -87,7 +88,11 @@ class Replay:
         finally:
             self._engine.drop_shard(partition)
         return Replayed(
-            keys.present(), rows, shard.seen, max(shard.seen.values(), default=0), self._refused(applied, known)
+            keys.present(),
+            rows,
+            shard.seen,
+            max(shard.seen.values(), default=0),
+            refused_before(self._settings, applied, known),
         )
 
     def _apply(self, shard: Shard, applied: dict[str, int], known: dict[Place, str]) -> set[Place]:
@@ -98,33 +103,14 @@ class Replay:
             for _, messages in read_ranges(
                 self._settings.consumer_config(), ranges, cancelled=deadline(DEADLINE_S), committed=True
             ):
-                batch = _batch(tp, messages, known)
+                batch = without_refused(tp, messages, known)
                 outputs = self._pipeline.apply([(shard, batch)], wall_ms()) if len(batch) else {}
                 letters = [letter for output in outputs.get(shard.partition, []) for letter in output.values.present()]
                 refused |= {_place(msgspec.json.decode(letter, type=DeadLettered)) for letter in letters}
         return refused
 
-    def _refused(self, applied: dict[str, int], known: dict[Place, str]) -> dict[str, list[Run]]:
-        """What the duplicate windows in front of ``applied`` must not know."""
-        found: dict[str, list[Run]] = {}
-        for topic in WINDOWED:
-            refused, name = RefusedOffsets(self._settings.duplicate_window), self._name(topic)
-            refused.add(sorted(offset for place, offset in known if place == name and offset < applied[topic.name]))
-            found[topic.name] = refused.in_front_of(applied[topic.name])
-        return {name: runs for name, runs in found.items() if runs}
-
     def _name(self, topic: Topic) -> str:
         return topic.full_name(self._settings.topic_prefix)
-
-    def _dead_letters(self, partition: int) -> dict[Place, str]:
-        tp = Partition(self._name(DEAD_LETTERS), partition)
-        ranges = {tp: (self._offsets.start([tp])[tp], self._offsets.end([tp], committed=True)[tp])}
-        found: dict[Place, str] = {}
-        for _, messages in read_ranges(self._settings.consumer_config(), ranges, cancelled=deadline(DEADLINE_S)):
-            for _, _, value in messages:
-                letter = msgspec.json.decode(value or b"", type=DeadLettered)
-                found[_place(letter)] = letter.reason
-        return found
 
     def _compare(self, partition: int, again: set[Place], known: set[Place], applied: dict[str, int]) -> None:
         """Compaction may have removed a policy that was refused; nothing else may differ."""
@@ -141,7 +127,29 @@ class Replay:
                 )
 
 
-def _batch(tp: Partition, messages: Records, known: dict[Place, str]) -> RecordBatch:
+def dead_letters(settings: Settings, offsets: Offsets, partition: int) -> dict[Place, str]:
+    """Read what was refused of a shard's sources, and why; topics by their full names."""
+    tp = Partition(DEAD_LETTERS.full_name(settings.topic_prefix), partition)
+    ranges = {tp: (offsets.start([tp])[tp], offsets.end([tp], committed=True)[tp])}
+    found: dict[Place, str] = {}
+    for _, messages in read_ranges(settings.consumer_config(), ranges, cancelled=deadline(DEADLINE_S)):
+        for _, _, value in messages:
+            letter = msgspec.json.decode(value or b"", type=DeadLettered)
+            found[_place(letter)] = letter.reason
+    return found
+
+
+def refused_before(settings: Settings, applied: Mapping[str, int], known: Mapping[Place, str]) -> dict[str, list[Run]]:
+    """What the duplicate windows in front of ``applied`` must not know."""
+    found: dict[str, list[Run]] = {}
+    for topic in WINDOWED:
+        refused, name = RefusedOffsets(settings.duplicate_window), topic.full_name(settings.topic_prefix)
+        refused.add(sorted(offset for place, offset in known if place == name and offset < applied[topic.name]))
+        found[topic.name] = refused.in_front_of(applied[topic.name])
+    return {name: runs for name, runs in found.items() if runs}
+
+
+def without_refused(tp: Partition, messages: Records, known: Mapping[Place, str]) -> RecordBatch:
     """Without the records that were refused for what they are. It belongs to no assignment of the data plane."""
     offsets = messages.offsets.tolist()
     refused = [known.get((tp.topic, offset), Reason.WRONG_PARTITION) not in BY_STATE for offset in offsets]

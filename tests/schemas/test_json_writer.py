@@ -1,5 +1,6 @@
 """Columns to JSON: what is written reads back as what went in, and as orjson would have written it."""
 
+import base64
 import math
 
 import numpy as np
@@ -12,7 +13,7 @@ from schemas.binary import BinaryArray
 from schemas.columns import NONE
 from schemas.compiled import compilations
 from schemas.float_text import FLOAT_WIDTH
-from schemas.json_layout import Float, Integer, Joined, Name, Object, OnlyIf, Shared, Text
+from schemas.json_layout import Base64, Float, Integer, Joined, Name, Object, OnlyIf, Shared, Text
 from schemas.json_writer import JsonWriter
 
 WRITE_FLOAT = JsonWriter(Float("x"))
@@ -30,6 +31,7 @@ RECORD = JsonWriter(
                 "there",
                 Object({"ints": Integer("ints", 2), "floats": Float("floats", 3), "names": Name("names", TABLE, 2)}),
             ),
+            "bytes": Base64("bytes"),
             "last": OnlyIf("there", Text("text")),
         }
     )
@@ -41,6 +43,7 @@ names = st.sampled_from(range(len(TABLE)))
 rows = st.fixed_dictionaries(
     {
         "text": st.text(),
+        "bytes": st.binary(),
         "number": st.integers(-(2**63) + 1, 2**63 - 1).filter(lambda n: n != NONE),
         "float": floats,
         "name": names,
@@ -66,6 +69,7 @@ def expected(row):
         "name": TABLE[row["name"]],
         "model": {"a": 1},
         "inner": inner if row["there"] else None,
+        "bytes": base64.b64encode(row["bytes"]).decode(),
         "last": row["text"] if row["there"] else None,
     }
 
@@ -81,6 +85,7 @@ def test_records_read_back_as_what_went_in(given_rows):
         for name, (kind, shape) in kinds.items()
     }
     columns["text"] = BinaryArray.of(row["text"].encode() for row in given_rows)
+    columns["bytes"] = BinaryArray.of(row["bytes"] for row in given_rows)
     shared = {"prefix": b'"7-', "quote": b'"', "model": b'{"a":1}'}
     written = [orjson.loads(record) for record in RECORD(columns, shared)]
     assert as_float32(written) == [as_float32(expected(row)) for row in given_rows]

@@ -7,7 +7,7 @@ import pytest
 
 from pricing_core.decisions import CHANGED, OUTCOMES
 from pricing_core.engine import Moment
-from pricing_core.rules import CODES
+from pricing_core.rules import CODES, VERSION
 from schemas import columns as c
 from schemas.currencies import ALPHA_CODES
 from schemas.decisions import PriceChanged, PriceDecided
@@ -34,7 +34,7 @@ def decided():
     made.apply(3, batch(c.OrderColumns, {"key": b"web:without a policy"}))
     emitter = Emitter(Settings(partitions=4), made, metrics)
     found = made.decide_together({3: Moment(T0 + DAY, "ACTIVE")})
-    return found.decisions, emitter.decisions(found, {3: SHARD}, WALL)[3], metrics
+    return found.decisions, emitter.decisions(found, {3: SHARD}, WALL)[3], metrics, made
 
 
 def null(value):
@@ -42,7 +42,7 @@ def null(value):
 
 
 def test_the_audit_record_holds_all_columns_of_a_decision(decided):
-    found, (audit, *_), _ = decided
+    found, (audit, *_), _, made = decided
     assert len(set(found.outcome.tolist())) == len(OUTCOMES)
     assert len(audit) == len(found)
     for i, (key, raw, name) in enumerate(zip(audit.keys, audit.values, audit.ids, strict=True)):
@@ -72,6 +72,9 @@ def test_the_audit_record_holds_all_columns_of_a_decision(decided):
             null(found.limit[i]),
             null(found.value[i]),
         )
+        assert (record.model, record.epsilon) == (made.model.label, made.model.epsilon)
+        assert (np.float32(record.uniform), record.batch) == (found.uniform[i], found.batch[i])
+        assert (record.rules, record.inputs) == (VERSION, found.recorded.packed()[i])
         assert (record.propensity is None) == (record.chosen is None)
         assert record.propensity is None or np.float32(record.propensity) == found.propensity[i]
         if not found.considered[i]:
@@ -84,7 +87,7 @@ def test_the_audit_record_holds_all_columns_of_a_decision(decided):
 
 
 def test_a_price_change_is_published_for_each_decision_that_changes_a_price(decided):
-    found, (_, changes), _ = decided
+    found, (_, changes), _, _ = decided
     changed = np.flatnonzero(found.outcome == CHANGED).tolist()
     records = [msgspec.json.decode(raw, type=PriceChanged) for raw in changes.values]
     assert [list(orjson.loads(raw)) for raw in changes.values] == [list(PriceChanged.__struct_fields__)] * len(changed)
@@ -118,7 +121,7 @@ def test_a_price_change_is_published_for_each_decision_that_changes_a_price(deci
 
 
 def test_decisions_are_counted_by_outcome_and_reason(decided):
-    found, _, metrics = decided
+    found, _, metrics, _ = decided
     assert sum(metrics.value(DECISIONS, outcome) for outcome in OUTCOMES) == len(found)
     changes = sum(metrics.value(PRICE_CHANGES, reason) for reason in set(found.reasons))
     assert changes == (found.outcome == CHANGED).sum()
