@@ -110,8 +110,9 @@ def with_decisions(row: Rows, decided: Rows) -> Rows:
 def _write_down(row: Rows, decision: PriceDecided, now: int) -> None:
     """Put a decision into the row of its offer, and make it due at once."""
     row["due_at"], row["last_decided_at"] = 0, now
-    if decision.price is not None:
-        window = rolled(Window.of(row), np.array([decision.price]), now)
+    if decision.price is not None and decision.previous_price is not None:
+        window = rolled(Window.of(row), np.array([decision.previous_price]), now)  # in effect until now
+        window = rolled(window, np.array([decision.price]), now)
         for name, column in window._asdict().items():
             row[name] = column
     if decision.outcome == "changed":
