@@ -2,8 +2,9 @@
 
 Units of a period at price p are Poisson with mean ``exposure x level x g(p / list price; form, elasticity)``. What was
 seen is kept as exposure and units by knots of ln(price / list price), under several memories; an observation between
-two knots is split between them, so that its logarithm of demand is interpolated. With a Gamma prior on the level the
-likelihood of each curve has a closed form (Gamma-Poisson), so the posterior of all curves is two matrix products.
+two knots is split among the four about it, so that demand and its logarithm are interpolated. With a Gamma prior on
+the level the likelihood of each curve has a closed form (Gamma-Poisson), so the posterior of all curves is two matrix
+products.
 
 A tally says nothing about curves, priors or grids: a later version may use others on the same state.
 """
@@ -261,6 +262,24 @@ def _at_least(expected: Array, units: Array) -> Array:
 
 
 def _split(x: Array) -> Array:
-    """Shares of an observation at the knots, [N, B]; beyond the last knot it counts there."""
+    """Shares of an observation at the knots, [N, B]; beyond the last knot it counts there.
+
+    Lagrange's cubic of the four knots about it, so that demand and its logarithm are both interpolated closely; some
+    shares are below 0. With linear shares the mean of demand exceeds what the mean of the logarithm says, most so for
+    steep curves: sales at one price between two knots then spoke for a flat curve, ever louder.
+    """
     position = jnp.clip(x / KNOT + KNOTS // 2, 0.0, KNOTS - 1.0)
-    return jnp.maximum(1.0 - jnp.abs(position[:, None] - jnp.arange(KNOTS)), 0.0)
+    first = jnp.clip(jnp.floor(position) - 1.0, 0.0, KNOTS - 4.0)
+    u = (position - first)[:, None]
+    near = jnp.concatenate(
+        [
+            -(u - 1.0) * (u - 2.0) * (u - 3.0) / 6.0,
+            u * (u - 2.0) * (u - 3.0) / 2.0,
+            -u * (u - 1.0) * (u - 3.0) / 2.0,
+            u * (u - 1.0) * (u - 2.0) / 6.0,
+        ],
+        axis=1,
+    )
+    place = (jnp.arange(KNOTS) - first[:, None]).astype(jnp.int32)
+    shares = jnp.take_along_axis(near, jnp.clip(place, 0, 3), axis=1)
+    return jnp.where((place >= 0) & (place <= 3), shares, 0.0)
