@@ -40,6 +40,7 @@ CHANGE_NATS = 6.0
 """A faster memory that has predicted so much better overwrites a slower one: the world has changed."""
 LEAST_DEMAND = 0.01
 """Relative demand is never taken to be less, or one sale would refute a form."""
+_LEAST_EXPOSURE = 1e-6
 _SURPRISE = 16.0
 """A squared standardised residual counts no more than this."""
 
@@ -231,11 +232,21 @@ def _by_memory(tally: Tally, prior: Prior) -> Posterior:
     sold, seen = tally.units / over, tally.exposure / over
     total = sold.sum(axis=2, keepdims=True)
     shape = prior.level_shape[:, None, None] + total
-    rate = prior.level_rate[:, None, None] + seen @ _G.T
+    rate = prior.level_rate[:, None, None] + _felt(seen)
     log_likelihood = sold @ _LOG_G.T + gammaln(shape) - shape * jnp.log(rate)
     z = (_LOG_ELASTICITY - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[:, None]
     weight = jax.nn.softmax(log_likelihood - 0.5 * z[:, None, :] ** 2, axis=2)
     return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate)
+
+
+def _felt(seen: Array) -> Array:
+    """Exposure times each curve's relative demand, [N, M, B] → [N, M, J].
+
+    At a curve's cliff a cubic is too low, or below 0: a steep curve would be believed. The mean of demand is never less
+    than the exponential of its mean logarithm (Jensen), and no more at a single price.
+    """
+    total = jnp.maximum(seen.sum(axis=2, keepdims=True), _LEAST_EXPOSURE)
+    return jnp.maximum(seen @ _G.T, total * jnp.exp(seen @ _LOG_G.T / total))
 
 
 def _predicted(each: Posterior, demand_of: Array, exposure: Array) -> tuple[Array, Array]:
