@@ -56,7 +56,7 @@ def test_sales_at_one_price_between_two_knots_say_nothing_about_the_curve():
     held = belief.posterior(told(prior, [float(np.exp(1.5 * KNOT))] * 200, [20] * 200), prior)
     nothing = belief.posterior(belief.empty(1), prior)
     expected = [float((of.weight * ELASTICITY_OF_CURVE).sum()) for of in (held, nothing)]
-    assert expected[0] == pytest.approx(expected[1], abs=0.05)  # with two linear shares 0.9 less
+    assert expected[0] == pytest.approx(expected[1], abs=0.1)  # linear shares: 1.1, cubic alone: 5.3
 
 
 @pytest.mark.parametrize("log_ratio", np.linspace(-0.9, 0.9, 13))
