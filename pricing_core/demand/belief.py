@@ -2,8 +2,9 @@
 
 Units of a period at price p are Poisson with mean ``exposure x level x g(p / list price; form, elasticity)``. What was
 seen is kept as exposure and units by knots of ln(price / list price), under several memories; an observation between
-two knots is split between them, so that its logarithm of demand is interpolated. With a Gamma prior on the level the
-likelihood of each curve has a closed form (Gamma-Poisson), so the posterior of all curves is two matrix products.
+two knots is split among the four about it, so that demand and its logarithm are interpolated. With a Gamma prior on
+the level the likelihood of each curve has a closed form (Gamma-Poisson), so the posterior of all curves is two matrix
+products.
 
 A tally says nothing about curves, priors or grids: a later version may use others on the same state.
 """
@@ -39,6 +40,7 @@ CHANGE_NATS = 6.0
 """A faster memory that has predicted so much better overwrites a slower one: the world has changed."""
 LEAST_DEMAND = 0.01
 """Relative demand is never taken to be less, or one sale would refute a form."""
+_LEAST_EXPOSURE = 1e-6
 _SURPRISE = 16.0
 """A squared standardised residual counts no more than this."""
 
@@ -230,11 +232,21 @@ def _by_memory(tally: Tally, prior: Prior) -> Posterior:
     sold, seen = tally.units / over, tally.exposure / over
     total = sold.sum(axis=2, keepdims=True)
     shape = prior.level_shape[:, None, None] + total
-    rate = prior.level_rate[:, None, None] + seen @ _G.T
+    rate = prior.level_rate[:, None, None] + _felt(seen)
     log_likelihood = sold @ _LOG_G.T + gammaln(shape) - shape * jnp.log(rate)
     z = (_LOG_ELASTICITY - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[:, None]
     weight = jax.nn.softmax(log_likelihood - 0.5 * z[:, None, :] ** 2, axis=2)
     return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate)
+
+
+def _felt(seen: Array) -> Array:
+    """Exposure times each curve's relative demand, [N, M, B] → [N, M, J].
+
+    At a curve's cliff a cubic is too low, or below 0: a steep curve would be believed. The mean of demand is never less
+    than the exponential of its mean logarithm (Jensen), and no more at a single price.
+    """
+    total = jnp.maximum(seen.sum(axis=2, keepdims=True), _LEAST_EXPOSURE)
+    return jnp.maximum(seen @ _G.T, total * jnp.exp(seen @ _LOG_G.T / total))
 
 
 def _predicted(each: Posterior, demand_of: Array, exposure: Array) -> tuple[Array, Array]:
@@ -261,6 +273,24 @@ def _at_least(expected: Array, units: Array) -> Array:
 
 
 def _split(x: Array) -> Array:
-    """Shares of an observation at the knots, [N, B]; beyond the last knot it counts there."""
+    """Shares of an observation at the knots, [N, B]; beyond the last knot it counts there.
+
+    Lagrange's cubic of the four knots about it, so that demand and its logarithm are both interpolated closely; some
+    shares are below 0. With linear shares the mean of demand exceeds what the mean of the logarithm says, most so for
+    steep curves: sales at one price between two knots then spoke for a flat curve, ever louder.
+    """
     position = jnp.clip(x / KNOT + KNOTS // 2, 0.0, KNOTS - 1.0)
-    return jnp.maximum(1.0 - jnp.abs(position[:, None] - jnp.arange(KNOTS)), 0.0)
+    first = jnp.clip(jnp.floor(position) - 1.0, 0.0, KNOTS - 4.0)
+    u = (position - first)[:, None]
+    near = jnp.concatenate(
+        [
+            -(u - 1.0) * (u - 2.0) * (u - 3.0) / 6.0,
+            u * (u - 2.0) * (u - 3.0) / 2.0,
+            -u * (u - 1.0) * (u - 3.0) / 2.0,
+            u * (u - 1.0) * (u - 2.0) / 6.0,
+        ],
+        axis=1,
+    )
+    place = (jnp.arange(KNOTS) - first[:, None]).astype(jnp.int32)
+    shares = jnp.take_along_axis(near, jnp.clip(place, 0, 3), axis=1)
+    return jnp.where((place >= 0) & (place <= 3), shares, 0.0)

@@ -1,9 +1,9 @@
 """Estimate, then plan: the belief of `demand.belief` and the closed form of `planning.planner`, without a network.
 
 One set of constants for steady sellers and finite stock, cold starts and logs, offers of their own and families. What
-prices followed is taken out of a log first (`demand.control_function`). Prices beside the best one are tried where the
-stock never ends, while what they teach pays (`planning.exploration`); with a finite stock nothing is tried: a Thompson
-draw among prices worth at least 95 % of the best cost 0.5 to 1 point on the tuning markets.
+prices followed is taken out of a log first (`demand.control_function`). A price is worth what it earns and what it
+teaches (`planning.exploration`). Where a rival is seen, the answer to a new price comes a period later than the first
+sales at it: the price is kept until then, and what was sold before the answer tells nothing of the demand that lasts.
 """
 
 from __future__ import annotations
@@ -40,6 +40,12 @@ UNKNOWN_LEVEL_SPREAD = 2.0
 """The same where nobody has a guess."""
 ELASTICITY_SPREAD = 0.28
 """The same of an elasticity about its category's."""
+ANSWERED = 0.75
+"""What rivals' answers leave of an elasticity, where a rival is seen."""
+SEASON_SHARE = 0.5
+"""Of what a try would save in the rest of a season: the other part is learned anyway, as the stock sells."""
+SAME_PRICE = 1e-3
+"""Prices are the same if their ratio is as near to 1 as this."""
 SCENARIOS = 12
 """Curves that stand for a belief; each comes with three levels."""
 _ROOTS = (-(3.0**0.5), 0.0, 3.0**0.5)
@@ -53,6 +59,10 @@ class Memory(NamedTuple):
     prior: Prior
     families: Families | None
     """None where every offer is its own."""
+    asked: Array
+    """[N], price / list price of the last period."""
+    unanswered: Array
+    """bool [N]: that price was a new one, and a rival is seen who has not answered it yet."""
 
 
 @dataclass(frozen=True)
@@ -64,76 +74,71 @@ class EstimateThenPlan:
         guessed = jnp.isfinite(view.prior_units)
         units = jnp.where(guessed, view.prior_units / view.exposure, 1.0)
         shape = 1.0 / jnp.expm1(jnp.where(guessed, LEVEL_SPREAD, UNKNOWN_LEVEL_SPREAD) ** 2)
-        prior = Prior(shape, shape / units, view.prior_elasticity, jnp.full_like(units, ELASTICITY_SPREAD))
+        elasticity = view.prior_elasticity * jnp.where(jnp.isfinite(view.rival_price), ANSWERED, 1.0)
+        prior = Prior(shape, shape / units, elasticity, jnp.full_like(units, ELASTICITY_SPREAD))
         tally = belief.empty(len(units))
         if history is not None:
             ratio = history.price / view.list_price
             found = control(jnp.log(ratio), jnp.log(history.cost), history.exposure, history.units)
             exposure = history.exposure * found.demand
             tally = belief.absorb(tally, prior, ratio, exposure, history.units, evidence=found.weight)
-        return Memory(tally, prior, None if family == 1 else family_pricing.begin(view, history, family))
+        families = None if family == 1 else family_pricing.begin(view, history, family)
+        return Memory(tally, prior, families, jnp.ones_like(units), jnp.zeros_like(guessed))
 
     def decide(self, memory: Memory, view: View, key: Array) -> Array:
         """Choose the price that the plan values most."""
         held = belief.posterior(memory.tally, memory.prior)
-        limited = jnp.isfinite(view.stock) & jnp.isfinite(view.periods_left)
-        unlimited = _steady(held, memory.tally.periods, view, key)
+        limited = _limited(view)
+        asked = jnp.abs(view.prices - (memory.asked * view.list_price)[:, None]).argmin(axis=1)
+        unlimited = jnp.where(memory.unanswered, asked, _steady(held, memory.tally.periods, view))
         families = memory.families
         if families is not None:
             jointly = family_pricing.decide(families, view, memory.tally.periods, key)
             unlimited = jnp.where(family_pricing.substitutes(families), jointly, unlimited)
-        planned = jax.lax.cond(limited.any(), lambda: _worth(held, view).argmax(axis=1), lambda: unlimited)
+        planned = jax.lax.cond(limited.any(), lambda: _in_season(held, view), lambda: unlimited)
         return jnp.where(limited, planned, unlimited)
 
     def learn(self, memory: Memory, view: View, price: Array, outcome: Outcome) -> Memory:
         """Take a period in. One without stock tells nothing, and one that ran out only the least of the demand."""
-        exposure = jnp.where(view.stock > 0, view.exposure, 0.0)
         ratio = price / view.list_price
+        changed = jnp.abs(ratio / memory.asked - 1.0) > SAME_PRICE
+        unanswered = changed & jnp.isfinite(view.rival_price) & ~_limited(view)
+        exposure = jnp.where((view.stock > 0) & ~unanswered, view.exposure, 0.0)
         censored = jnp.isfinite(view.stock) & outcome.stocked_out
         period = Period(ratio, exposure, outcome.units, censored)
         families = memory.families
         if families is not None:
             alone = belief.log_predictive(memory.tally, memory.prior, period)
             families = family_pricing.learn(families, period, alone)
-        return Memory(belief.observe(memory.tally, memory.prior, period), memory.prior, families)
+        return Memory(belief.observe(memory.tally, memory.prior, period), memory.prior, families, ratio, unanswered)
 
 
-def _steady(held: Posterior, periods: Array, view: View, key: Array) -> Array:
-    """Choose for a stock that never ends: the best price of a period, and prices beside it while that teaches enough.
-
-    Where a rival is seen nothing is tried: the answer to a price comes later than the sales at it, and a price that
-    was asked for one period would tell of a demand that does not last.
-    """
-    ratio = (view.prices / view.list_price[:, None])[:, None, :]
-    curves = demand(jnp.asarray(FORM_OF_CURVE)[None, :, None], jnp.asarray(ELASTICITY_OF_CURVE)[None, :, None], ratio)
-    units = jnp.einsum("nj,nja->na", held.weight * held.level, curves)
-    best = (units * (view.prices - view.unit_cost[:, None])).argmax(axis=1)
-    above, below = jnp.minimum(best + 1, view.prices.shape[1] - 1), jnp.maximum(best - 1, 0)
-    slopes = _slopes(curves, view.prices, below, above)
-    slope = (held.weight * slopes).sum(axis=1)
-    variance = (held.weight * (slopes - slope[:, None]) ** 2).sum(axis=1)
-    sold = view.exposure * _at(units, best)
-    explores = exploration.pays(periods, sold, slope, variance) & ~jnp.isfinite(view.rival_price)
-    side = jnp.where(jax.random.bernoulli(key, 0.5, best.shape), above, below)
-    return jnp.where(explores, side, best)
+def _limited(view: View) -> Array:
+    return jnp.isfinite(view.stock) & jnp.isfinite(view.periods_left)
 
 
-def _slopes(curves: Array, prices: Array, below: Array, above: Array) -> Array:
-    """Give -d ln demand / d ln price between two prices of the set, [N, J], of curves [N, J, A]."""
-    low, high = (jnp.take_along_axis(curves, index[:, None, None], axis=2)[..., 0] for index in (below, above))
-    fall = jnp.log(jnp.maximum(low, LEAST_DEMAND) / jnp.maximum(high, LEAST_DEMAND))
-    return fall / jnp.log(_at(prices, above) / _at(prices, below))[:, None]
+def _steady(held: Posterior, periods: Array, view: View) -> Array:
+    """Choose for a stock that never ends, index [N]: by the profit of a period, and what it teaches for later ones."""
+    ratio = view.prices / view.list_price[:, None]
+    form, elasticity = (jnp.asarray(part)[None, :, None] for part in (FORM_OF_CURVE, ELASTICITY_OF_CURVE))
+    curves = jnp.maximum(demand(form, elasticity, ratio[:, None, :]), LEAST_DEMAND)
+    units = (held.level * view.exposure[:, None])[:, :, None] * curves
+    worth = units * (view.prices - view.unit_cost[:, None])[:, None, :]
+    return _best(held.weight, worth, units, view, exploration.horizon(periods))
 
 
-def _at(table: Array, index: Array) -> Array:
-    return jnp.take_along_axis(table, index[:, None], axis=1)[:, 0]
+def _best(weight: Array, worth: Array, units: Array, view: View, horizon: Array) -> Array:
+    """Take the price that earns most with what it teaches for so many periods: [N], of weights [N, S], [N, S, A]."""
+    saved = jax.vmap(exploration.saved_by_trying)(weight, worth, units, jnp.log(view.prices))
+    best: Array = (jnp.einsum("ns,nsa->na", weight, worth) + horizon[:, None] * saved).argmax(axis=1)
+    return best
 
 
-def _worth(held: Posterior, view: View) -> Array:
-    """Expected profit of a period less what the units sold would be worth later, [N, A].
+def _in_season(held: Posterior, view: View) -> Array:
+    """Choose for a stock that ends by a deadline, index [N].
 
-    The mean over scenarios, in each of which demand is known from the next period on (Littman, Cassandra & Kaelbling
-    1995, Q-MDP).
+    A price earns the profit of a period less what the units sold would be worth later: the mean over scenarios, in
+    each of which demand is known from the next period on (Littman, Cassandra & Kaelbling 1995, Q-MDP).
     """
     curve, weight = _scenarios(held, view)
     stock, left, cost = (column[:, None, None] for column in (view.stock, view.periods_left, view.unit_cost))
@@ -141,8 +146,11 @@ def _worth(held: Posterior, view: View) -> Array:
     wide = Curve(*(part[..., None] for part in curve))
     price = view.prices[:, None, None, :]
     units = wide.level * demand(wide.form, wide.elasticity, price / wide.list_price)
+    n, prices = view.prices.shape
     gain = planner.expected_sales(units, stock[..., None]) * (price - cost[..., None] - bid)
-    return (weight[..., None] * gain).sum(axis=(1, 2))
+    gain, units = (part.reshape(n, -1, prices) for part in (gain, units))
+    remaining = jnp.where(_limited(view), jnp.maximum(view.periods_left - 1.0, 0.0), 0.0)
+    return _best(weight.reshape(n, -1), gain, units, view, SEASON_SHARE * remaining)
 
 
 def _scenarios(held: Posterior, view: View) -> tuple[Curve, Array]:

@@ -1,14 +1,17 @@
-"""When a price beside the best one is worth what it costs: what it teaches about the slope of demand pays later.
+"""When a price beside the best one is worth what it costs: what it teaches pays later.
 
-About the best price, profit falls by a share of half the curvature κ times the square of the price's deviation d in
-logarithms. Not to know the slope s = -d ln demand / d ln price, but with variance V, misplaces the best price by a
-variance of V / κ², which costs V / (2 κ) of a period's profit. A period at deviation d, in which u units are sold, adds
-u·d² to the precision 1 / V: over H periods that saves H·V²·u·d² / (2 κ), and it costs κ·d² / 2. The deviation cancels:
+Not to know the demand costs, each period, the mean over what may be true of the best profit there, less the best of
+the mean profits. Where the best log price is unknown with variance W, a price that moves it by a little costs in
+proportion to the square, so that what not knowing costs is in proportion to W. A period at price a, in which u units
+are expected, tells the log of demand there up to 1 / u, and through it the best price: linear regression of the one on
+the other takes
 
-    explore while H · u · V² > κ²
+    cov(best log price, ln demand at a)² / (W · (var(ln demand at a) + 1 / u))
 
-With H in proportion to the time seen so far, V falls as the inverse root of time, and with it what exploration costs:
-the order of the best possible (Keskin & Zeevi 2014, Operations Research 62).
+off W, as a share. So much of what not knowing costs is saved in each later period. Where demand is ln m = l - s·x about
+a well-known point, and the best price is linear in s, that is s's variance V times u·d² / (1 + V·u·d²) at distance d.
+The rate is then that of the best possible, if periods to come are in proportion to the root of what explores (Keskin &
+Zeevi 2014, Operations Research 62); the knowledge gradient of Frazier, Powell & Dayanik (2009) is the same idea.
 """
 
 from __future__ import annotations
@@ -16,21 +19,55 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array
 
-HORIZON = 0.2
-"""Periods for which what is learned is thought to be of use, for each period seen."""
+HORIZON = 40.0
+"""Periods for which what is learned is thought to be of use, where nobody knows how long an offer is sold."""
+GROWTH = 0.2
+"""More of them for each period seen."""
+FAMILY_HORIZON = 0.2
+"""Periods for each period seen, for a family that is priced jointly."""
 _LEAST = 0.5
 """The slope is taken to exceed 1 by so much, as it does at any best price above cost."""
+_LEAST_UNITS = 1e-3
+_LEAST_VARIANCE = 1e-9
+
+
+def horizon(periods: Array) -> Array:
+    """Give the periods for which to learn, for offers seen for so many."""
+    return HORIZON + GROWTH * periods
+
+
+def saved_by_trying(weight: Array, worth: Array, units: Array, log_price: Array) -> Array:
+    """Give what one period at each price is expected to save in each later one, [A], in the unit of ``worth``.
+
+    Args:
+        weight: [S] of what may be true, sums to 1.
+        worth: [S, A] expected profit of a period at each price.
+        units: [S, A] expected demand.
+        log_price: [A].
+    """
+    unknown = weight @ worth.max(axis=1) - (weight @ worth).max()
+    target = log_price[worth.argmax(axis=1)]
+    off = target - weight @ target
+    log_units = jnp.log(jnp.maximum(units, _LEAST_UNITS))
+    away = log_units - weight @ log_units
+    told = weight @ away**2 + 1.0 / jnp.maximum(weight @ units, _LEAST_UNITS)
+    return unknown * ((weight * off) @ away) ** 2 / (jnp.maximum(weight @ off**2, _LEAST_VARIANCE) * told)
 
 
 def pays(periods: Array, units: Array, slope: Array, variance: Array) -> Array:
-    """Say whether to try a price beside the best one, bool.
+    """Say whether to try a price beside the best one in a family, bool: the same with all curvatures taken for κ.
+
+    About the best price, profit falls by a share of half the curvature κ times the square of the price's deviation d in
+    logarithms. Not to know the slope s = -d ln demand / d ln price, but with variance V, costs V / (2 κ) of a period's
+    profit. A period at deviation d saves V²·u·d² / (2 κ) in each of H later ones, and costs κ·d² / 2. The deviation
+    cancels: explore while H · u · V² > κ².
 
     Args:
         periods: Seen so far.
-        units: Expected of a period at the best price.
+        units: u, expected of a period at the best price.
         slope: s there; κ is taken for s·(s - 1), its value under constant elasticity.
         variance: V, of the belief about s.
     """
     curvature = slope * jnp.maximum(slope - 1.0, _LEAST)
-    explores: Array = HORIZON * periods * units * variance**2 > curvature**2
+    explores: Array = FAMILY_HORIZON * periods * units * variance**2 > curvature**2
     return explores

@@ -51,6 +51,22 @@ def test_between_two_knots_nothing_is_lost():
     assert tally.exposure[0, 0].sum() == pytest.approx(15, rel=1e-6)
 
 
+def test_sales_at_one_price_between_two_knots_say_nothing_about_the_curve():
+    prior = prior_of(1, shape=0.01, rate=1e-4)  # as good as nothing is known of the level
+    held = belief.posterior(told(prior, [float(np.exp(1.5 * KNOT))] * 200, [20] * 200), prior)
+    nothing = belief.posterior(belief.empty(1), prior)
+    expected = [float((of.weight * ELASTICITY_OF_CURVE).sum()) for of in (held, nothing)]
+    assert expected[0] == pytest.approx(expected[1], abs=0.1)  # linear shares: 1.1, cubic alone: 5.3
+
+
+@pytest.mark.parametrize("log_ratio", np.linspace(-0.9, 0.9, 13))
+def test_a_belief_stays_finite_at_any_price(log_ratio):
+    prior = prior_of(1)
+    held = belief.posterior(told(prior, [float(np.exp(log_ratio))] * 60, [25] * 60), prior)
+    assert all(bool(jnp.isfinite(part).all()) for part in held)
+    assert float(held.rate.min()) > 0.0
+
+
 def test_a_period_without_exposure_changes_nothing():
     prior = prior_of(1)
     before = told(prior, [1.0, 1.1], [3, 2])
