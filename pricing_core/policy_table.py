@@ -35,6 +35,7 @@ _COPIED = (
     "min_change_bp",
     "ending",
     "ending_modulus",
+    "season_ends_at",
     "max_stock_age_ms",
     "max_competitor_age_ms",
 )
@@ -50,6 +51,7 @@ POLICY = np.dtype(
         ("high", "<i8"),
         ("profit_slope", "<f8"),  # unit profit at p is slope · p - offset
         ("profit_offset", "<f8"),
+        ("salvage_offset", "<f8"),  # what a unit that is left when the season ends is worth, and fees
     ]
 )
 
@@ -89,6 +91,8 @@ class PolicyTable:
         net = np.where(columns.prices_include_tax, ONE / (ONE + columns.tax_rate_bp), 1.0)
         rows["profit_slope"] = net - columns.commission_bp / ONE
         rows["profit_offset"] = columns.unit_cost + columns.fixed_fee
+        left = np.where(columns.salvage_value == NONE, columns.unit_cost, columns.salvage_value)
+        rows["salvage_offset"] = left + columns.fixed_fee
         rows[columns.removed] = np.zeros((), POLICY)
         self.rows[slots] = rows
 

@@ -137,6 +137,9 @@ class PolicyColumns(Columns):
     """Value of the last digits; `NONE` if any ending will do."""
     ending_modulus: Int64
     """10 ** number of digits; 1 if any ending will do."""
+    season_ends_at: Int64
+    """ms; `NONE` if the stock is not to be sold by a day."""
+    salvage_value: Int64
     max_stock_age_ms: Int64
     max_competitor_age_ms: Int64
 

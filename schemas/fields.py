@@ -33,19 +33,23 @@ class Layout:
     table: FieldTable
 
     @classmethod
-    def of(cls, struct: type[msgspec.Struct], *, time: str, choices: Choices) -> Layout:
+    def of(cls, struct: type[msgspec.Struct], choices: Choices) -> Layout:
         """Read the layout off a type.
 
         Args:
             struct: Its types, ranges and defaults are those of the records.
-            time: Field that holds the event time.
             choices: Codes of the fields that are one of a few texts.
         """
         info = inspect.type_info(struct)
         assert isinstance(info, inspect.StructType)
-        kinds = tuple(_kind(field, time) for field in info.fields)
+        kinds = tuple(_kind(field) for field in info.fields)
         names = tuple(field.name for field in info.fields)
         return cls(names, kinds, choices, _table(info.fields, kinds, choices))
+
+    @property
+    def times(self) -> list[str]:
+        """Fields that hold a time."""
+        return [name for name, kind in zip(self.names, self.kinds, strict=True) if kind == TIME]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +115,18 @@ class Fields:
         return parse_ms(value) if kind == TIME else int(value)
 
 
-def _kind(field: inspect.Field, time: str) -> int:
-    by_name = {time: TIME, "currency": CURRENCY}
-    return by_name[field.name] if field.name in by_name else _kind_of_type(field.name, _bare(field.type))
+def _kind(field: inspect.Field) -> int:
+    if _is_time(field.type):
+        return TIME
+    return CURRENCY if field.name == "currency" else _kind_of_type(field.name, _bare(field.type))
+
+
+def _is_time(kind: inspect.Type) -> bool:
+    if isinstance(kind, inspect.UnionType):
+        return any(map(_is_time, kind.types))
+    return isinstance(kind, inspect.Metadata) and (
+        (kind.extra_json_schema or {}).get("format") == "date-time" or _is_time(kind.type)
+    )
 
 
 def _kind_of_type(name: str, kind: inspect.Type) -> int:

@@ -48,6 +48,13 @@ class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
     cooldown_s: Annotated[int, Meta(ge=0, le=MAX_AGE_S, description="Least time between two changes.")] = 3_600
     min_change_bp: Annotated[BasisPoints, Meta(description="Smaller moves are not worth a relabelling.")] = 50
     price_ending: Annotated[PriceEnding | None, Meta(description="Last digits of every price, such as 99.")] = None
+    season_ends_at: Annotated[
+        Timestamp | None,
+        Meta(description="The stock is to be sold by then and does not come again; null: it comes again."),
+    ] = None
+    salvage_value: Annotated[
+        Amount | None, Meta(description="What a piece that is left then is worth, minor units; null: its unit cost.")
+    ] = None
     max_stock_age_s: Annotated[
         MaxAge | None, Meta(description="Hold unless stock was counted within this time; null: not required.")
     ] = None

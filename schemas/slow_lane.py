@@ -71,11 +71,13 @@ class SlowLane:
         return None
 
     def _time_fault(self, struct: Any) -> Fault | None:
-        text = getattr(struct, self._source.time)
-        try:
-            parse_ms(text)
-        except ValueError:
-            return Fault(Reason.INVALID_TIMESTAMP, text or "an empty text")
+        for name in self._source.layout.times:
+            text = getattr(struct, name)
+            try:
+                if text is not None:
+                    parse_ms(text)
+            except ValueError:
+                return Fault(Reason.INVALID_TIMESTAMP, text or "an empty text")
         return None
 
 

@@ -96,7 +96,7 @@ class Source(Generic[C]):
     @cached_property
     def layout(self) -> Layout:
         """Where the fields of a record are when it is decoded."""
-        return Layout.of(self.type, time=self.time, choices=self.choices)
+        return Layout.of(self.type, self.choices)
 
     @property
     def keyed(self) -> bool:
@@ -182,6 +182,7 @@ def _policies(base: Columns, fields: Fields) -> PolicyColumns:
     copied = (
         "version", "currency", "unit_cost", "list_price", "floor", "ceiling", "tax_rate_bp", "commission_bp",
         "fixed_fee", "min_margin_bp", "map_price", "max_step_bp", "max_daily_change_bp", "min_change_bp",
+        "season_ends_at", "salvage_value",
     )  # fmt: skip
     has_ending = fields.length("price_ending") != NULL
     return PolicyColumns(

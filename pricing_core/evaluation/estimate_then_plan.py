@@ -17,33 +17,23 @@ from jax import Array
 
 from pricing_core.demand import belief
 from pricing_core.demand.belief import (
-    CURVES,
-    ELASTICITY_OF_CURVE,
-    FORM_OF_CURVE,
+    ELASTICITY_SPREAD,
     LEAST_DEMAND,
+    UNKNOWN_LEVEL_SPREAD,
     Period,
     Posterior,
     Prior,
     Tally,
 )
 from pricing_core.demand.control_function import control
-from pricing_core.demand.forms import demand
 from pricing_core.evaluation import family_pricing
 from pricing_core.evaluation.family_pricing import Families
-from pricing_core.planning import exploration, planner
-from pricing_core.planning.planner import Curve
+from pricing_core.planning import exploration
+from pricing_core.planning.under_belief import Situation, relative_demand, worth
 from pricing_core.simulator.bar.interface import History, Outcome, View
 
 LEVEL_SPREAD = 0.9
 """Standard deviation of the log of the level about its guess."""
-UNKNOWN_LEVEL_SPREAD = 2.0
-"""The same where nobody has a guess."""
-ELASTICITY_SPREAD = 0.28
-"""The same of an elasticity about its category's."""
-SCENARIOS = 12
-"""Curves that stand for a belief; each comes with three levels."""
-_ROOTS = (-(3.0**0.5), 0.0, 3.0**0.5)
-_WEIGHTS = (1.0 / 6.0, 2.0 / 3.0, 1.0 / 6.0)
 
 
 class Memory(NamedTuple):
@@ -82,7 +72,9 @@ class EstimateThenPlan:
         if families is not None:
             jointly = family_pricing.decide(families, view, memory.tally.periods, key)
             unlimited = jnp.where(family_pricing.substitutes(families), jointly, unlimited)
-        planned = jax.lax.cond(limited.any(), lambda: _worth(held, view).argmax(axis=1), lambda: unlimited)
+        planned = jax.lax.cond(
+            limited.any(), lambda: worth(held, _situation(view), view.prices).argmax(axis=1), lambda: unlimited
+        )
         return jnp.where(limited, planned, unlimited)
 
     def learn(self, memory: Memory, view: View, price: Array, outcome: Outcome) -> Memory:
@@ -104,8 +96,7 @@ def _steady(held: Posterior, periods: Array, view: View, key: Array) -> Array:
     Where a rival is seen nothing is tried: the answer to a price comes later than the sales at it, and a price that
     was asked for one period would tell of a demand that does not last.
     """
-    ratio = (view.prices / view.list_price[:, None])[:, None, :]
-    curves = demand(jnp.asarray(FORM_OF_CURVE)[None, :, None], jnp.asarray(ELASTICITY_OF_CURVE)[None, :, None], ratio)
+    curves = relative_demand(view.prices / view.list_price[:, None])
     units = jnp.einsum("nj,nja->na", held.weight * held.level, curves)
     best = (units * (view.prices - view.unit_cost[:, None])).argmax(axis=1)
     above, below = jnp.minimum(best + 1, view.prices.shape[1] - 1), jnp.maximum(best - 1, 0)
@@ -118,6 +109,10 @@ def _steady(held: Posterior, periods: Array, view: View, key: Array) -> Array:
     return jnp.where(explores, side, best)
 
 
+def _situation(view: View) -> Situation:
+    return Situation(view.list_price, view.unit_cost, view.exposure, view.stock, view.periods_left)
+
+
 def _slopes(curves: Array, prices: Array, below: Array, above: Array) -> Array:
     """Give -d ln demand / d ln price between two prices of the set, [N, J], of curves [N, J, A]."""
     low, high = (jnp.take_along_axis(curves, index[:, None, None], axis=2)[..., 0] for index in (below, above))
@@ -127,37 +122,3 @@ def _slopes(curves: Array, prices: Array, below: Array, above: Array) -> Array:
 
 def _at(table: Array, index: Array) -> Array:
     return jnp.take_along_axis(table, index[:, None], axis=1)[:, 0]
-
-
-def _worth(held: Posterior, view: View) -> Array:
-    """Expected profit of a period less what the units sold would be worth later, [N, A].
-
-    The mean over scenarios, in each of which demand is known from the next period on (Littman, Cassandra & Kaelbling
-    1995, Q-MDP).
-    """
-    curve, weight = _scenarios(held, view)
-    stock, left, cost = (column[:, None, None] for column in (view.stock, view.periods_left, view.unit_cost))
-    bid = planner.bid_price(curve, cost, stock, left)[..., None]
-    wide = Curve(*(part[..., None] for part in curve))
-    price = view.prices[:, None, None, :]
-    units = wide.level * demand(wide.form, wide.elasticity, price / wide.list_price)
-    gain = planner.expected_sales(units, stock[..., None]) * (price - cost[..., None] - bid)
-    return (weight[..., None] * gain).sum(axis=(1, 2))
-
-
-def _scenarios(held: Posterior, view: View) -> tuple[Curve, Array]:
-    """Curves at even quantiles of the belief, in the order of forms and elasticities, and their weights: [N, S, 3]."""
-    shape = (len(view.stock), SCENARIOS, len(_ROOTS))
-    quantiles = (jnp.arange(SCENARIOS) + 0.5) / SCENARIOS
-    index = jax.vmap(jnp.searchsorted, (0, None))(jnp.cumsum(held.weight, axis=1), quantiles)
-    index = jnp.minimum(index, CURVES - 1)
-    k, mean = (jnp.take_along_axis(part, index, axis=1)[..., None] for part in (held.shape, held.level))
-    # The cube root of a Gamma is nearly normal (Wilson & Hilferty 1931): Gauss-Hermite points of that.
-    root = 1.0 - 1.0 / (9.0 * k) + jnp.asarray(_ROOTS) / (3.0 * jnp.sqrt(k))
-    curve = Curve(
-        jnp.broadcast_to(jnp.asarray(FORM_OF_CURVE)[index][..., None], shape),
-        jnp.broadcast_to(jnp.asarray(ELASTICITY_OF_CURVE)[index][..., None], shape),
-        mean * jnp.maximum(root, 0.05) ** 3 * view.exposure[:, None, None],
-        jnp.broadcast_to(view.list_price[:, None, None], shape),
-    )
-    return curve, jnp.broadcast_to(jnp.asarray(_WEIGHTS) / SCENARIOS, shape)

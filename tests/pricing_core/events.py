@@ -31,6 +31,8 @@ POLICY = {
     "min_change_bp": 50,
     "ending": c.NONE,
     "ending_modulus": 1,
+    "season_ends_at": c.NONE,
+    "salvage_value": c.NONE,
     "max_stock_age_ms": c.NONE,
     "max_competitor_age_ms": c.NONE,
 }

@@ -62,6 +62,8 @@ EUR = 978
                 "min_change_bp": 50,
                 "ending": 9,
                 "ending_modulus": 100,
+                "season_ends_at": c.NONE,
+                "salvage_value": c.NONE,
                 "max_stock_age_ms": 60_000,
                 "max_competitor_age_ms": c.NONE,
             },
