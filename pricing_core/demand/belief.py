@@ -1,18 +1,16 @@
-"""What an offer's sales say about its demand: a posterior over demand curves, from a few moments.
+"""What an offer's sales say about its demand: a grid posterior over demand curves, kept by price bin.
 
 Units of a period at price p are Poisson with mean ``exposure x level x g(p / list price; form, elasticity)``. What was
-seen is kept as the first moments of x = ln(price / list price) over exposure and over units, under several memories.
-The two-point Gauss quadrature that has the same moments stands for the history: a history of one or two prices is
-kept exactly, another one to the third order. (Counts at fixed prices instead would split what was sold between two of
-them, and so invent a flat curve between them.) With a Gamma prior on the level the likelihood of each curve has a
-closed form (Gamma-Poisson).
+seen is kept as exposure and units by knots of ln(price / list price), under several memories; an observation between
+two knots is split between them, so that its logarithm of demand is interpolated. With a Gamma prior on the level the
+likelihood of each curve has a closed form (Gamma-Poisson), so the posterior of all curves is two matrix products.
 
 A tally says nothing about curves, priors or grids: a later version may use others on the same state.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,17 +18,17 @@ import numpy as np
 from jax import Array
 from jax.scipy.special import gammaln
 from jax.scipy.stats import norm
+from numpy.typing import NDArray
 
-from pricing_core.demand.forms import FORMS, of_each_form
+from pricing_core.demand.forms import FORMS, demand
 
-MEMORIES = (1.0, 0.90)
+MEMORIES = (1.0, 0.85)
 """What is left of an observation after a day; where a market has no days, after a period."""
 MEMORY_PRIOR = (0.92, 0.08)
-MOMENTS = 4
-"""Moments 0 to 3 of ln(price / list price)."""
-FARTHEST = 1.5
-"""|ln(price / list price)| is cut here."""
-ELASTICITIES = np.geomspace(0.6, 8.0, 32)
+KNOT = 0.06
+"""Distance of knots in ln(price / list price)."""
+KNOTS = 21
+ELASTICITIES = np.geomspace(0.6, 8.0, 12)
 FADE = 0.97
 """What is left of a memory's score after a day: old successes do not count for ever."""
 DISPERSION_FADE = 0.98
@@ -45,12 +43,10 @@ ELASTICITY_SPREAD = 0.28
 """Standard deviation of the log of an elasticity about its category's."""
 UNKNOWN_LEVEL_SPREAD = 2.0
 """Standard deviation of the log of the level where nobody has a guess at it."""
+FARTHEST = KNOT * (KNOTS // 2)
+"""|ln(price / list price)| of the last knot."""
 _SURPRISE = 16.0
 """A squared standardised residual counts no more than this."""
-_TINY = 1e-12
-_LEAST_VARIANCE = 1e-8
-"""Less is rounding."""
-_MOST_TILT = 10.0
 
 FORM_OF_CURVE = np.repeat(np.arange(len(FORMS), dtype=np.int32), len(ELASTICITIES))
 """int32 [J]: the J curves of the posterior, form by form, elasticities ascending."""
@@ -58,6 +54,18 @@ ELASTICITY_OF_CURVE = np.tile(ELASTICITIES, len(FORMS)).astype(np.float32)
 """float32 [J] at the list price."""
 CURVES = len(FORM_OF_CURVE)
 _LOG_ELASTICITY = np.log(ELASTICITY_OF_CURVE)
+
+
+def _on_knots() -> NDArray[Any]:
+    """Relative demand of each curve at each knot, [J, B]."""
+    ratio = np.exp(KNOT * (np.arange(KNOTS) - KNOTS // 2))
+    with jax.ensure_compile_time_eval():
+        of_curves = demand(jnp.asarray(FORM_OF_CURVE)[:, None], jnp.asarray(ELASTICITY_OF_CURVE)[:, None], ratio[None])
+        return np.maximum(np.asarray(of_curves, np.float32), np.float32(LEAST_DEMAND))
+
+
+_G = _on_knots()
+_LOG_G = np.log(_G)
 
 
 class Prior(NamedTuple):
@@ -76,9 +84,9 @@ class Tally(NamedTuple):
     """What was seen of N offers. float32."""
 
     exposure: Array
-    """[N, M, `MOMENTS`] by memory: Σ exposure·x^k."""
+    """[N, M, B] by memory and knot."""
     units: Array
-    """[N, M, `MOMENTS`]: Σ units·x^k."""
+    """[N, M, B]."""
     score: Array
     """[N, M] faded log likelihood of one-step predictions."""
     residual: Array
@@ -120,7 +128,7 @@ class Posterior(NamedTuple):
 
 def empty(n: int) -> Tally:
     """Nothing seen."""
-    zero = jnp.zeros((n, len(MEMORIES), MOMENTS))
+    zero = jnp.zeros((n, len(MEMORIES), KNOTS))
     return Tally(zero, zero, jnp.zeros((n, len(MEMORIES))), jnp.zeros(n), jnp.zeros(n))
 
 
@@ -142,7 +150,8 @@ def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
     """Log probability of a period's units by what was believed before it, [N]; 0 without exposure."""
     held = posterior(tally, prior)
     each = Posterior(*(part[:, None] for part in held))
-    mean, variance = (part[:, 0] for part in _predicted(each, curves_at(log_ratio(period.ratio)), period.exposure))
+    curves = jnp.exp(_split(jnp.log(period.ratio)) @ _LOG_G.T)
+    mean, variance = (part[:, 0] for part in _predicted(each, curves, period.exposure))
     over = dispersion(tally)
     log_density = log_negative_binomial(period.units / over, mean / over, variance / over**2)
     return jnp.where(period.exposure > 0, log_density - jnp.log(over), 0.0)
@@ -151,8 +160,8 @@ def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
 def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     """Add a period; one without exposure adds nothing."""
     shown, counted = period.exposure > 0, (period.exposure > 0) & ~period.censored
-    x = log_ratio(period.ratio)
-    mean, variance = _predicted(_by_memory(tally, prior), curves_at(x), period.exposure)
+    split = _split(jnp.log(period.ratio))
+    mean, variance = _predicted(_by_memory(tally, prior), jnp.exp(split @ _LOG_G.T), period.exposure)
     best = _best_memory(tally)
     expected, its = (jnp.take_along_axis(part, best, axis=1)[:, 0] for part in (mean, variance))
     units = jnp.where(period.censored, _at_least(expected, period.units), period.units)
@@ -165,8 +174,8 @@ def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     surprise = jnp.minimum((units - expected) ** 2 / jnp.maximum(its, 1e-6), _SURPRISE)
     faded = jnp.where(counted, dispersed[:, 0], 1.0)
     after = Tally(
-        exposure=kept[:, :, None] * tally.exposure + (_powers(x) * period.exposure[:, None])[:, None],
-        units=kept[:, :, None] * tally.units + (_powers(x) * jnp.where(shown, units, 0.0)[:, None])[:, None],
+        exposure=kept[:, :, None] * tally.exposure + (split * period.exposure[:, None])[:, None],
+        units=kept[:, :, None] * tally.units + (split * jnp.where(shown, units, 0.0)[:, None])[:, None],
         score=score - score.max(axis=1, keepdims=True),
         residual=faded * tally.residual + jnp.where(counted, surprise, 0.0),
         periods=faded * tally.periods + counted,
@@ -188,17 +197,25 @@ def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Arr
     length = ratio.shape[0]
     ages = jnp.arange(length - 1, -1, -1, dtype=jnp.float32)
     kept = jnp.asarray(MEMORIES)[None, :] ** ages[:, None]
-    powers = _powers(log_ratio(ratio)) * evidence[None, :, None]
-    seen, sold = (jnp.einsum("lm,ln,lnk->nmk", kept, of, powers) for of in (exposure, units))
+    zero = jnp.zeros_like(tally.exposure)
+
+    def add(carry: tuple[Array, Array], row: tuple[Array, Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
+        seen, sold = carry
+        x, exposed, bought, weight = row
+        split = _split(x)[:, None, :] * (weight * evidence[:, None])[:, :, None]
+        return (seen + split * exposed[:, None, None], sold + split * bought[:, None, None]), None
+
+    (seen, sold), _ = jax.lax.scan(add, (zero, zero), (jnp.log(ratio), exposure, units, kept))
     after = tally._replace(exposure=tally.exposure + seen, units=tally.units + sold)
     held = Posterior(*(part[:, 0] for part in _by_memory(after, prior)))
+    on_knots = jnp.einsum("nj,jb->nb", held.weight * held.level, _G)
 
     def residual(total: Array, row: tuple[Array, Array, Array]) -> tuple[Array, None]:
         x, exposed, bought = row
-        mean = exposed * (held.weight * held.level * curves_at(x)).sum(axis=1)
+        mean = exposed * (_split(x) * on_knots).sum(axis=1)
         return total + jnp.minimum((bought - mean) ** 2 / jnp.maximum(mean, 1e-6), _SURPRISE), None
 
-    total, _ = jax.lax.scan(residual, jnp.zeros(ratio.shape[1]), (log_ratio(ratio), exposure, units))
+    total, _ = jax.lax.scan(residual, jnp.zeros(ratio.shape[1]), (jnp.log(ratio), exposure, units))
     periods = jnp.minimum(length, 50.0)
     return after._replace(residual=total / length * periods, periods=jnp.full_like(total, periods))
 
@@ -229,10 +246,10 @@ def _by_memory(tally: Tally, prior: Prior) -> Posterior:
     """[N, M, J] of each memory."""
     over = dispersion(tally)[:, None, None]
     sold, seen = tally.units / over, tally.exposure / over
-    shape = prior.level_shape[:, None, None] + sold[:, :, :1]
-    rate = prior.level_rate[:, None, None] + sum(mass * curves_at(x) for x, mass in _two_points(seen))
-    evidence = sum(mass * jnp.log(curves_at(x)) for x, mass in _two_points(sold))
-    log_likelihood = evidence - shape * jnp.log(rate)  # the Gamma function of the shape is the same for all curves
+    total = sold.sum(axis=2, keepdims=True)
+    shape = prior.level_shape[:, None, None] + total
+    rate = prior.level_rate[:, None, None] + seen @ _G.T
+    log_likelihood = sold @ _LOG_G.T - shape * jnp.log(rate)  # the Gamma function of the shape is the same for all
     z = (_LOG_ELASTICITY - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[:, None]
     weight = jax.nn.softmax(log_likelihood - 0.5 * z[:, None, :] ** 2, axis=2)
     return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate)
@@ -261,33 +278,7 @@ def _at_least(expected: Array, units: Array) -> Array:
     return jnp.maximum(units, expected + spread * jnp.exp(norm.logpdf(z) - norm.logsf(z)))
 
 
-def log_ratio(ratio: Array) -> Array:
-    """Give x = ln(price / list price), cut at `FARTHEST`."""
-    return jnp.clip(jnp.log(ratio), -FARTHEST, FARTHEST)
-
-
-def curves_at(x: Array) -> Array:
-    """Relative demand of every curve at x, [..., J] for [...]; at least `LEAST_DEMAND`."""
-    each = of_each_form(jnp.asarray(ELASTICITIES, jnp.float32), jnp.exp(x)[..., None])
-    return jnp.maximum(jnp.concatenate(each, axis=-1), LEAST_DEMAND)
-
-
-def _powers(x: Array) -> Array:
-    """x^0 ... x^3, [..., `MOMENTS`]."""
-    return jnp.stack([jnp.ones_like(x), x, x**2, x**3], axis=-1)
-
-
-def _two_points(moments: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Give the two-point Gauss quadrature: places [...] and masses [..., 1] of the same moments [..., `MOMENTS`].
-
-    With mean m, variance v and skewness 2 t the places are m + √v·(t ± √(1 + t²)), the shares ½·(1 ∓ t / √(1 + t²)).
-    """
-    mass = moments[..., 0]
-    mean, second, third = (moments[..., k] / jnp.maximum(mass, _TINY) for k in (1, 2, 3))
-    variance = jnp.maximum(second - mean**2, _LEAST_VARIANCE)
-    skew = (third - 3.0 * mean * second + 2.0 * mean**3) / (2.0 * variance**1.5)
-    tilt = jnp.clip(skew, -_MOST_TILT, _MOST_TILT)
-    root = jnp.sqrt(1.0 + tilt**2)
-    low, high = (mean + jnp.sqrt(variance) * (tilt + side * root) for side in (-1.0, 1.0))
-    share = 0.5 * (1.0 + tilt / root)
-    return (low, (mass * share)[..., None]), (high, (mass * (1.0 - share))[..., None])
+def _split(x: Array) -> Array:
+    """Shares of an observation at the knots, [N, B]; beyond the last knot it counts there."""
+    position = jnp.clip(x / KNOT + KNOTS // 2, 0.0, KNOTS - 1.0)
+    return jnp.maximum(1.0 - jnp.abs(position[:, None] - jnp.arange(KNOTS)), 0.0)

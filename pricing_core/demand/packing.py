@@ -5,9 +5,9 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array
 
-from pricing_core.demand.belief import MEMORIES, MOMENTS, Tally
+from pricing_core.demand.belief import KNOTS, MEMORIES, Tally
 
-_CELLS = len(MEMORIES) * MOMENTS
+_CELLS = len(MEMORIES) * KNOTS
 WIDTH = 2 * _CELLS + len(MEMORIES) + 2
 """Numbers of an offer. All 0: nothing seen."""
 
@@ -22,5 +22,5 @@ def pack(tally: Tally) -> Array:
 def unpack(rows: Array) -> Tally:
     """Take them out of it."""
     exposure, units, score, rest = jnp.split(rows, (_CELLS, 2 * _CELLS, WIDTH - 2), axis=1)
-    shape = (rows.shape[0], len(MEMORIES), MOMENTS)
+    shape = (rows.shape[0], len(MEMORIES), KNOTS)
     return Tally(exposure.reshape(shape), units.reshape(shape), score, rest[:, 0], rest[:, 1])

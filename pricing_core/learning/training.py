@@ -65,7 +65,7 @@ PRESETS = {
         level_weight=0.02,
         target_rate=0.01,
         wide_exploration=0.5,
-        lesson_weight=25.0,
+        lesson_weight=8.0,
         price_spread=0.1,
     ),
     "tiny": Preset(
@@ -76,7 +76,7 @@ PRESETS = {
         level_weight=0.02,
         target_rate=0.01,
         wide_exploration=0.5,
-        lesson_weight=25.0,
+        lesson_weight=8.0,
         price_spread=0.1,
     ),
 }

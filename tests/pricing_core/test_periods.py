@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from pricing_core.demand.belief import MEMORIES
+from pricing_core.demand.belief import KNOT, KNOTS, MEMORIES
 from pricing_core.demand.packing import unpack
 from schemas import columns as c
 from tests.pricing_core.engines import decide, engine
 from tests.pricing_core.events import DAY, HOUR, KEY, T0, applied, batch, click, manual, order, policy, stock
 
 
-def opened(**changes):
-    """An engine with one offer whose first period begins at T0."""
+def opened():
+    """An engine with one offer whose first period begins at T0. No move is legal: what is decided is to hold."""
     made = engine()
-    made.apply(0, policy(cooldown_ms=0, **changes))
+    made.apply(0, policy(cooldown_ms=0, max_step_bp=0))
     decide(made, T0)
     return made
 
@@ -23,8 +23,9 @@ def tally_of(made, key=KEY):
     made.apply(0, batch(c.CompetitorColumns, {"key": key}))  # its row is in the next snapshot
     keys, rows = made.snapshot(0)
     tally = unpack(rows["tally"][list(keys).index(key)][None])
-    (exposure, *_), (units, units_x, *_) = np.asarray(tally.exposure[0, 0]), np.asarray(tally.units[0, 0])
-    return exposure, units, units_x / max(units, 1)
+    exposure, units = np.asarray(tally.exposure[0, 0]), np.asarray(tally.units[0, 0])
+    places = KNOT * (np.arange(KNOTS) - KNOTS // 2)
+    return exposure.sum(), units.sum(), (places * units).sum() / max(units.sum(), 1)
 
 
 def test_a_period_brings_the_differences_of_the_totals():
@@ -78,7 +79,7 @@ def test_another_price_in_effect_begins_a_period_at_that_price(answer):
 def test_a_price_that_changed_unseen_teaches_nothing():
     made = opened()
     made.apply(0, click(count=40))
-    made.apply(0, policy(version=2, list_price=1199, cooldown_ms=0))  # no catalog has reported a price
+    made.apply(0, policy(version=2, list_price=1199, cooldown_ms=0, max_step_bp=0))  # no catalog has reported a price
     decide(made, T0 + DAY)
     assert tally_of(made)[0] == 0
     made.apply(0, click(count=5))
@@ -120,8 +121,7 @@ def test_decisions_that_ask_no_model_leave_the_period_open():
 
 
 def test_old_days_fade_by_the_days_that_have_passed():
-    made = engine()
-    made.apply(0, policy(cooldown_ms=0))
+    made = opened()
     for day in range(3):
         decide(made, T0 + 4 * day * DAY)
         made.apply(0, order(quantity=6, time=T0 + 4 * day * DAY))
@@ -129,4 +129,4 @@ def test_old_days_fade_by_the_days_that_have_passed():
     made.apply(0, batch(c.CompetitorColumns, {}))
     tally = unpack(made.snapshot(0)[1]["tally"])
     expected = [6 * (m**8 + m**4 + 1) for m in MEMORIES]
-    assert np.asarray(tally.units[0, :, 0]) == pytest.approx(expected, rel=1e-5)
+    assert np.asarray(tally.units[0].sum(axis=1)) == pytest.approx(expected, rel=1e-5)

@@ -32,7 +32,8 @@ def test_outside_of_its_training_range_the_network_is_not_asked():
 
 def test_the_value_of_a_candidate_does_not_depend_on_its_place_or_its_neighbours():
     state, candidates, plan = inputs(2)
-    params = with_range(jax.tree.map(lambda w: w + 0.1, init_params(jax.random.key(0))), -99.0, 99.0)
+    bound = jnp.full(len(FEATURES), 99.0)
+    params = with_range(jax.tree.map(lambda w: w + 0.1, init_params(jax.random.key(0))), -bound, bound)
     q = q_values(params, state, candidates, plan)
     mirrored = q_values(params, state, candidates[:, ::-1], plan[:, ::-1])[:, ::-1]
     np.testing.assert_allclose(mirrored, q, rtol=1e-4, atol=1e-5)
