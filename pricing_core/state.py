@@ -1,7 +1,7 @@
 """The state: one row per offer. Exact numbers on the host; decayed sums and tallies on the device (`arena`).
 
 `ROW` is both the layout in memory and the value of a changelog record, so that a snapshot is a copy. A row is
-640 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
+1,008 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
 """
 
 from __future__ import annotations
