@@ -66,7 +66,9 @@ def test_a_price_far_from_the_reference_does_not_run_away():
     for log_price in (-9.0, 9.0):
         expected = LOOK(belief.empty(1), PRIOR, standing(log_price=log_price), RATIO, seasonal=False)
         assert np.isfinite(expected.gain).all()
-    up = LOOK(taught(lambda r: 0.05 * r**-3.0), PRIOR, standing(log_price=3.0, profit_offset=0.1), RATIO, seasonal=False)
+    up = LOOK(
+        taught(lambda r: 0.05 * r**-3.0), PRIOR, standing(log_price=3.0, profit_offset=0.1), RATIO, seasonal=False
+    )
     assert up.gain[0, -1] < 0  # elastic demand, high margin
 
 
