@@ -177,13 +177,17 @@ def featurize(inputs: FeatureInputs, *, seasonal: bool = False) -> Seen:
 
 def outlook(inputs: FeatureInputs, *, seasonal: bool = False) -> Outlook:
     """Say what the belief expects of the candidates of N offers. Arguments as for `featurize`."""
-    shoppers = jax.vmap(lambda sums, known: pace(sums, known, 1, STATISTICS.index("impressions")))
+
+    def shoppers_a_day(sums: Array, known: Array) -> Array:
+        return pace(sums, known, 1, STATISTICS.index("impressions"))
+
+    shoppers = jax.vmap(shoppers_a_day)(inputs.sums, inputs.days_known)
     standing = Standing(
         log_price=inputs.log_price,
         profit_slope=jnp.maximum(inputs.profit_slope, 1e-3),
         profit_offset=inputs.profit_offset,
         salvage_offset=inputs.salvage_offset,
-        exposure=jnp.where(inputs.counts_shoppers > 0, shoppers(inputs.sums, inputs.days_known), 1.0),
+        exposure=jnp.where(inputs.counts_shoppers > 0, shoppers, 1.0),
         stock=jnp.where(inputs.on_hand >= 0, inputs.on_hand, jnp.inf),
         days_left=inputs.days_left,
     )
