@@ -23,17 +23,17 @@ from numpy.typing import NDArray
 
 from pricing_core.demand.forms import FORMS, demand
 
-MEMORIES = (1.0, 0.97, 0.85)
-"""What is left of an observation after a period."""
-MEMORY_PRIOR = (0.90, 0.08, 0.02)
+MEMORIES = (1.0, 0.85)
+"""What is left of an observation after a day; where a market has no days, after a period."""
+MEMORY_PRIOR = (0.92, 0.08)
 KNOT = 0.06
 """Distance of knots in ln(price / list price)."""
-KNOTS = 31
-ELASTICITIES = np.geomspace(0.6, 8.0, 32)
+KNOTS = 21
+ELASTICITIES = np.geomspace(0.6, 8.0, 12)
 FADE = 0.97
-"""What is left of a memory's score after a period: old successes do not count for ever."""
+"""What is left of a memory's score after a day: old successes do not count for ever."""
 DISPERSION_FADE = 0.98
-"""What is left of a residual after a period."""
+"""What is left of a residual after a day."""
 DISPERSION_PRIOR = 20.0
 """Periods that the prior of the over-dispersion, 1, is worth."""
 CHANGE_NATS = 6.0
@@ -41,6 +41,12 @@ CHANGE_NATS = 6.0
 LEAST_DEMAND = 0.01
 """Relative demand is never taken to be less, or one sale would refute a form."""
 _LEAST_EXPOSURE = 1e-6
+ELASTICITY_SPREAD = 0.28
+"""Standard deviation of the log of an elasticity about its category's."""
+UNKNOWN_LEVEL_SPREAD = 2.0
+"""Standard deviation of the log of the level where nobody has a guess at it."""
+FARTHEST = KNOT * (KNOTS // 2)
+"""|ln(price / list price)| of the last knot."""
 _SURPRISE = 16.0
 """A squared standardised residual counts no more than this."""
 
@@ -102,6 +108,8 @@ class Period(NamedTuple):
     """float32, sold."""
     censored: Array
     """bool: stock ran out, demand was at least that. What is believed fills the gap (the E step of EM)."""
+    days: Array | float = 1.0
+    """float32, its length in the unit of the memories: so much of them fades."""
 
 
 class Posterior(NamedTuple):
@@ -134,7 +142,10 @@ def dispersion(tally: Tally) -> Array:
 def posterior(tally: Tally, prior: Prior) -> Posterior:
     """Believe the memory whose predictions were best."""
     best = _best_memory(tally)[:, :, None]
-    return Posterior(*(jnp.take_along_axis(part, best, axis=1)[:, 0] for part in _by_memory(tally, prior)))
+    believed = tally._replace(
+        exposure=jnp.take_along_axis(tally.exposure, best, axis=1), units=jnp.take_along_axis(tally.units, best, axis=1)
+    )
+    return Posterior(*(part[:, 0] for part in _by_memory(believed, prior)))
 
 
 def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
@@ -158,13 +169,15 @@ def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     units = jnp.where(period.censored, _at_least(expected, period.units), period.units)
     over = dispersion(tally)[:, None]
     log_density = log_negative_binomial(units[:, None] / over, mean / over, variance / over**2)
-    score = jnp.where(shown[:, None], FADE * tally.score, tally.score) + jnp.where(counted[:, None], log_density, 0.0)
+    kept, still, dispersed = (
+        jnp.where(shown[:, None], _faded(share, period.days), 1.0) for share in (MEMORIES, (FADE,), (DISPERSION_FADE,))
+    )
+    score = still * tally.score + jnp.where(counted[:, None], log_density, 0.0)
     surprise = jnp.minimum((units - expected) ** 2 / jnp.maximum(its, 1e-6), _SURPRISE)
-    kept = jnp.where(shown[:, None, None], jnp.asarray(MEMORIES)[:, None], 1.0)
-    faded = jnp.where(counted, DISPERSION_FADE, 1.0)
+    faded = jnp.where(counted, dispersed[:, 0], 1.0)
     after = Tally(
-        exposure=kept * tally.exposure + (split * period.exposure[:, None])[:, None],
-        units=kept * tally.units + (split * jnp.where(shown, units, 0.0)[:, None])[:, None],
+        exposure=kept[:, :, None] * tally.exposure + (split * period.exposure[:, None])[:, None],
+        units=kept[:, :, None] * tally.units + (split * jnp.where(shown, units, 0.0)[:, None])[:, None],
         score=score - score.max(axis=1, keepdims=True),
         residual=faded * tally.residual + jnp.where(counted, surprise, 0.0),
         periods=faded * tally.periods + counted,
@@ -209,6 +222,11 @@ def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Arr
     return after._replace(residual=total / length * periods, periods=jnp.full_like(total, periods))
 
 
+def _faded(shares: tuple[float, ...], days: Array | float) -> Array:
+    """What is left of something after so many days, [N, len(shares)] or [1, len(shares)]."""
+    return jnp.asarray(shares) ** jnp.reshape(jnp.asarray(days), (-1, 1))
+
+
 def _overwrite(tally: Tally) -> Tally:
     """Let a memory that has seen the world change replace the slower ones."""
     exposure, units, score = tally.exposure, tally.units, tally.score
@@ -233,7 +251,7 @@ def _by_memory(tally: Tally, prior: Prior) -> Posterior:
     total = sold.sum(axis=2, keepdims=True)
     shape = prior.level_shape[:, None, None] + total
     rate = prior.level_rate[:, None, None] + _felt(seen)
-    log_likelihood = sold @ _LOG_G.T + gammaln(shape) - shape * jnp.log(rate)
+    log_likelihood = sold @ _LOG_G.T - shape * jnp.log(rate)  # the Gamma function of the shape is the same for all
     z = (_LOG_ELASTICITY - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[:, None]
     weight = jax.nn.softmax(log_likelihood - 0.5 * z[:, None, :] ** 2, axis=2)
     return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate)

@@ -17,39 +17,29 @@ from jax import Array
 
 from pricing_core.demand import belief
 from pricing_core.demand.belief import (
-    CURVES,
-    ELASTICITY_OF_CURVE,
-    FORM_OF_CURVE,
+    ELASTICITY_SPREAD,
     LEAST_DEMAND,
+    UNKNOWN_LEVEL_SPREAD,
     Period,
     Posterior,
     Prior,
     Tally,
 )
 from pricing_core.demand.control_function import control
-from pricing_core.demand.forms import demand
 from pricing_core.evaluation import family_pricing
 from pricing_core.evaluation.family_pricing import Families
-from pricing_core.planning import exploration, planner
-from pricing_core.planning.planner import Curve
+from pricing_core.planning import exploration
+from pricing_core.planning.under_belief import Plans, Situation, plans, relative_demand
 from pricing_core.simulator.bar.interface import History, Outcome, View
 
 LEVEL_SPREAD = 0.9
 """Standard deviation of the log of the level about its guess."""
-UNKNOWN_LEVEL_SPREAD = 2.0
-"""The same where nobody has a guess."""
-ELASTICITY_SPREAD = 0.28
-"""The same of an elasticity about its category's."""
 ANSWERED = 0.75
 """What rivals' answers leave of an elasticity, where a rival is seen."""
 SEASON_SHARE = 0.5
 """Of what a try would save in the rest of a season: the other part is learned anyway, as the stock sells."""
 SAME_PRICE = 1e-3
 """Prices are the same if their ratio is as near to 1 as this."""
-SCENARIOS = 12
-"""Curves that stand for a belief; each comes with three levels."""
-_ROOTS = (-(3.0**0.5), 0.0, 3.0**0.5)
-_WEIGHTS = (1.0 / 6.0, 2.0 / 3.0, 1.0 / 6.0)
 
 
 class Memory(NamedTuple):
@@ -119,53 +109,21 @@ def _limited(view: View) -> Array:
 
 def _steady(held: Posterior, periods: Array, view: View) -> Array:
     """Choose for a stock that never ends, index [N]: by the profit of a period, and what it teaches for later ones."""
-    ratio = view.prices / view.list_price[:, None]
-    form, elasticity = (jnp.asarray(part)[None, :, None] for part in (FORM_OF_CURVE, ELASTICITY_OF_CURVE))
-    curves = jnp.maximum(demand(form, elasticity, ratio[:, None, :]), LEAST_DEMAND)
+    curves = jnp.maximum(relative_demand(view.prices / view.list_price[:, None]), LEAST_DEMAND)
     units = (held.level * view.exposure[:, None])[:, :, None] * curves
-    worth = units * (view.prices - view.unit_cost[:, None])[:, None, :]
-    return _best(held.weight, worth, units, view, exploration.horizon(periods))
-
-
-def _best(weight: Array, worth: Array, units: Array, view: View, horizon: Array) -> Array:
-    """Take the price that earns most with what it teaches for so many periods: [N], of weights [N, S], [N, S, A]."""
-    saved = jax.vmap(exploration.saved_by_trying)(weight, worth, units, jnp.log(view.prices))
-    best: Array = (jnp.einsum("ns,nsa->na", weight, worth) + horizon[:, None] * saved).argmax(axis=1)
-    return best
+    profit = units * (view.prices - view.unit_cost[:, None])[:, None, :]
+    return _best(Plans(held.weight, profit, units), view, exploration.horizon(periods))
 
 
 def _in_season(held: Posterior, view: View) -> Array:
-    """Choose for a stock that ends by a deadline, index [N].
-
-    A price earns the profit of a period less what the units sold would be worth later: the mean over scenarios, in
-    each of which demand is known from the next period on (Littman, Cassandra & Kaelbling 1995, Q-MDP).
-    """
-    curve, weight = _scenarios(held, view)
-    stock, left, cost = (column[:, None, None] for column in (view.stock, view.periods_left, view.unit_cost))
-    bid = planner.bid_price(curve, cost, stock, left)[..., None]
-    wide = Curve(*(part[..., None] for part in curve))
-    price = view.prices[:, None, None, :]
-    units = wide.level * demand(wide.form, wide.elasticity, price / wide.list_price)
-    n, prices = view.prices.shape
-    gain = planner.expected_sales(units, stock[..., None]) * (price - cost[..., None] - bid)
-    gain, units = (part.reshape(n, -1, prices) for part in (gain, units))
+    """Choose for a stock that ends by a deadline, index [N]."""
+    situation = Situation(view.list_price, view.unit_cost, view.exposure, view.stock, view.periods_left)
     remaining = jnp.where(_limited(view), jnp.maximum(view.periods_left - 1.0, 0.0), 0.0)
-    return _best(weight.reshape(n, -1), gain, units, view, SEASON_SHARE * remaining)
+    return _best(plans(held, situation, view.prices), view, SEASON_SHARE * remaining)
 
 
-def _scenarios(held: Posterior, view: View) -> tuple[Curve, Array]:
-    """Curves at even quantiles of the belief, in the order of forms and elasticities, and their weights: [N, S, 3]."""
-    shape = (len(view.stock), SCENARIOS, len(_ROOTS))
-    quantiles = (jnp.arange(SCENARIOS) + 0.5) / SCENARIOS
-    index = jax.vmap(jnp.searchsorted, (0, None))(jnp.cumsum(held.weight, axis=1), quantiles)
-    index = jnp.minimum(index, CURVES - 1)
-    k, mean = (jnp.take_along_axis(part, index, axis=1)[..., None] for part in (held.shape, held.level))
-    # The cube root of a Gamma is nearly normal (Wilson & Hilferty 1931): Gauss-Hermite points of that.
-    root = 1.0 - 1.0 / (9.0 * k) + jnp.asarray(_ROOTS) / (3.0 * jnp.sqrt(k))
-    curve = Curve(
-        jnp.broadcast_to(jnp.asarray(FORM_OF_CURVE)[index][..., None], shape),
-        jnp.broadcast_to(jnp.asarray(ELASTICITY_OF_CURVE)[index][..., None], shape),
-        mean * jnp.maximum(root, 0.05) ** 3 * view.exposure[:, None, None],
-        jnp.broadcast_to(view.list_price[:, None, None], shape),
-    )
-    return curve, jnp.broadcast_to(jnp.asarray(_WEIGHTS) / SCENARIOS, shape)
+def _best(made: Plans, view: View, horizon: Array) -> Array:
+    """Take the price that earns most with what it teaches for so many periods: index [N]."""
+    saved = jax.vmap(exploration.saved_by_trying)(made.weight, made.gain, made.units, jnp.log(view.prices))
+    best: Array = (made.worth + horizon[:, None] * saved).argmax(axis=1)
+    return best

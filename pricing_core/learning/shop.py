@@ -14,7 +14,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from pricing_core.features import HALF_LIVES_DAYS, HOLD, MOVES_BP, STATISTICS, FeatureInputs
+from pricing_core.decayed_demand import HALF_LIVES_DAYS, STATISTICS
+from pricing_core.demand import belief
+from pricing_core.demand.belief import Period, Tally
+from pricing_core.features import HOLD, MOVES_BP, FeatureInputs
+from pricing_core.outlook import prior_of
 from pricing_core.simulator.market import Markets, MarketState, Outcome, initial_state, sample_markets
 from pricing_core.simulator.rivals import RIVALS
 
@@ -61,6 +65,7 @@ class Memory(NamedTuple):
     """[N, R]."""
     on_hand: Array
     """-1 if unknown."""
+    tally: Tally
 
 
 class Shop(NamedTuple):
@@ -119,6 +124,10 @@ def observe(shop: Shop) -> tuple[FeatureInputs, Array]:
         days_known=memory.days_known,
         log_ratio=jnp.log(prices / memory.price[:, None]),
         legal=legal,
+        tally=memory.tally,
+        counts_shoppers=shop.merchant.shows_impressions,
+        salvage_offset=costs.offset / memory.price,
+        days_left=jnp.full_like(memory.price, jnp.inf),
     )
     return inputs, prices
 
@@ -166,6 +175,7 @@ def remember(shop: Shop, price: Array, outcome: Outcome, key: Array) -> Memory:
         rival_in_stock=jnp.where(seen, outcome.rival_in_stock, memory.rival_in_stock),
         rival_age_days=jnp.where(seen, 0.0, memory.rival_age_days + dt[:, None]),
         on_hand=jnp.where(merchant.shows_stock > 0, outcome.on_hand, -1.0),
+        tally=belief.observe(memory.tally, prior_of(merchant.shows_impressions), _period(shop, price, outcome)),
     )
 
 
@@ -200,6 +210,19 @@ def _contribution(shop: Shop, price: Array, outcome: Outcome) -> Array:
     return -jnp.expm1(-rate * dt)[:, :, None] / (rate * dt)[:, :, None] * values[:, None, :]
 
 
+def _period(shop: Shop, price: Array, outcome: Outcome) -> Period:
+    """What the belief is told of a period, as `periods.close` does; who sold all that was there may have sold more."""
+    merchant, stock = shop.merchant, shop.state.on_hand
+    days = jnp.broadcast_to(merchant.period_days, price.shape)
+    return Period(
+        ratio=price / shop.memory.reference,
+        exposure=jnp.where(stock > 0, jnp.where(merchant.shows_impressions > 0, outcome.impressions, days), 0.0),
+        units=outcome.units,
+        censored=(outcome.units >= stock) & (merchant.shows_stock > 0),
+        days=days,
+    )
+
+
 def _empty_memory(price: Array, on_hand: Array) -> Memory:
     zero = jnp.zeros_like(price)
     nowhere = jnp.zeros((*price.shape, RIVALS))
@@ -213,6 +236,7 @@ def _empty_memory(price: Array, on_hand: Array) -> Memory:
         rival_in_stock=nowhere > 0,
         rival_age_days=nowhere + _LONG_AGO_DAYS,
         on_hand=on_hand,
+        tally=belief.empty(len(price)),
     )
 
 

@@ -25,6 +25,8 @@ GROWTH = 0.2
 """More of them for each period seen."""
 FAMILY_HORIZON = 0.2
 """Periods for each period seen, for a family that is priced jointly."""
+FAR = 0.1
+"""A deviation in ln price counts no more than this."""
 _LEAST = 0.5
 """The slope is taken to exceed 1 by so much, as it does at any best price above cost."""
 _LEAST_UNITS = 1e-3
@@ -71,3 +73,19 @@ def pays(periods: Array, units: Array, slope: Array, variance: Array) -> Array:
     curvature = slope * jnp.maximum(slope - 1.0, _LEAST)
     explores: Array = FAMILY_HORIZON * periods * units * variance**2 > curvature**2
     return explores
+
+
+def lesson(units: Array, slope: Array, variance: Array, of_demand: Array) -> Array:
+    """Give the share of a day's profit that a period at a price saves on each later one: V·u·W / (2 κ).
+
+    W is the variance of the belief about ln demand at that price: V·d² at a deviation d from where it is known.
+
+    Args:
+        units: u, expected of a period.
+        slope: s.
+        variance: V.
+        of_demand: W; what deviations beyond `FAR` would give counts no more.
+    """
+    curvature = slope * jnp.maximum(slope - 1.0, _LEAST)
+    saved: Array = variance * units * jnp.minimum(of_demand, variance * FAR**2) / (2.0 * jnp.maximum(curvature, _LEAST))
+    return saved

@@ -1,0 +1,98 @@
+"""Plan under a belief about demand: what each price is worth, on average over all that may be true.
+
+For N offers. A finite stock is planned for scenarios, in each of which demand is known from the next period on
+(Littman, Cassandra & Kaelbling 1995, Q-MDP); a stock that never ends needs the expected units of the next period only.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from pricing_core.demand.belief import CURVES, ELASTICITIES, ELASTICITY_OF_CURVE, FORM_OF_CURVE, Posterior
+from pricing_core.demand.forms import demand, of_each_form
+from pricing_core.planning import planner
+from pricing_core.planning.planner import Curve
+
+SCENARIOS = 12
+"""Curves that stand for a belief; each comes with three levels."""
+_ROOTS = (-(3.0**0.5), 0.0, 3.0**0.5)
+_WEIGHTS = (1.0 / 6.0, 2.0 / 3.0, 1.0 / 6.0)
+
+
+class Situation(NamedTuple):
+    """What a plan goes by besides the belief. [N] float32."""
+
+    list_price: Array
+    """At which the level of demand is meant."""
+    unit_cost: Array
+    """Of a unit sold; what is left at the deadline keeps it."""
+    exposure: Array
+    """Of a period."""
+    stock: Array
+    """Units; inf if unlimited."""
+    periods_left: Array
+    """inf if there is no deadline."""
+
+
+def relative_demand(ratio: Array) -> Array:
+    """Demand of every curve relative to that at the list price, [N, J, A] at prices / list prices [N, A]."""
+    elasticity = jnp.asarray(ELASTICITIES, jnp.float32)[None, :, None]
+    return jnp.concatenate(of_each_form(elasticity, ratio[:, None, :]), axis=1)
+
+
+class Plans(NamedTuple):
+    """What N offers with A prices are worth in each of S scenarios that may be true."""
+
+    weight: Array
+    """[N, S], sums to 1."""
+    gain: Array
+    """[N, S, A] profit of the next period, less what the units sold would be worth later."""
+    units: Array
+    """[N, S, A] expected demand of the period."""
+
+    @property
+    def worth(self) -> Array:
+        """[N, A] mean gain."""
+        return jnp.einsum("ns,nsa->na", self.weight, self.gain)
+
+
+def worth(held: Posterior, situation: Situation, prices: Array) -> Array:
+    """Expected profit of a period less what the units sold would be worth later, [N, A] at prices [N, A]."""
+    return plans(held, situation, prices).worth
+
+
+def plans(held: Posterior, situation: Situation, prices: Array) -> Plans:
+    """Plan for scenarios at even quantiles of the belief, three levels of each, at prices [N, A]."""
+    curve, weight = scenarios(held, situation)
+    stock, left, cost = (
+        column[:, None, None] for column in (situation.stock, situation.periods_left, situation.unit_cost)
+    )
+    bid = planner.bid_price(curve, cost, stock, left)[..., None]
+    wide = Curve(*(part[..., None] for part in curve))
+    price = prices[:, None, None, :]
+    units = wide.level * demand(wide.form, wide.elasticity, price / wide.list_price)
+    gain = planner.expected_sales(units, stock[..., None]) * (price - cost[..., None] - bid)
+    n, a = prices.shape
+    return Plans(weight.reshape(n, -1), gain.reshape(n, -1, a), units.reshape(n, -1, a))
+
+
+def scenarios(held: Posterior, situation: Situation) -> tuple[Curve, Array]:
+    """Curves at even quantiles of the belief, in the order of forms and elasticities, and their weights: [N, S, 3]."""
+    shape = (len(situation.stock), SCENARIOS, len(_ROOTS))
+    quantiles = (jnp.arange(SCENARIOS) + 0.5) / SCENARIOS
+    index = jax.vmap(jnp.searchsorted, (0, None))(jnp.cumsum(held.weight, axis=1), quantiles)
+    index = jnp.minimum(index, CURVES - 1)
+    k, mean = (jnp.take_along_axis(part, index, axis=1)[..., None] for part in (held.shape, held.level))
+    # The cube root of a Gamma is nearly normal (Wilson & Hilferty 1931): Gauss-Hermite points of that.
+    root = 1.0 - 1.0 / (9.0 * k) + jnp.asarray(_ROOTS) / (3.0 * jnp.sqrt(k))
+    curve = Curve(
+        jnp.broadcast_to(jnp.asarray(FORM_OF_CURVE)[index][..., None], shape),
+        jnp.broadcast_to(jnp.asarray(ELASTICITY_OF_CURVE)[index][..., None], shape),
+        mean * jnp.maximum(root, 0.05) ** 3 * situation.exposure[:, None, None],
+        jnp.broadcast_to(situation.list_price[:, None, None], shape),
+    )
+    return curve, jnp.broadcast_to(jnp.asarray(_WEIGHTS) / SCENARIOS, shape)
