@@ -31,8 +31,8 @@ from pricing_core.q_function import Params, q_values
 from pricing_core.rolling_sums import DAY_MS, RollingSums, decay
 from schemas.columns import NONE, Int64
 
-BUCKETS = (32, 128, 256, 512, 1024)
-"""Sizes to which batches are padded. Larger ones are cut."""
+BUCKETS = (32, 128, 256)
+"""Sizes to which batches are padded. Larger ones are cut: what 1,024 offers need in between falls out of the caches."""
 SEASONAL_BUCKETS = (32, 256)
 """The same for offers whose season ends."""
 
