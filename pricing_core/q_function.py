@@ -16,6 +16,9 @@ from jax import Array
 
 from pricing_core.features import CANDIDATE_FEATURES, FEATURES, MOVES_BP, PLAN
 
+UNIT = "discounted profit, in units of the offer's profit at its reference price"
+"""Of what `QFunction` says."""
+
 
 def _planner_weights(_key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
     return jnp.zeros(shape, dtype).at[PLAN, 0].set(CANDIDATE_FEATURES[PLAN].scale)
