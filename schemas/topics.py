@@ -59,13 +59,25 @@ PRICING_CONTROL = Topic("pricing-control", "none", RunModeSet, "compact", None, 
 PRICE_CHANGES = Topic("price-changes", "offer", PriceChanged, "delete", 30 * DAY_MS, "what the catalog reads")
 PRICE_DECISIONS = Topic("price-decisions", "offer", PriceDecided, "delete", 30 * DAY_MS, "audit record, holds too")
 DEAD_LETTERS = Topic("dead-letters", "source", DeadLettered, "delete", 30 * DAY_MS, "refused records with reasons")
+SHADOW_DECISIONS = Topic(
+    "shadow-decisions", "offer", PriceDecided, "delete", 30 * DAY_MS, "what another model would have decided"
+)
 REPLAYS = Topic("replays", "source", Replayed, "compact", None, "dead letters that were published once more")
 CHANGELOG = Topic("changelog", "offer", None, "compact", None, "state rows and shard records, binary")
 
 HOT_SOURCES = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED, OFFER_POLICIES, TICKS)
 """Sources that reach their agents as record batches and are committed inside the cut's transaction."""
 
-TOPICS = (*HOT_SOURCES, PRICING_CONTROL, PRICE_CHANGES, PRICE_DECISIONS, DEAD_LETTERS, REPLAYS, CHANGELOG)
+TOPICS = (
+    *HOT_SOURCES,
+    PRICING_CONTROL,
+    PRICE_CHANGES,
+    PRICE_DECISIONS,
+    SHADOW_DECISIONS,
+    DEAD_LETTERS,
+    REPLAYS,
+    CHANGELOG,
+)
 
 
 def offer_key(channel: str, sku: str) -> bytes:

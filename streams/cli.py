@@ -12,6 +12,7 @@ from streams.cli_bench import bench
 from streams.cli_check import check
 from streams.cli_evaluate import evaluate_verb
 from streams.cli_explain import explain_verbs
+from streams.cli_shadow import shadow
 from streams.cli_trial import trial
 from streams.errors import RepricerError
 
@@ -35,6 +36,7 @@ app.add_typer(topics, name="topics")
 app.add_typer(state, name="state")
 app.add_typer(control, name="control")
 app.add_typer(catalog, name="catalog")
+app.add_typer(shadow, name="shadow")
 app.add_typer(check)
 app.add_typer(bench, name="bench")
 app.add_typer(trial)

@@ -29,7 +29,8 @@ from schemas.topics import OFFER_POLICIES, PRICE_APPLIED, PRICE_CHANGES, offer_k
 from streams.catalog.ledger import Batch, Counts, Ledger
 from streams.catalog.tables import Answer
 from streams.clock import wall_ms
-from streams.errors import InputRefused, SourceUnreadable
+from streams.errors import InputRefused
+from streams.polled import is_record
 from streams.settings import Settings
 from streams.stop_signal import stop_signal
 from streams.topic_presence import require_present
@@ -149,7 +150,7 @@ class Catalog:
 
     def step(self) -> None:
         """Read, store, commit, answer: the four steps above."""
-        records = [record for record in self._consumer.consume(RECORDS_AT_ONCE, POLL_S) if _is_record(record)]  # 1
+        records = [record for record in self._consumer.consume(RECORDS_AT_ONCE, POLL_S) if is_record(record)]  # 1
         if records:
             batch = self._reader.read(records)
             self._ledger.take(batch, wall_ms())  # 2
@@ -213,25 +214,3 @@ def _consumer_config(settings: Settings) -> dict[str, Any]:
         "session.timeout.ms": int(settings.session_timeout_s * 1000),
         "heartbeat.interval.ms": int(settings.heartbeat_interval_s * 1000),
     }
-
-
-def _is_record(record: Any) -> bool:
-    """Whether it is a record and not an event about the connection; errors that do not pass end the process."""
-    error = record.error()
-    if error is None:
-        return True
-    if error.fatal() or (not error.retriable() and error.code() not in PASSING):
-        raise SourceUnreadable(f"cannot read {record.topic() or 'the source topics'}: {error.str()}")
-    log.warning("broker trouble", error=error.str())
-    return False
-
-
-PASSING = frozenset(
-    (
-        ck.KafkaError._PARTITION_EOF,  # noqa: SLF001  # the public names of these codes
-        ck.KafkaError._TRANSPORT,  # noqa: SLF001
-        ck.KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
-        ck.KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001
-        ck.KafkaError._RESOLVE,  # noqa: SLF001
-    )
-)

@@ -72,12 +72,9 @@ class Replayer:
 
     def obstacle(self, found: Found) -> str | None:
         """Why a decision cannot be made again; None if it can."""
-        record = found.record
-        if record.inputs is None or record.rules is None:
-            return "recorded by an earlier version, without its inputs"
-        if record.model not in self._models:
-            return f"model {record.model} is not at hand"
-        return None if record.rules == VERSION else f"rules of version {record.rules}, this program has {VERSION}"
+        if found.record.model not in self._models:
+            return f"model {found.record.model} is not at hand"
+        return why_not_again(found)
 
     def use_model_of(self, found: Found) -> None:
         """Let the engine decide with the model and epsilon that a decision names."""
@@ -96,6 +93,14 @@ class Replayer:
             return
         for found, again in zip(page, self.records(page, decisions), strict=True):
             yield first_difference(found.record.decision_id, found.raw, again)
+
+
+def why_not_again(found: Found) -> str | None:
+    """Why no model whatever can make a decision again; None if one can."""
+    record = found.record
+    if record.inputs is None or record.rules is None:
+        return "recorded by an earlier version, without its inputs"
+    return None if record.rules == VERSION else f"rules of version {record.rules}, this program has {VERSION}"
 
 
 def question_of(page: Sequence[Found]) -> Question:

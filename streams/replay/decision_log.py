@@ -13,7 +13,7 @@ import msgspec
 
 from schemas.decisions import PriceDecided
 from schemas.timestamps import parse_ms
-from schemas.topics import PRICE_DECISIONS, offer_key
+from schemas.topics import PRICE_DECISIONS, Topic, offer_key
 from streams.errors import InputRefused
 from streams.log_reader import Offsets, read_ranges
 from streams.partitioner import partition_of
@@ -56,16 +56,16 @@ class Found(NamedTuple):
 
 
 class DecisionLog:
-    """Reads ``price-decisions`` as it stands now.
+    """Reads ``price-decisions``, or another topic of such records, as it stands now.
 
     Raises:
         TopicMismatch: If the topic is missing.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, topic: Topic = PRICE_DECISIONS) -> None:
         self._config = settings.consumer_config()
-        self.partitions = require_present(settings, (PRICE_DECISIONS,))
-        self._name = PRICE_DECISIONS.full_name(settings.topic_prefix)
+        self.partitions = require_present(settings, (topic,))
+        self._name = topic.full_name(settings.topic_prefix)
         tps = [Partition(self._name, p) for p in range(self.partitions)]
         offsets = Offsets(self._config)
         starts, ends = offsets.start(tps), offsets.end(tps, committed=True)
@@ -107,12 +107,20 @@ class DecisionLog:
     def between(self, start_ms: int, stop_ms: int) -> Iterator[Found]:
         """Yield the decisions whose event time is in ``[start_ms, stop_ms]``, one partition after another."""
         for partition in self._ranges:
-            start = self._first_offset(partition, lambda found: found.now >= start_ms)
-            for found in self._read(partition, start, self._ranges[partition][1]):
-                if found.now > stop_ms:
-                    break
-                if found.now >= start_ms:
-                    yield found
+            yield from self.between_in(partition, start_ms, stop_ms)
+
+    def between_in(self, partition: int, start_ms: int, stop_ms: int) -> Iterator[Found]:
+        """Yield those of one partition."""
+        start = self._first_offset(partition, lambda found: found.now >= start_ms)
+        for found in self._read(partition, start, self._ranges[partition][1]):
+            if found.now > stop_ms:
+                break
+            if found.now >= start_ms:
+                yield found
+
+    def all_in(self, partition: int) -> Iterator[Found]:
+        """Yield the records of one partition, in whatever order they were written."""
+        return self._read(partition, *self._ranges[partition])
 
     def _parsed(self, decision_id: str) -> tuple[int, int]:
         partition, _, sequence = decision_id.partition("-")
