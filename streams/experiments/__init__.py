@@ -1,0 +1,1 @@
+"""Experiments on the topics: who was held out, and what each arm earned."""
