@@ -107,10 +107,14 @@ def test_records_of_another_version_are_left_out_and_counted(made):
 # Experiments
 
 
+def daily_pieces(offers):
+    return np.random.default_rng(1).lognormal(2.0, 0.8, offers)
+
+
 def shop(*, lift, controls_of, days=8, offers=60):
     """Records of some days; who is treated sells ``lift`` times as much from half-time on."""
-    rng, made, founds = np.random.default_rng(1), engine(0), []
-    keys, level = [b"web:%d" % i for i in range(offers)], rng.lognormal(2.0, 0.8, offers)
+    rng, made, founds = np.random.default_rng(2), engine(0), []
+    keys, level = [b"web:%d" % i for i in range(offers)], daily_pieces(offers)
     made.apply(0, batch(c.PolicyColumns, *({"key": key, "time": T0 - DAY} for key in keys)))
     founds += decided(made, T0)
     for day in range(days):
@@ -136,7 +140,8 @@ def test_a_holdout_of_offers_shows_what_repricing_earns():
     log = shop(lift=1.5, controls_of=lambda keys, _: experiment.controls(keys, np.zeros(60, np.int64)))
     seen = report(log, experiment, T0 + 30 * DAY)
 
-    assert 0.0 < seen.effect.lower < 0.45 * seen.effect.control_mean < seen.effect.upper  # one piece is sold anyway
+    half_of_what_is_sold = 0.5 * daily_pieces(60).mean() * (1299 - 700)
+    assert 0.0 < seen.effect.lower < half_of_what_is_sold < seen.effect.upper
     assert (seen.offers, seen.is_suspicious, seen.left_out) == (60, False, 0)
     assert 0 < seen.controls < 30
     shown = io.StringIO()
