@@ -163,7 +163,7 @@ def test_a_switchback_shows_what_repricing_earns():
 
 
 def test_without_effect_none_is_shown_and_the_plan_says_which_would_have_been_seen():
-    experiment = Experiment("spring", "offers", T0 + 4 * DAY, T0 + 8 * DAY)
+    experiment = Experiment("autumn", "offers", T0 + 4 * DAY, T0 + 8 * DAY)
     log = shop(lift=1.0, controls_of=lambda keys, _: np.zeros(len(keys), bool))
     seen, planned = report(log, experiment, T0 + 8 * DAY), plan(log, experiment, T0 + 8 * DAY)
 
