@@ -47,6 +47,13 @@ def regular_price(last_code: Int64, last_price: Int64, regular: Int64, current: 
     return np.where(code == PROMOTION, np.where(goes_on, regular, current), 0)
 
 
+def pending(state: State, policies: PolicyTable, waiting: set[int]) -> Slots:
+    """Changes that are not answered, in the order in which they were decided."""
+    slots = np.fromiter(waiting, np.int64, len(waiting))
+    slots = slots[policies.present[slots]]  # nobody wants the price of an offer that was removed
+    return slots[np.argsort(state.decided_sequence[slots])]
+
+
 def overdue(state: State, pending: Slots, now: int, interval: int) -> tuple[Slots, Slots]:
     """Find what is to be sent again now, and what is given up on now; count both."""
     late = pending[now - state.sent_at[pending] >= interval]

@@ -65,6 +65,7 @@ def _held(offers: Offers, keys: BinaryArray, sequence: Int64, uniform: Float32) 
     decisions.sequence[:] = sequence
     decisions.price[:] = decisions.previous_price[:] = np.where(offers.current > 0, offers.current, NONE)
     decisions.currency[:] = offers.state["currency"]
+    decisions.run_mode[:], decisions.run_mode_scope[:] = offers.mode, offers.scope
     present = offers.policy["present"]
     for column, name in ((decisions.policy_version, "version"), (decisions.lower, "low"), (decisions.upper, "high")):
         column[:] = np.where(present, offers.policy[name], NONE)

@@ -17,6 +17,7 @@ from pricing_core.policy_table import set_bounds
 from pricing_core.replaying import Question
 from pricing_core.rivals import heeded
 from pricing_core.rolling_sums import DAY_MS
+from pricing_core.run_modes import ACTIVE, HALTED
 from schemas.columns import AUTO, NONE, PAUSED, RECOMMEND, Bool, Int64
 
 MINUTE_MS = 60_000
@@ -153,8 +154,12 @@ def _write_answered(question: Question, values: Int64) -> None:
     question.recorded.rows["pending"] = 1 - values
 
 
+def _read_active(question: Question) -> int:
+    return int(question.mode[0] == ACTIVE)
+
+
 def _write_active(question: Question, values: Int64) -> None:
-    question.active[:] = values != 0
+    question.mode[:] = np.where(values != 0, ACTIVE, HALTED)
 
 
 def _read_mode(question: Question) -> int | None:
@@ -216,6 +221,6 @@ INPUTS: tuple[Input, ...] = (
     Input("smallest change worth making", "basis points", *_bound("min_change_bp"), _NOUGHT, _WHOLE, 100),
     Input("catalog has answered", "0 or 1", _read_answered, _write_answered, _NOUGHT, _ONE, 1),
     Input("offer is not paused", "0 or 1", _read_mode, _write_mode, _NOUGHT, _ONE, 1),
-    Input("run mode is ACTIVE", "0 or 1", lambda q: int(q.active[0]), _write_active, _NOUGHT, _ONE, 1),
+    Input("run mode is ACTIVE", "0 or 1", _read_active, _write_active, _NOUGHT, _ONE, 1),
 )
 """In the order in which they are shown."""

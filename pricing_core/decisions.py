@@ -61,6 +61,10 @@ class Decisions(_Coded):
     version: Int64
     """Of the change; `NONE` without one."""
     policy_version: Int64
+    run_mode: Int8
+    """Numbers of `run_modes.MODES`."""
+    run_mode_scope: Int8
+    """Who has set it: numbers of `run_modes.SCOPES`."""
     currency: Int64
     """ISO 4217 numeric; 0 unknown."""
     prices: Int64
@@ -156,6 +160,8 @@ def blank(now: Int64, keys: BinaryArray) -> Decisions:
         prior_price=none[9],
         version=none[3],
         policy_version=none[4],
+        run_mode=np.zeros(n, np.int8),
+        run_mode_scope=np.zeros(n, np.int8),
         currency=np.zeros(n, np.int64),
         prices=np.zeros(shape, np.int64),
         masked=np.zeros(shape, np.int8),

@@ -21,9 +21,10 @@ from pricing_core.grouping import Grouper
 from pricing_core.intake import admit
 from pricing_core.ladder import Ladder
 from pricing_core.model_file import Model
-from pricing_core.offers import ACTIVE, Offers
+from pricing_core.offers import Offers
 from pricing_core.policy_table import PolicyTable
 from pricing_core.rolling_sums import RollingSums
+from pricing_core.run_modes import ACTIVE, OfferModes, RunModes
 from pricing_core.schedule import Intervals, Schedule
 from pricing_core.shards import Moment, ShardRecord, ShardRows
 from pricing_core.slots import NO_SLOT, Slots, SlotTable
@@ -176,15 +177,8 @@ class PricingEngine:
     # Decisions
 
     def decide(self, shard: int, now: int, run_mode: str, *, limit: int = 1024) -> Decisions:
-        """Decide the offers of a shard that are due, at most ``limit`` of them.
-
-        Args:
-            shard: An open shard.
-            now: Event time, ms; it does not go back.
-            run_mode: In any other than "ACTIVE" prices stay.
-            limit: Fewer decisions than this mean that nothing else is due.
-        """
-        return self.decide_together({shard: Moment(now, run_mode)}, limit=limit).decisions
+        """Decide the offers of a shard that are due, as `decide_together`, in one of `run_modes.MODES` for all."""
+        return self.decide_together({shard: Moment(now, RunModes.everywhere(run_mode))}, limit=limit).decisions
 
     def decide_together(self, moments: Mapping[int, Moment], *, limit: int = 1024) -> DecidedTogether:
         """Decide the offers of several shards that are due, at most ``limit`` in all: one call of the model for all.
@@ -197,13 +191,15 @@ class PricingEngine:
             For each shard the decisions that it would have made alone, in its own order.
         """
         due = self._take_due(moments, limit)
-        return self._decide(due, moments) if len(due) else DecidedTogether(no_decisions(), {})
+        return self._decide(due, self._run_modes(due, moments)) if len(due) else DecidedTogether(no_decisions(), {})
 
-    def _decide(self, due: ShardRows, moments: Mapping[int, Moment]) -> DecidedTogether:
-        active = due.spread(np.array([moments[shard].run_mode == ACTIVE for shard in due.shards]))
+    def _run_modes(self, rows: ShardRows, moments: Mapping[int, Moment]) -> OfferModes:
+        return rows.run_modes(moments, self._slots.keys(rows.slots), self._policies.category[rows.slots])
+
+    def _decide(self, due: ShardRows, modes: OfferModes) -> DecidedTogether:
         sequence = due.numbered(np.array([self._shards[shard].sequence for shard in due.shards]))
         chance = uniform(self._seed, due.spread(np.array(due.shards)), sequence)
-        offers = offer_views.view(self._state, self._policies, due.slots, self._now(due), active)
+        offers = offer_views.view(self._state, self._policies, due.slots, self._now(due), modes)
         self._complete(offers.state, due.slots)
         decisions = decide(offers, self._slots.keys(due.slots), sequence, chance, self._ask)
         self._write_down(due, offers, decisions)
@@ -222,13 +218,12 @@ class PricingEngine:
         """Changes of a shard that the catalog has not answered yet."""
         return len(self._shards[shard].pending)
 
-    def overdue_acknowledgements(self, shard: int, now: int) -> Resends:
-        """Return the changes of a shard that the catalog has not answered in time."""
-        record = self._shards[shard]
-        pending = np.fromiter(record.pending, np.int64, len(record.pending))
-        pending = pending[self._policies.present[pending]]  # nobody wants the price of an offer that was removed
-        pending = pending[np.argsort(self._state.decided_sequence[pending])]
-        sent, alarmed = acknowledgements.overdue(self._state, pending, now, self._intervals.acknowledgement)
+    def overdue_acknowledgements(self, shard: int, moment: Moment) -> Resends:
+        """Return the changes of a shard that the catalog has not answered in time, where prices may move."""
+        pending = acknowledgements.pending(self._state, self._policies, self._shards[shard].pending)
+        may_move = self._run_modes(ShardRows({shard: pending}), {shard: moment}).mode == ACTIVE
+        pending = pending[may_move]
+        sent, alarmed = acknowledgements.overdue(self._state, pending, moment.now, self._intervals.acknowledgement)
         self._dirty.mark(shard, np.concatenate((sent, alarmed)))
         return acknowledgements.resends(self._state, self._policies, sent, self._slots.keys(sent), len(alarmed))
 
@@ -292,7 +287,5 @@ class PricingEngine:
     def totals(self, shard: int) -> dict[bytes | None, dict[str, int]]:
         """Return the exact totals of every offer of a shard, by name. For verification: slow."""
         slots = self._slots.of(shard)
-        rows = self._state.totals[slots].tolist()
-        return {
-            key: dict(zip(TOTALS, row, strict=True)) for key, row in zip(self._slots.keys(slots), rows, strict=True)
-        }
+        named = (dict(zip(TOTALS, row, strict=True)) for row in self._state.totals[slots].tolist())
+        return dict(zip(self._slots.keys(slots), named, strict=True))

@@ -18,6 +18,7 @@ from pricing_core import rivals
 from pricing_core.offers import Offers, age, in_promotion
 from pricing_core.price_window import MONTH_MS
 from pricing_core.rules import CODE, CODES, MAX_JUMP, PROMOTION_OVER, WAIVED
+from pricing_core.run_modes import HALTED, REDUCING
 from schemas.columns import ANNOUNCED_OR_HELD, AUTO, FREE, MATCH, NONE, RECOMMEND, UNDERCUT, WITHIN, Bool, Int8, Int64
 
 __all__ = ["CODES", "CONDITIONS", "PASSED", "PRICE_RULES", "Check", "Finding", "Verdicts", "judge"]
@@ -60,7 +61,7 @@ def _no_policy(offers: Offers, _: Int64) -> Finding:
 
 
 def _halted(offers: Offers, _: Int64) -> Finding:
-    return Finding(~offers.active, NONE, NONE)
+    return Finding(offers.mode == HALTED, NONE, NONE)
 
 
 def _paused(offers: Offers, _: Int64) -> Finding:
@@ -129,6 +130,16 @@ CONDITIONS = (
 
 
 # May this price be set?
+
+
+def _reducing(offers: Offers, price: Int64) -> Finding:
+    """Anywhere but nearer to the list price, on the same side of it."""
+    reducing = offers.mode == REDUCING
+    if not reducing.any():
+        return Finding(reducing, NONE, NONE)
+    wanted, current = offers.policy["list_price"], offers.current
+    nearer = np.where(current > wanted, (wanted <= price) & (price < current), (current < price) & (price <= wanted))
+    return Finding(reducing & ~nearer, wanted, price)
 
 
 def _emergency_cap(offers: Offers, price: Int64) -> Finding:
@@ -218,6 +229,7 @@ def _minimum_change(offers: Offers, price: Int64) -> Finding:
 
 
 PRICE_RULES = (
+    Check("reducing", _reducing),
     Check("emergency_cap", _emergency_cap),
     Check("prior_price", _prior_price),
     Check("floor", _floor),

@@ -18,6 +18,7 @@ from pricing_core.offers import Offers, resumed_price
 from pricing_core.policy_table import IMPOSSIBLE, emergency_cap
 from pricing_core.price_window import MONTH_MS
 from pricing_core.rules import CODE, FORCED, MAX_JUMP, PROMOTION, WAIVED
+from pricing_core.run_modes import REDUCING
 from schemas.columns import ANNOUNCED_OR_HELD, FREE, MATCH, NONE, UNDERCUT, WITHIN, Bool, Int8, Int64
 from schemas.money import divide_half_even, divide_up, ending_at_or_above, ending_at_or_below
 
@@ -169,7 +170,18 @@ def _interval(offers: Offers, band: Band) -> tuple[Int64, Int64]:
     daily_low, daily_high = daily_bounds(offers)
     least, most = np.minimum(band.least, offers.current), np.maximum(band.most, offers.current)
     lower = np.maximum(np.maximum(np.maximum(offers.policy["low"], step_low), daily_low), least)
-    return lower, np.minimum(np.minimum(np.minimum(offers.policy["high"], step_high), daily_high), most)
+    upper = np.minimum(np.minimum(np.minimum(offers.policy["high"], step_high), daily_high), most)
+    return _not_beyond_list(offers, lower, upper)
+
+
+def _not_beyond_list(offers: Offers, lower: Int64, upper: Int64) -> tuple[Int64, Int64]:
+    """While prices may only go back to the list price, no move goes farther. A mask forbids those away from it."""
+    reducing = offers.mode == REDUCING
+    if not reducing.any():
+        return lower, upper
+    wanted, current = offers.policy["list_price"], offers.current
+    lower = np.where(reducing & (current > wanted), np.maximum(lower, wanted), lower)
+    return lower, np.where(reducing & (current < wanted), np.minimum(upper, wanted), upper)
 
 
 def _targets(offers: Offers) -> Int64:
@@ -201,6 +213,7 @@ def _masks(offers: Offers, prices: Int64, band: Band) -> Int8:
     daily_low, daily_high = daily_bounds(offers)
     small = (abs(prices - current) * ONE < policy["min_change_bp"] * current) | (prices == current)
     broken = (
+        ("reducing", _not_nearer_to_list(offers, prices)),
         ("emergency_cap", _over_emergency_cap(offers, prices)),
         ("prior_price", _not_to_be_announced(offers, prices)),
         ("floor", prices < policy["floor"]),
@@ -228,6 +241,17 @@ def _masks(offers: Offers, prices: Int64, band: Band) -> Int8:
 
 
 # Rules that few policies have: None where none of these offers has one.
+
+
+def _not_nearer_to_list(offers: Offers, prices: Int64) -> Bool | None:
+    """Of offers whose prices may only go back to the list price: anywhere else, [n, A]."""
+    reducing = offers.mode == REDUCING
+    if not reducing.any():
+        return None
+    wanted, current = offers.policy["list_price"][:, None], offers.current[:, None]
+    outside = (prices < np.minimum(wanted, current)) | (prices > np.maximum(wanted, current))
+    not_nearer: Bool = reducing[:, None] & (outside | (prices == current))
+    return not_nearer
 
 
 def _over_emergency_cap(offers: Offers, prices: Int64) -> Bool | None:

@@ -12,12 +12,10 @@ from pricing_core import price_window
 from pricing_core.policy_table import PolicyTable
 from pricing_core.price_window import Window
 from pricing_core.rules import PROMOTION, PROMOTION_OVER, REPAIR
+from pricing_core.run_modes import OfferModes
 from pricing_core.slots import Slots
 from pricing_core.state import NEVER, State
-from schemas.columns import NONE, Bool, Int64
-
-ACTIVE = "ACTIVE"
-"""The run mode in which prices change. In any other they stay."""
+from schemas.columns import NONE, Bool, Int8, Int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +25,10 @@ class Offers:
     slots: Slots
     now: Int64
     """Event time of the decision."""
-    active: Bool
-    """Whether prices may change at all: the run mode of the offer's shard."""
+    mode: Int8
+    """Whether prices may move: numbers of `run_modes.MODES`."""
+    scope: Int8
+    """Who has set the mode: numbers of `run_modes.SCOPES`."""
     state: NDArray[np.void]
     """[n] of `state.ROW`."""
     policy: NDArray[np.void]
@@ -52,14 +52,15 @@ class Offers:
         return replace(self, window=self.window.take(rows), **kept)
 
 
-def view(state: State, policies: PolicyTable, slots: Slots, now: Int64, active: Bool) -> Offers:
+def view(state: State, policies: PolicyTable, slots: Slots, now: Int64, modes: OfferModes) -> Offers:
     """Gather all that decisions about the given rows [n] at the given times [n] depend on."""
     rows, policy = state.take(slots), policies.take(slots)
     current = current_price(rows["price"], policy["list_price"])
     return Offers(
         slots=slots,
         now=now,
-        active=active,
+        mode=modes.mode,
+        scope=modes.scope,
         state=rows,
         policy=policy,
         current=current,

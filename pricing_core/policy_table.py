@@ -44,6 +44,7 @@ _COPIED = (
     "competitor_bp",
     "max_stock_age_ms",
     "max_competitor_age_ms",
+    "category",
 )
 
 POLICY = np.dtype(
@@ -78,6 +79,7 @@ class PolicyTable:
         self.list_price: Int64 = self.rows["list_price"]
         self.cooldown_ms: Int64 = self.rows["cooldown_ms"]
         self.promotion_from: Int64 = self.rows["promotion_from"]
+        self.category: Int64 = self.rows["category"]
 
     @staticmethod
     def warm_up() -> None:

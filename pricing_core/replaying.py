@@ -15,10 +15,11 @@ from pricing_core.engine import PricingEngine
 from pricing_core.ladder import Ladder
 from pricing_core.offers import Offers
 from pricing_core.recorded import Recorded
-from pricing_core.shards import Moment, ShardRows
+from pricing_core.run_modes import OfferModes
+from pricing_core.shards import ShardRows
 from pricing_core.valuation import Valuation, value
 from schemas.binary import BinaryArray
-from schemas.columns import Bool, Int64
+from schemas.columns import Int8, Int64
 
 _BENCH = 2**30
 """Shard in which recorded offers are put for the time of one call: behind all partitions of a topic."""
@@ -31,8 +32,10 @@ class Question:
     recorded: Recorded
     now: Int64
     """[n] event time, ms."""
-    active: Bool
-    """[n] whether prices might change: the run mode."""
+    mode: Int8
+    """[n] run modes: numbers of `run_modes.MODES`."""
+    scope: Int8
+    """[n] who had set them: numbers of `run_modes.SCOPES`."""
     uniform: NDArray[np.float32]
     """[n] what chance said."""
     sequence: Int64
@@ -46,14 +49,14 @@ class Question:
     def repeated(self, times: int) -> Self:
         """Each of them ``times`` times, one behind the other."""
         columns: dict[str, Any] = {
-            name: np.repeat(getattr(self, name), times) for name in ("now", "active", "uniform", "sequence")
+            name: np.repeat(getattr(self, name), times) for name in ("now", "mode", "scope", "uniform", "sequence")
         }
         return type(self)(recorded=self.recorded.repeated(times), batch=self.batch, **columns)
 
     def part(self, rows: slice) -> Self:
         """Look at some of them."""
         recorded = Recorded(self.recorded.rows[rows], self.recorded.policies[rows])
-        columns = (self.now[rows], self.active[rows], self.uniform[rows], self.sequence[rows])
+        columns = (self.now[rows], self.mode[rows], self.scope[rows], self.uniform[rows], self.sequence[rows])
         return type(self)(recorded, *columns, self.batch)
 
 
@@ -78,7 +81,8 @@ class ReplayingEngine(PricingEngine):
             self.restore(_BENCH, places, question.recorded.rows, sequence=0)
             slots = self.known(_BENCH, places)
             self._policies.rows[slots] = question.recorded.policies
-            offers = offer_views.view(self._state, self._policies, slots, question.now, question.active)
+            modes = OfferModes(question.mode, question.scope)
+            offers = offer_views.view(self._state, self._policies, slots, question.now, modes)
             self._complete(offers.state, slots)
             names = places if keys is None else keys
             return decide(offers, names, question.sequence, question.uniform, self._ask)
@@ -107,12 +111,18 @@ class ReplayingEngine(PricingEngine):
         self._complete(rows, slots)
         return Recorded(rows, self._policies.rows[slots])
 
-    def decide_named(self, shard: int, keys: BinaryArray, moment: Moment, batch: int) -> Decisions:
-        """Decide the given offers of a shard, in this order, due or not, and write down what was decided."""
+    def decide_named(self, shard: int, keys: BinaryArray, question: Question) -> Decisions:
+        """Decide the given offers of a shard, in this order, due or not, and write down what was decided.
+
+        Args:
+            shard: An open shard.
+            keys: [n] of its offers.
+            question: [n] time, run modes and batch; the rows are those of the shard.
+        """
         record = self._shards[shard]
-        record.now, self._batch = max(moment.now, record.now), batch
+        record.now, self._batch = max(int(question.now[0]), record.now), question.batch
         due = ShardRows({shard: self.known(shard, keys)})
-        return self._decide(due, {shard: moment}).decisions
+        return self._decide(due, OfferModes(question.mode, question.scope)).decisions
 
     def number_from(self, shard: int, sequence: int) -> None:
         """Let the next decision of a shard have the number behind ``sequence``."""

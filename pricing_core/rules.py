@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 """Of what `ladder`, `guardrails` and `deciding` say, named by every audit record: grows when one judges otherwise."""
 
 CODES = (
@@ -35,6 +35,7 @@ CODES = (
     "promotion",
     "promotion_over",
     "competitors",
+    "reducing",
 )
 """Why a candidate is masked and why a decision came out as it did, by number. State rows keep the number: append only.
 
@@ -53,6 +54,7 @@ WAIVED = {
     **dict.fromkeys(("stock_out", "stale_input", "cooldown"), FORCED),
     **dict.fromkeys(("maximum_step", "maximum_daily_change", "price_ending", "minimum_change", "competitors"), FORCED),
     "prior_price": (REPAIR, PROMOTION_OVER),
+    "reducing": (REPAIR,),
 }
 """Rules that do not stop a forced move, and which one. Law, floor, ceiling, margin, MAP and jump stop all of them;
 a promotion is the announced reduction that the rule of the prior price is about."""

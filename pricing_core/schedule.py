@@ -16,7 +16,7 @@ from pricing_core.slots import Slots, SlotTable
 from pricing_core.state import State
 from schemas.columns import AppliedColumns, Bool, ClickColumns, Columns, Int64, PolicyColumns
 
-_BLOCKED = [CODE[name] for name in ("halted", "paused", "pending_acknowledgement")]
+_BLOCKED = [CODE[name] for name in ("halted", "reducing", "paused", "pending_acknowledgement")]
 """Holds that pass. An offer whose price must move is looked at again soon after one."""
 
 

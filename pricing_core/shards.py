@@ -9,7 +9,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pricing_core.run_modes import OfferModes, RunModes
 from pricing_core.slots import Slots
+from schemas.binary import BinaryArray
 from schemas.columns import Int64
 
 T = TypeVar("T", bound=np.generic)
@@ -20,8 +22,8 @@ class Moment(NamedTuple):
 
     now: int
     """Event time, ms; it does not go back."""
-    run_mode: str
-    """In any other than "ACTIVE" prices stay."""
+    run_modes: RunModes = RunModes()
+    """In force."""
 
 
 @dataclass(slots=True)
@@ -59,6 +61,13 @@ class ShardRows:
     def spread(self, of_each: NDArray[T]) -> NDArray[T]:
         """Repeat what each shard has for its rows, [shards] to [n]."""
         return np.repeat(of_each, self._sizes)
+
+    def run_modes(self, moments: Mapping[int, Moment], keys: BinaryArray, categories: Int64) -> OfferModes:
+        """Run mode of each row; keys and categories as `RunModes.of_offers` wants them."""
+        found = OfferModes(np.empty(len(self), np.int8), np.empty(len(self), np.int8))
+        for shard, part in self.parts():
+            found.mode[part], found.scope[part] = moments[shard].run_modes.of_offers(keys.take(part), categories[part])
+        return found
 
     def numbered(self, last: Int64) -> Int64:
         """Count each shard's rows on from its last number, [shards] to [n]."""

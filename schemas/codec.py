@@ -25,7 +25,7 @@ from schemas.fields import Fields
 from schemas.slow_lane import DETAIL, Fault, SlowLane, decode_one
 from schemas.sources import SOURCES, C, Source
 from schemas.timestamps import format_ms, parse_ms
-from schemas.topics import Topic
+from schemas.topics import Topic, control_key
 
 MAX_BYTES = 262_144
 FUTURE_TOLERANCE_MS = 3_600_000
@@ -139,8 +139,11 @@ def decoder_for(
 _decode_run_mode = msgspec.json.Decoder(RunModeSet).decode
 
 
-def decode_run_mode(value: bytes | None) -> RunModeSet | Reject:
-    """Decode one record of ``pricing-control``; a `Reject` of index 0 if it is none."""
+def decode_run_mode(key: bytes | None, value: bytes | None) -> RunModeSet | Reject:
+    """Decode one record of ``pricing-control``; a `Reject` of index 0 if it is none.
+
+    The key must be that of the scope, or compaction would remove another scope's mode for it.
+    """
     if value is None:
         return Reject(0, Reason.SCHEMA_VIOLATION, "the value is null")
     decoded: RunModeSet | Fault = decode_one(_decode_run_mode, value, MAX_BYTES)
@@ -150,4 +153,8 @@ def decode_run_mode(value: bytes | None) -> RunModeSet | Reject:
         parse_ms(decoded.at)
     except ValueError as error:
         return Reject(0, Reason.INVALID_TIMESTAMP, str(error))
+    if None not in {decoded.channel, decoded.category}:
+        return Reject(0, Reason.SCHEMA_VIOLATION, "a scope is a channel or a category, not both")
+    if key != (wanted := control_key(decoded.channel, decoded.category)):
+        return Reject(0, Reason.KEY_MISMATCH, f"the key {(key or b'')[: DETAIL // 2]!r} must be {wanted!r}"[:DETAIL])
     return decoded

@@ -158,6 +158,8 @@ class PolicyColumns(Columns):
     """[n, `policies.MAX_NAMED`] as `CompetitorColumns.competitor`; 0 where there is none."""
     max_stock_age_ms: Int64
     max_competitor_age_ms: Int64
+    category: Int64
+    """`sources.name_digest` of its name; 0 without one."""
 
 
 @dataclass(frozen=True, slots=True)

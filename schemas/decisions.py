@@ -70,7 +70,7 @@ class PriceDecided(msgspec.Struct, frozen=True, gc=False):
     currency: str | None
     version: int | None
     policy_version: int | None
-    run_mode: str
+    run_mode: Annotated[str, Meta(description="Of the strictest scope of the offer.")]
     model: str
     features: Annotated[
         list[float | None] | None,
@@ -89,6 +89,10 @@ class PriceDecided(msgspec.Struct, frozen=True, gc=False):
     uniform: Annotated[float | None, Meta(description="float32 in [0, 1): what chance said.")] = None
     batch: Annotated[
         int | None, Meta(description="Rows of the compiled call that valued the candidates; 0 without one.")
+    ] = None
+    run_mode_scope: Annotated[
+        Literal["everything", "channel", "category"] | None,
+        Meta(description="Which scope has set the run mode; null: none restrains the offer."),
     ] = None
     inputs: Annotated[
         bytes | None,

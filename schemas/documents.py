@@ -181,6 +181,13 @@ def _key_schema(topic: Topic) -> Json:
             }
         case "source":
             return {"type": "string", "description": "Where the refused record is: topic/partition/offset."}
+        case "scope":
+            return {
+                "type": "string",
+                "description": "Whom the mode is about; published to every partition.",
+                "pattern": "^(\\*|channel:.+|category:.+)$",
+                "examples": ["*", "channel:web", "category:shoes"],
+            }
         case "none":
             return {"type": "null", "description": "No key: the record is published to every partition."}
 

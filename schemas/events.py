@@ -124,9 +124,16 @@ class Ticked(msgspec.Struct, frozen=True, gc=False):
 
 
 class RunModeSet(msgspec.Struct, frozen=True, gc=False):
-    """A person halted or resumed price changes. Published to every partition of ``pricing-control``."""
+    """A person halted, reduced or resumed price changes. Published to every partition of ``pricing-control``.
 
-    mode: Literal["ACTIVE", "HALTED"]
+    The scope is one channel, one category, or everything where neither is named; the key says the same: ``*``,
+    ``channel:web``, ``category:shoes``. The last record of a scope counts, and of an offer's scopes the strictest.
+    REDUCING: prices move towards the list price only, and into new bounds.
+    """
+
+    mode: Literal["ACTIVE", "REDUCING", "HALTED"]
     by: Annotated[str, Meta(min_length=1, max_length=128)]
     why: Annotated[str, Meta(min_length=1, max_length=512)]
     at: Timestamp
+    channel: Channel | None = None
+    category: Annotated[str, Meta(min_length=1, max_length=128)] | None = None

@@ -70,9 +70,10 @@ POLICY = OfferPolicy(
     promotion_from=format_ms(NOW + 30 * DAY_MS),
     promotion_to=format_ms(NOW + 37 * DAY_MS),
     max_stock_age_s=60,
+    category="shoes",
 )
 TICK = Ticked(at=AT)
-HALT = RunModeSet(mode="HALTED", by="ops", why="a price war", at=AT)
+HALT = RunModeSet(mode="HALTED", by="ops", why="a price war", at=AT, channel="web")
 CHANGE = PriceChanged(
     decision_id="3-17",
     sku="SKU-1",
@@ -114,6 +115,7 @@ DECISION = PriceDecided(
     epsilon=0.05,
     uniform=0.5,
     batch=32,
+    run_mode_scope=None,
     inputs=b"\1\2",
 )
 DEAD_LETTER = DeadLettered(

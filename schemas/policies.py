@@ -17,6 +17,7 @@ MAX_NAMED = 8
 
 MaxAge = Annotated[int, Meta(ge=1, le=MAX_AGE_S)]
 PriceEnding = Annotated[str, Meta(pattern=r"^[0-9]{1,4}(?![\s\S])")]  # `$` would let a line break through
+CategoryName = Annotated[str, Meta(min_length=1, max_length=128)]
 BasisPoints = Annotated[int, Meta(ge=0, le=10_000, description="Hundredths of a percent.")]
 
 
@@ -87,4 +88,7 @@ class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
     ] = None
     max_competitor_age_s: Annotated[
         MaxAge | None, Meta(description="Hold unless a competitor was seen within this time; null: not required.")
+    ] = None
+    category: Annotated[
+        CategoryName | None, Meta(description="A scope of `repricer control` and `rollback`; compared byte for byte.")
     ] = None

@@ -132,13 +132,21 @@ def _scaled(values: Int64, factor: int) -> Int64:
 
 
 @lru_cache(maxsize=65_536)
-def competitor_digest(name: bytes) -> int:
-    """First 8 bytes of BLAKE2b of a competitor's name, as a signed integer: state rows hold no text."""
+def name_digest(name: bytes) -> int:
+    """First 8 bytes of BLAKE2b of a name, as a signed integer: rows of states and policies hold no text."""
     return int.from_bytes(blake2b(name, digest_size=8).digest(), "little", signed=True)
 
 
 def _digests(names: BinaryArray) -> Int64:
-    return np.fromiter((competitor_digest(name or b"") for name in names), np.int64, len(names))
+    return np.fromiter((name_digest(name or b"") for name in names), np.int64, len(names))
+
+
+def _digests_or_none(names: BinaryArray) -> Int64:
+    """0 where there is no name."""
+    digests = np.zeros(len(names), np.int64)
+    rows = np.flatnonzero(names.length > 0)
+    digests[rows] = _digests(names.take(rows))
+    return digests
 
 
 def _named(lists: BinaryArray) -> Int64:
@@ -146,7 +154,7 @@ def _named(lists: BinaryArray) -> Int64:
     digests = np.zeros((len(lists), MAX_NAMED), np.int64)
     for row in np.flatnonzero(lists.length > 0).tolist():
         names = (lists[row] or b"").split(b"\0")[:MAX_NAMED]
-        digests[row, : len(names)] = [competitor_digest(name) for name in names]
+        digests[row, : len(names)] = [name_digest(name) for name in names]
     return digests
 
 
@@ -224,6 +232,7 @@ def _policies(base: Columns, fields: Fields) -> PolicyColumns:
         ending_modulus=np.where(has_ending, 10 ** np.maximum(fields.length("price_ending"), 0), 1),
         heeds_all=fields.length("competitors") == NULL,
         competitors=_named(fields.text("competitors")),
+        category=_digests_or_none(fields.text("category")),
         max_stock_age_ms=_scaled(fields.integer("max_stock_age_s"), 1000),
         max_competitor_age_ms=_scaled(fields.integer("max_competitor_age_s"), 1000),
         **{name: fields.integer(name) for name in copied},

@@ -32,8 +32,9 @@ class Topic:
     """One topic and the contract on it."""
 
     name: str
-    key: Literal["offer", "source", "none"]
-    """``offer``: the offer key in ASCII; ``source``: coordinates of the source record; ``none``: explicit partition."""
+    key: Literal["offer", "source", "scope", "none"]
+    """``offer``: the offer key in ASCII; ``source``: coordinates of the source record; ``scope``: of a run mode;
+    ``none``: explicit partition."""
     type: type[msgspec.Struct] | None
     """Type of the JSON value; None for the binary changelog."""
     cleanup: Literal["delete", "compact"]
@@ -55,7 +56,9 @@ INVENTORY = Topic("inventory", "offer", InventoryCounted, "delete", 7 * DAY_MS, 
 PRICE_APPLIED = Topic("price-applied", "offer", PriceApplied, "delete", 7 * DAY_MS, "the catalog's answers")
 TICKS = Topic("ticks", "none", Ticked, "delete", DAY_MS, "event time, to every partition")
 OFFER_POLICIES = Topic("offer-policies", "offer", OfferPolicy, "compact", None, "what the merchant allows")
-PRICING_CONTROL = Topic("pricing-control", "none", RunModeSet, "compact", None, "run mode, to every partition")
+PRICING_CONTROL = Topic(
+    "pricing-control", "scope", RunModeSet, "compact", None, "run modes by scope, each to every partition"
+)
 PRICE_CHANGES = Topic("price-changes", "offer", PriceChanged, "delete", 30 * DAY_MS, "what the catalog reads")
 PRICE_DECISIONS = Topic("price-decisions", "offer", PriceDecided, "delete", 30 * DAY_MS, "audit record, holds too")
 DEAD_LETTERS = Topic("dead-letters", "source", DeadLettered, "delete", 30 * DAY_MS, "refused records with reasons")
@@ -83,3 +86,10 @@ TOPICS = (
 def offer_key(channel: str, sku: str) -> bytes:
     """Key of every record about an offer: ``channel:sku``."""
     return f"{channel}:{sku}".encode("ascii")
+
+
+def control_key(channel: str | None, category: str | None) -> bytes:
+    """Key of the run mode of a channel, of a category, or of everything: ``channel:web``, ``category:shoes``, ``*``."""
+    if channel is not None:
+        return f"channel:{channel}".encode()
+    return b"*" if category is None else f"category:{category}".encode()

@@ -12,6 +12,7 @@ from streams.cli_bench import bench
 from streams.cli_check import check
 from streams.cli_evaluate import evaluate_verb
 from streams.cli_explain import explain_verbs
+from streams.cli_operate import operate
 from streams.cli_shadow import shadow
 from streams.cli_trial import trial
 from streams.errors import RepricerError
@@ -30,11 +31,9 @@ app = typer.Typer(
 )
 topics = typer.Typer(help="The topics on the broker.", no_args_is_help=True)
 catalog = typer.Typer(help="The reference catalog: it applies price changes and answers.")
-control = typer.Typer(help="Stop and resume price changes, for all offers.", no_args_is_help=True)
 state = typer.Typer(help="The state in the changelog; all workers must be stopped.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
 app.add_typer(state, name="state")
-app.add_typer(control, name="control")
 app.add_typer(catalog, name="catalog")
 app.add_typer(shadow, name="shadow")
 app.add_typer(check)
@@ -42,6 +41,7 @@ app.add_typer(bench, name="bench")
 app.add_typer(trial)
 app.add_typer(evaluate_verb)
 app.add_typer(explain_verbs)
+app.add_typer(operate)
 
 Database = Annotated[Path, typer.Option(help="SQLite file of the catalog; made if it is not there.")]
 
@@ -121,33 +121,6 @@ def worker() -> None:
     from streams.settings import load_settings
 
     run_worker(load_settings())
-
-
-@control.command()
-def halt(
-    why: Annotated[str, typer.Option(help="Reason, for the record.")],
-    by: Annotated[str | None, typer.Option(help="Who says so; your user name if not given.")] = None,
-) -> None:
-    """Stop all price changes; events are still applied."""
-    _set_run_mode("HALTED", by, why)
-
-
-@control.command()
-def resume(
-    why: Annotated[str, typer.Option(help="Reason, for the record.")],
-    by: Annotated[str | None, typer.Option(help="Who says so; your user name if not given.")] = None,
-) -> None:
-    """Allow price changes again."""
-    _set_run_mode("ACTIVE", by, why)
-
-
-def _set_run_mode(mode: Literal["ACTIVE", "HALTED"], by: str | None, why: str) -> None:
-    from streams.run_mode import publish_run_mode
-    from streams.settings import load_settings
-
-    settings = load_settings()
-    partitions = publish_run_mode(settings, mode, by, why)
-    typer.echo(f"{mode} published to {partitions} partitions of {settings.topic_prefix}.pricing-control")
 
 
 @state.command("align")

@@ -10,6 +10,7 @@ from dataclasses import fields
 from pricing_core.decisions import OUTCOMES, Decisions
 from pricing_core.features import FEATURES, MOVES_BP
 from pricing_core.rules import CODES
+from pricing_core.run_modes import MODES, SCOPES
 from schemas.cloud_events import PRICE_CHANGED, PRICE_DECIDED
 from schemas.currencies import ALPHA_CODES
 from schemas.json_layout import Base64, Float, Integer, Joined, Name, Object, OnlyIf, Shared, Text
@@ -32,7 +33,7 @@ AUDIT = JsonWriter(
             "currency": Name("currency", _CURRENCIES),
             "version": Integer("version"),
             "policy_version": Integer("policy_version"),
-            "run_mode": Shared("run_mode"),
+            "run_mode": Name("run_mode", MODES),
             "model": Shared("model"),
             "features": OnlyIf("considered", Float("features", len(FEATURES))),
             "candidates": OnlyIf(
@@ -56,6 +57,7 @@ AUDIT = JsonWriter(
             "epsilon": Shared("epsilon"),
             "uniform": Float("uniform"),
             "batch": Integer("batch"),
+            "run_mode_scope": Name("run_mode_scope", SCOPES),
             "inputs": Base64("inputs"),
         }
     )

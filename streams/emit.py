@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from pricing_core.decisions import CHANGED, HELD, OUTCOMES, DecidedTogether, Decisions, Resends
-from pricing_core.engine import PricingEngine
+from pricing_core.engine import Moment, PricingEngine
 from pricing_core.rules import CODES, VERSION
 from schemas.binary import BinaryArray
 from schemas.cloud_events import DEAD_LETTERED, PRICE_CHANGED, PRICE_DECIDED, EventType
@@ -82,7 +82,6 @@ class Emitter:
         model = self._engine.model
         return {
             "decided_at": _quoted(format_ms(now)),
-            "run_mode": _quoted(shard.run_mode),
             "model": _quoted(model.label),
             "applied": orjson.dumps(shard.applied),
             "rules": orjson.dumps(VERSION),
@@ -99,7 +98,7 @@ class Emitter:
 
     def resends(self, shard: Shard, wall: int) -> list[OutputBatch]:
         """The same price change again for every offer whose answer is overdue; an alarm where that did not help."""
-        resends: Resends = self._engine.overdue_acknowledgements(shard.partition, shard.now)
+        resends: Resends = self._engine.overdue_acknowledgements(shard.partition, Moment(shard.now, shard.run_modes))
         self._metrics.add(RESENDS, len(resends))
         self._metrics.add(ACKNOWLEDGEMENT_ALARMS, resends.alarms)
         return self._changes({shard.partition: len(resends)}, _columns(resends, CHANGE_COLUMNS), wall)

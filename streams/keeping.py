@@ -36,8 +36,8 @@ STABLE_TIMEOUT_S = 1.0
 MARKER = 1
 """A transaction leaves one record of control in each partition."""
 
-Controls = list[tuple[int, bytes | None]]
-"""Offsets and values of ``pricing-control``."""
+Controls = list[tuple[int, bytes | None, bytes | None]]
+"""Offsets, keys and values of ``pricing-control``."""
 
 
 class _Tail(NamedTuple):
@@ -103,7 +103,7 @@ class Keeper:
         tail = _Tail({}, {p: [] for p in last_cuts})
         for tp, records in read_ranges(self._config, ranges, cancelled=cancelled):
             if tp in ends:
-                tail.controls[tp.partition] += [(offset, value) for offset, _, value in records]
+                tail.controls[tp.partition] += list(records)
             else:
                 for row in shard_rows(records.keys).tolist():
                     tail.last_record[tp.partition] = records.values[row] or b""

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pricing_core.engine import CapacityExceeded, Moment, PricingEngine
-from pricing_core.offers import ACTIVE
+from pricing_core.run_modes import scope_of
 from pricing_core.slots import NO_SLOT
 from pricing_core.state import ROW, FormatError
 from schemas import packing
@@ -26,6 +26,7 @@ from streams.collector import collector_paused
 from streams.duplicate_window import DuplicateWindow
 from streams.emit import Emitter
 from streams.errors import ShardLost
+from streams.keeping import Controls
 from streams.latest_values import LatestValues
 from streams.metrics import DUPLICATES, EVENTS, Metrics
 from streams.output import OutputBatch
@@ -92,7 +93,7 @@ class Pipeline:
                 self._note_refused(shard, topic, batch, rejects)
                 shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=times)
                 outputs[partition] += self._emit.dead_letters(batch, rejects, wall)
-                if topic == TICKS.name and shard.caught_up and shard.run_mode == ACTIVE:
+                if topic == TICKS.name and shard.caught_up:
                     outputs[partition] += self._emit.resends(shard, wall)
         return outputs
 
@@ -108,7 +109,7 @@ class Pipeline:
             for shard in shards
             if shard.now and (shard.caught_up or self._settings.decide_during_catch_up)
         }
-        moments = {partition: Moment(shard.now, shard.run_mode) for partition, shard in ready.items()}
+        moments = {partition: Moment(shard.now, shard.run_modes) for partition, shard in ready.items()}
         is_more = bool(moments)
         while is_more:
             decided = self.engine.decide_together(moments, limit=DECISIONS_AT_ONCE)
@@ -151,14 +152,14 @@ class Pipeline:
         return shard
 
     @staticmethod
-    def hear(shard: Shard, controls: Iterable[tuple[int, bytes | None]]) -> None:
-        """Take over the run mode that the log holds: offsets and values of ``pricing-control``."""
-        for offset, value in controls:
-            _set_run_mode(shard, value, offset)
+    def hear(shard: Shard, controls: Controls) -> None:
+        """Take over the run modes that the log holds."""
+        for control in controls:
+            _set_run_mode(shard, *control)
 
     def control(self, shard: Shard, batch: RecordBatch, wall: int) -> list[OutputBatch]:
         """Set the run mode of a shard. A record that cannot be understood becomes a dead letter; the mode stays."""
-        reject = _set_run_mode(shard, batch.values[0], batch.first_offset)
+        reject = _set_run_mode(shard, batch.first_offset, batch.keys[0], batch.values[0])
         return [] if reject is None else self._emit.dead_letters(batch, [reject], wall)
 
     def _decoder(self, topic: Topic) -> BatchDecoder[Any]:
@@ -248,11 +249,11 @@ class Pipeline:
         self.engine.apply(partition, columns, due=False)
 
 
-def _set_run_mode(shard: Shard, value: bytes | None, offset: int) -> Reject | None:
-    command = decode_run_mode(value)
-    if isinstance(command, Reject):
-        return command
-    shard.set_run_mode(command.mode, offset)
+def _set_run_mode(shard: Shard, offset: int, key: bytes | None, value: bytes | None) -> Reject | None:
+    said = decode_run_mode(key, value)
+    if isinstance(said, Reject):
+        return said
+    shard.set_run_mode(said.mode, offset, scope_of(said.channel, said.category))
     return None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pricing_core.run_modes import ALL, RunModes, Scope
 from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
 from streams.duplicate_window import DuplicateWindow
 from streams.errors import OffsetGap
@@ -36,9 +37,12 @@ class Shard:
     """Highest event time, by source topic; ms."""
     now: int = 0
     """Event time; ms. 0 before the first event."""
-    run_mode: str = "ACTIVE"
+    run_modes: RunModes = field(default_factory=RunModes)
+    """As far as the records of ``pricing-control`` were heard."""
     run_mode_offset: int = -1
-    """Of the record that set the run mode: the log's order counts, not the clocks of those who wrote it."""
+    """Of the latest of them."""
+    heard: dict[Scope, int] = field(default_factory=dict)
+    """Offset of the record that set each scope's mode: the log's order counts, not the clocks of those who wrote it."""
     caught_up: bool = False
     at_end: set[str] = field(default_factory=set)
     topic_ids: dict[str, str] = field(default_factory=dict)
@@ -96,10 +100,11 @@ class Shard:
     def _has_reached_end(self, topic: str) -> bool:
         return topic in self.at_end or self.applied[topic] >= self.ends[topic]
 
-    def set_run_mode(self, mode: str, offset: int) -> None:
-        """Take over a run mode, unless a later one is known."""
-        if offset > self.run_mode_offset:
-            self.run_mode, self.run_mode_offset = mode, offset
+    def set_run_mode(self, mode: str, offset: int, scope: Scope = ALL) -> None:
+        """Take over a run mode, unless a later one of its scope is known."""
+        if offset > self.heard.get(scope, -1):
+            self.run_modes, self.heard[scope] = self.run_modes.having(scope, mode), offset
+            self.run_mode_offset = max(offset, self.run_mode_offset)
 
 
 HOT_NAMES = tuple(topic.name for topic in HOT_SOURCES)

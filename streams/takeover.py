@@ -267,7 +267,7 @@ class Takeover:
             if tp.topic == self._name(OFFER_POLICIES):
                 shard.policies.append(records)
             elif tp.topic == self._name(PRICING_CONTROL):
-                shard.controls += [(offset, value) for offset, _, value in records]
+                shard.controls += list(records)
             else:
                 shard.recent.setdefault(short_names[tp.topic], []).append(records)
 

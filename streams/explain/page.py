@@ -11,7 +11,7 @@ from pricing_core.q_function import UNIT
 from streams.explain import telling
 from streams.explain.explanation import CandidatePrice, Explanation
 from streams.explain.svg import Curve, q_curve
-from streams.explain.words import amount, in_words, span
+from streams.explain.words import amount, in_words, mode_of, span
 
 _CANDIDATES = Template("""<h2>What each price is worth to the model</h2>
 <figure class="scroll">$curve<figcaption class="quiet">Green ring: chosen. Hollow: forbidden by a rule. Dashed: the
@@ -36,7 +36,7 @@ def page(explanation: Explanation) -> str:
         features=_features(explanation),
         ages=_definitions({name: f"{span(ms)} ago" for name, ms in explanation.ages.items()}),
         versions=escape(
-            f"Model {record.model}, rules {record.rules}, policy {record.policy_version}, run mode {record.run_mode}, "
+            f"Model {record.model}, rules {record.rules}, policy {record.policy_version}, {mode_of(record)}, "
             f"record {explanation.found.place}"
         ),
     )

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from streams.explain import telling
 from streams.explain.explanation import Explanation
-from streams.explain.words import amount, in_words, span
+from streams.explain.words import amount, in_words, mode_of, span
 
 
 def print_explanation(explanation: Explanation, console: Console) -> None:
@@ -26,7 +26,7 @@ def print_explanation(explanation: Explanation, console: Console) -> None:
             "flips if": telling.flip(explanation),
             "bounds": f"{_bound(explanation, record.lower_bound)} to {_bound(explanation, record.upper_bound)}",
             "versions": f"model {record.model}, rules {record.rules}, policy {record.policy_version}, "
-            f"run mode {record.run_mode}",
+            + mode_of(record),
             "made again": _made_again(explanation),
         },
     )

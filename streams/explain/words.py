@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.decisions import PriceDecided
 from schemas.money import Money
 
 CODES = {
@@ -33,6 +34,7 @@ CODES = {
     "maximum_jump": "ten times the present price or a tenth of it: whoever counts cents as euros errs like that",
     "promotion": "the promotion's price stands until it ends",
     "promotion_over": "the promotion is over, and the price goes back to that before it",
+    "reducing": "not towards the list price, and prices may only go back to it",
     "competitors": "not where the policy wants the price beside the cheapest competitor's",
 }
 """Of every reason code; a test holds that none is missing."""
@@ -41,6 +43,12 @@ CODES = {
 def in_words(code: str) -> str:
     """The rule, in words."""
     return CODES.get(code, code.replace("_", " "))
+
+
+def mode_of(record: PriceDecided) -> str:
+    """The run mode, and which scope has set it."""
+    scope = "" if record.run_mode_scope is None else f" for {record.run_mode_scope}"
+    return f"run mode {record.run_mode}{scope}"
 
 
 def amount(minor: int | None, currency: str | None) -> str:

@@ -10,10 +10,10 @@ import numpy as np
 
 from pricing_core.decisions import DecidedTogether, Decisions
 from pricing_core.model_file import Model
-from pricing_core.offers import ACTIVE
 from pricing_core.recorded import Recorded, RecordedError
 from pricing_core.replaying import Question, ReplayingEngine
 from pricing_core.rules import VERSION
+from pricing_core.run_modes import MODES, SCOPES
 from schemas.binary import BinaryArray
 from streams.emit import Emitter
 from streams.metrics import Metrics
@@ -65,7 +65,7 @@ class Replayer:
 
     def written(self, found: Found, decisions: Decisions) -> list[bytes]:
         """Records of decisions of the step of ``found``."""
-        shard = Shard(found.partition, found.record.applied, {}, {}, run_mode=found.record.run_mode)
+        shard = Shard(found.partition, found.record.applied, {}, {})
         whole = DecidedTogether(decisions, {found.partition: slice(0, len(decisions))})
         audit, *_ = self._emitter.decisions(whole, {found.partition: shard}, found.now)[found.partition]
         return audit.values.present()
@@ -112,7 +112,8 @@ def question_of(page: Sequence[Found]) -> Question:
     return Question(
         recorded=Recorded.unpacked(found.record.inputs or b"" for found in page),
         now=np.array([found.now for found in page], np.int64),
-        active=np.array([found.record.run_mode == ACTIVE for found in page], np.bool_),
+        mode=np.array([MODES.index(found.record.run_mode) for found in page], np.int8),
+        scope=np.array([SCOPES.index(found.record.run_mode_scope) for found in page], np.int8),
         uniform=np.array([found.record.uniform or 0.0 for found in page], np.float32),
         sequence=np.array([found.sequence for found in page], np.int64),
         batch=max(found.record.batch or 0 for found in page),
@@ -122,7 +123,7 @@ def question_of(page: Sequence[Found]) -> Question:
 def step_of(found: Found) -> tuple[object, ...]:
     """What decisions have in common that a worker made in one step."""
     record = found.record
-    return found.partition, record.decided_at, record.run_mode, tuple(record.applied.items()), _terms(found)
+    return found.partition, record.decided_at, tuple(record.applied.items()), _terms(found)
 
 
 def _terms(found: Found) -> tuple[object, ...]:

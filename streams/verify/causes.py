@@ -67,10 +67,10 @@ def _choice_fault(d: Decision) -> str | None:
 
 
 def _move_fault(d: Decision) -> str | None:
-    """A price that moves needs more: an active run mode, a policy, a choice, and its old price."""
+    """A price that moves needs more: a run mode that lets it, a policy, a choice, and its old price."""
     if d.outcome == "held":
         return None if d.version is None else "holds, and gives a version"
-    if d.run_mode != "ACTIVE":
+    if d.run_mode not in {"ACTIVE", "REDUCING"}:
         return f"moves a price in run mode {d.run_mode}"
     if None in {d.policy_version, d.price, d.previous_price, d.chosen}:
         return "moves a price without naming policy, prices or choice"

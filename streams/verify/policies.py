@@ -35,6 +35,7 @@ class Policy(msgspec.Struct, gc=False):
     version: int
     currency: str = ""
     unit_cost: int = 0
+    list_price: int = 0
     floor: int = 0
     ceiling: int = 0
     mode: str = "auto"
@@ -70,7 +71,7 @@ def _by_policy(facts: Facts, decisions: pl.DataFrame) -> Check:
     """Published changes and recommendations. A version that is not there any more is not checkable, and said so."""
     moved = decisions.filter(pl.col("outcome") != "held")
     changes = facts.below_cut(facts.changes).join(
-        moved.unique("id").select("id", "previous_price", "reason", "outcome", "decided_at"),
+        moved.unique("id").select("id", "previous_price", "reason", "outcome", "decided_at", "run_mode"),
         on="id",
         how="left",
         maintain_order="left",
@@ -116,6 +117,9 @@ def fault(policy: Policy, row: dict[str, Any]) -> str | None:
         "emergency_cap": policy.emergency_price is not None
         and price * ONE > policy.emergency_price * (ONE + policy.max_emergency_rise_bp),
         "promotion": _is_promoted(policy, row["decided_at"]) and price != policy.promotion_price,
+        "reducing": row["run_mode"] == "REDUCING"
+        and row["reason"] != "bounds_repair"
+        and not _is_nearer(price, before, policy.list_price),
         "maximum_jump": before is not None and not before <= price * MOST_TIMES <= before * MOST_TIMES**2,
     }
     if before is not None and row["reason"] not in FORCED:
@@ -127,6 +131,11 @@ def fault(policy: Policy, row: dict[str, Any]) -> str | None:
         }
     broken = next((name for name, is_broken in rules.items() if is_broken), None)
     return None if broken is None else f"breaks {broken} of policy version {policy.version}"
+
+
+def _is_nearer(price: int, before: int | None, wanted: int) -> bool:
+    """Whether a move goes towards a price, and not beyond it."""
+    return before is not None and (wanted <= price < before or before < price <= wanted)
 
 
 def _is_promoted(policy: Policy, decided_at: str | None) -> bool:

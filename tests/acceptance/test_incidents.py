@@ -9,6 +9,7 @@ import json
 import pytest
 
 from pricing_core.decisions import CHANGED
+from pricing_core.engine import Moment
 from pricing_core.features import FEATURES, HOLD, MOVES_BP
 from schemas import examples as ex
 from schemas.binary import BinaryArray
@@ -233,7 +234,7 @@ def test_a_product_that_is_removed_while_a_decision_is_pending():
     version, price = int(found.version[0]), int(found.price[0])
     shop.tell(OFFER_POLICIES, None)
     shop.now += HOUR
-    assert len(shop.engine.overdue_acknowledgements(0, shop.now)) == 0  # nobody wants that price any more
+    assert len(shop.engine.overdue_acknowledgements(0, Moment(shop.now))) == 0  # nobody wants that price any more
     assert shop.only(6 * HOUR)[0] == "no_policy"
     shop.catalog_answers(ex.KEY, version, price)  # the catalog was faster than the removal
     assert shop.engine.pending_count(0) == 0

@@ -44,6 +44,7 @@ POLICY = {
     "competitors": [0] * 8,
     "max_stock_age_ms": c.NONE,
     "max_competitor_age_ms": c.NONE,
+    "category": 0,
 }
 _DEFAULTS = {
     c.PolicyColumns: POLICY,

@@ -10,6 +10,7 @@ from pricing_core import offers as offer_views
 from pricing_core.policy_table import PolicyTable
 from pricing_core.price_window import BUCKET_MS
 from pricing_core.rules import CODE
+from pricing_core.run_modes import ACTIVE, OfferModes
 from pricing_core.slots import SlotTable
 from pricing_core.state import State
 from schemas import columns as c
@@ -243,7 +244,7 @@ def situations(draw, top=50_000):
     )
 
 
-def offers_of(*found, now=T0, active=True):
+def offers_of(*found, now=T0, mode=ACTIVE):
     """Offers in the given situations, as the engine would see them."""
     table, state, policy_table = SlotTable(len(found)), State(len(found)), PolicyTable(len(found))
     table.open(0)
@@ -264,4 +265,5 @@ def offers_of(*found, now=T0, active=True):
             state.decided_code[slot], state.decided_price[slot] = CODE["promotion"], one.current
             state.regular_price[slot] = one.left
     n = len(found)
-    return offer_views.view(state, policy_table, slots, np.full(n, now), np.full(n, active))
+    modes = OfferModes(np.full(n, mode, np.int8), np.zeros(n, np.int8))
+    return offer_views.view(state, policy_table, slots, np.full(n, now), modes)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pricing_core.draws import uniform
 from pricing_core.engine import Intervals, Moment
 from pricing_core.features import HOLD
+from pricing_core.run_modes import RunModes
 from schemas import columns as c
 from tests.pricing_core.engines import INTERVALS, UP, decide, engine, opinionated
 from tests.pricing_core.events import DAY, EUR, HOUR, MINUTE, T0, USD, batch
@@ -57,7 +58,7 @@ def test_the_agenda_finds_what_a_search_of_all_rows_would_find(steps):
 def test_shards_that_decide_together_decide_what_each_would_have_decided_alone():
     together, alone = engine(0, 1, 2), engine(0, 1, 2)
     modes = {0: "ACTIVE", 1: "HALTED", 2: "ACTIVE"}
-    moments = {shard: Moment(T0 + shard * HOUR, mode) for shard, mode in modes.items()}
+    moments = {shard: Moment(T0 + shard * HOUR, RunModes.everywhere(mode)) for shard, mode in modes.items()}
     for made in (together, alone):
         made.decide(2, T0, "ACTIVE")  # nothing yet
         for shard, n in {0: 5, 1: 3, 2: 9}.items():
@@ -71,7 +72,7 @@ def test_shards_that_decide_together_decide_what_each_would_have_decided_alone()
         {},
     ]
     for shard, moment in moments.items():
-        single = alone.decide(shard, *moment)
+        single = alone.decide(shard, moment.now, moment.run_modes.everything)
         found = [(part.decisions, part.rows[shard]) for part in parts if shard in part.rows]
         for f in fields(single):
             if f.name == "keys":
@@ -132,10 +133,10 @@ def test_events_of_several_shards_folded_together_leave_each_as_it_would_be_alon
         parts = {shard: drawn(random, KINDS[step % len(KINDS)], shard) for shard in range(3)}
         assert together.apply_together(parts) == {shard: alone.apply(shard, part) for shard, part in parts.items()}
         if step % 3 == 2:
-            moment = Moment(T0 + step * HOUR, "ACTIVE")
+            moment = Moment(T0 + step * HOUR)
             together.decide_together(dict.fromkeys(range(3), moment))
             for shard in range(3):
-                alone.decide(shard, *moment)
+                alone.decide(shard, moment.now, moment.run_modes.everything)
     for shard in range(3):
         (keys, rows), (other_keys, other_rows) = (made.snapshot(shard) for made in (together, alone))
         assert list(keys) == list(other_keys)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pricing_core.decisions import CHANGED, HELD, RECOMMENDED
+from pricing_core.engine import Moment
 from pricing_core.features import HOLD
 from schemas import columns as c
 from tests.pricing_core.engines import UP, decide, engine, only, opinionated
@@ -175,7 +176,7 @@ def test_a_change_that_is_sent_again_names_the_same_prior_price():
     made.apply(0, policy(reductions=c.ANNOUNCED))
     acknowledged(opinionated(made, HOLD), T0)
     only(decide(opinionated(made, DOWN), T0 + 40 * DAY))
-    assert made.overdue_acknowledgements(0, T0 + 41 * DAY).prior_price.tolist() == [1299]
+    assert made.overdue_acknowledgements(0, Moment(T0 + 41 * DAY)).prior_price.tolist() == [1299]
 
 
 def test_a_promotion_without_the_history_that_its_announcement_needs_is_not_made():

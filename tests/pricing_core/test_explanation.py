@@ -6,6 +6,7 @@ import pytest
 from pricing_core.decision_inputs import INPUTS
 from pricing_core.explanation import _direction, asked, look_for_flips, smallest
 from pricing_core.replaying import ReplayingEngine
+from pricing_core.run_modes import MODES
 from schemas import columns as c
 from tests.pricing_core.engines import MODEL, engine
 from tests.pricing_core.events import DAY, HOUR, T0, click, competitor, manual, order, policy, stock
@@ -77,7 +78,7 @@ CONDITIONS = {
 def test_the_smallest_change_against_a_condition_is_the_one_that_meets_it(replaying, condition):
     events, run_mode, flip = CONDITIONS[condition]
     question, reason = decided(*events, run_mode=run_mode)
-    question.active[:] = run_mode == "ACTIVE"
+    question.mode[:] = MODES.index(run_mode)
     assert reason == condition
     nearest = smallest(look_for_flips(replaying, question))
     assert (nearest.name, nearest.flips_at) == flip

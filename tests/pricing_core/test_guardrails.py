@@ -7,6 +7,7 @@ from pricing_core.guardrails import CONDITIONS, PRICE_RULES, judge
 from pricing_core.policy_table import IMPOSSIBLE, margin_floor
 from pricing_core.price_window import BUCKET_MS, LONGER, MONTH_MS, Window, rolled
 from pricing_core.rules import CODES
+from pricing_core.run_modes import HALTED
 from pricing_core.state import State
 from schemas import columns as c
 from tests.pricing_core.events import DAY, HOUR, POLICY, T0, USD
@@ -102,7 +103,7 @@ def test_conditions(policy, state, code, limit, value):
 
 
 def test_where_the_shard_is_halted_prices_stay():
-    offers = offers_of((POLICY, 1300, [1300]), active=False)
+    offers = offers_of((POLICY, 1300, [1300]), mode=HALTED)
     assert CODES[judge(CONDITIONS, offers, offers.current).code[0]] == "halted"
 
 

@@ -41,9 +41,16 @@ def replaying():
 
 def asked(decisions):
     recorded = Recorded.unpacked(decisions.recorded.packed().present())
-    active = np.ones(len(decisions), np.bool_)
     batch = int(decisions.batch.max())
-    return Question(recorded, decisions.now, active, decisions.uniform, decisions.sequence, batch)
+    return Question(
+        recorded,
+        decisions.now,
+        decisions.run_mode,
+        decisions.run_mode_scope,
+        decisions.uniform,
+        decisions.sequence,
+        batch,
+    )
 
 
 def same(one, other):
@@ -64,7 +71,7 @@ def test_it_does_so_alone_and_several_times_beside_others(decided, replaying, si
     question = asked(first)
     chosen = Question(
         Recorded(question.recorded.rows[rows], question.recorded.policies[rows]),
-        *(getattr(question, name)[rows] for name in ("now", "active", "uniform", "sequence")),
+        *(getattr(question, name)[rows] for name in ("now", "mode", "scope", "uniform", "sequence")),
         question.batch,
     )
     again = replaying.decide_again(chosen)
@@ -76,7 +83,7 @@ def test_another_input_gives_another_decision(decided, replaying):
     first, _ = decided
     question = asked(first)
     assert not same(first, replaying.decide_again(replace(question, now=question.now + DAY)))
-    assert not same(first, replaying.decide_again(replace(question, active=~question.active)))
+    assert not same(first, replaying.decide_again(replace(question, mode=2 - question.mode)))
     question.recorded.rows["sums"] *= 2
     assert not same(first, replaying.decide_again(question))
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from schemas import columns as c
 from schemas import examples as ex
 from schemas.codec import decode_run_mode, encode
-from schemas.sources import SOURCES, competitor_digest
+from schemas.sources import SOURCES, name_digest
 from schemas.timestamps import format_ms
 from schemas.topics import (
     CLICKS,
@@ -34,7 +34,7 @@ EUR = 978
         (CLICKS, {"kind": c.CLICK, "count": 3, "price": 1299}),
         (
             COMPETITOR_PRICES,
-            {"competitor": competitor_digest("Müller".encode()), "price": 1648, "currency": EUR, "in_stock": False},
+            {"competitor": name_digest("Müller".encode()), "price": 1648, "currency": EUR, "in_stock": False},
         ),
         (INVENTORY, {"on_hand": 7}),
         (PRICE_APPLIED, {"version": 4, "status": c.APPLIED, "price": 1249, "currency": EUR}),
@@ -75,6 +75,7 @@ EUR = 978
                 "competitors": [0] * 8,
                 "max_stock_age_ms": 60_000,
                 "max_competitor_age_ms": c.NONE,
+                "category": name_digest(b"shoes"),
             },
         ),
     ],
@@ -133,18 +134,27 @@ def test_encoded_orders_are_decoded_without_loss(orders):
 
 
 def test_a_run_mode_is_decoded():
-    assert decode_run_mode(encode(ex.HALT)) == ex.HALT
+    assert decode_run_mode(b"channel:web", encode(ex.HALT)) == ex.HALT
 
 
 @pytest.mark.parametrize(
-    ("value", "reason"),
+    ("key", "value", "reason"),
     [
-        (None, "schema_violation"),
-        (b"HALTED", "malformed_json"),
-        (changed(ex.HALT, mode="halted"), "schema_violation"),
-        (changed(ex.HALT, by=...), "schema_violation"),
-        (changed(ex.HALT, at="2026-13-01T00:00:00Z"), "invalid_timestamp"),
+        (b"channel:web", None, "schema_violation"),
+        (b"channel:web", b"HALTED", "malformed_json"),
+        (b"channel:web", changed(ex.HALT, mode="halted"), "schema_violation"),
+        (b"channel:web", changed(ex.HALT, by=...), "schema_violation"),
+        (b"channel:web", changed(ex.HALT, at="2026-13-01T00:00:00Z"), "invalid_timestamp"),
+        (b"channel:web", changed(ex.HALT, category="shoes"), "schema_violation"),
+        (b"*", encode(ex.HALT), "key_mismatch"),  # compaction would lose the halt of everything for it
+        (None, encode(ex.HALT), "key_mismatch"),
+        (b"category:web", encode(ex.HALT), "key_mismatch"),
     ],
 )
-def test_a_bad_run_mode_is_refused(value, reason):
-    assert decode_run_mode(value).reason == reason
+def test_a_bad_run_mode_is_refused(key, value, reason):
+    assert decode_run_mode(key, value).reason == reason
+
+
+def test_a_record_of_earlier_versions_names_no_scope_and_means_everything():
+    old = changed(ex.HALT, channel=...)
+    assert decode_run_mode(b"*", old).channel is None

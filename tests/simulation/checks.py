@@ -141,7 +141,7 @@ class Audit:
     def _require_mode(self, partition: int, owner: Worker) -> None:
         controls = self._broker.logs[self.name(PRICING_CONTROL.name), partition].committed()
         last = (controls[-1][1].value or b"").decode() if controls else "ACTIVE"
-        mode = owner.ownership.shards[partition].run_mode
+        mode = owner.ownership.shards[partition].run_modes.everything
         require(mode == last, f"shard {partition} is {mode}, was told {last}")
 
     def behind(self, workers: list[Worker], controls: Mapping[int, int]) -> str:

@@ -118,7 +118,7 @@ class ToyPipeline:
 
     @staticmethod
     def hear(shard: Shard, controls: Any) -> None:
-        for offset, value in controls:
+        for offset, _, value in controls:
             shard.set_run_mode(value.decode(), offset)
 
     @staticmethod

@@ -27,10 +27,14 @@ def found_at(partition, offset, raw):
     return Found(partition, offset, raw, msgspec.json.decode(raw, type=PriceDecided))
 
 
-def records_of(engine, decisions, shard=0, run_mode="ACTIVE"):
+def records_of(
+    engine,
+    decisions,
+    shard=0,
+):
     """The records of decisions, as `DecisionLog` finds them."""
     emitter = Emitter(SETTINGS, engine, Metrics())
-    place = Shard(shard, APPLIED, {}, {}, run_mode=run_mode)
+    place = Shard(shard, APPLIED, {}, {})
     whole = DecidedTogether(decisions, {shard: slice(0, len(decisions))})
     audit = emitter.decisions(whole, {shard: place}, T0)[shard][0]
     return [found_at(shard, offset, raw) for offset, raw in enumerate(audit.values.present())]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import orjson
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
@@ -63,6 +64,22 @@ def test_a_mode_reaches_every_partition_of_pricing_control(broker):
     assert {record.partition() for record in records} == set(range(PARTITIONS))
     assert {record.key() for record in records} == {b"*"}
     assert all(b'"HALTED"' in record.value() for record in records)
+
+
+def test_what_is_in_force_is_said_by_scope_with_who_and_why(broker):
+    broker.create_topics(topic.full_name("shown") for topic in TOPICS)
+    address = {"REPRICER_BOOTSTRAP_SERVERS": broker.bootstrap_servers, "REPRICER_TOPIC_PREFIX": "shown"}
+    for verb, *scope in (("halt",), ("reduce", "--channel", "web"), ("resume",)):
+        assert repricer("control", verb, *scope, "--why", verb, "--by", "ann", **address).returncode == 0
+
+    answer = repricer("control", "show", "--json", **address)
+
+    found = [orjson.loads(line) for line in answer.stdout.splitlines()]
+    said = [(one["scope"], one["mode"], one["by"], one["why"], one["partitions"]) for one in found]
+    assert said == [
+        ("*", "ACTIVE", "ann", "resume", PARTITIONS),
+        ("channel:web", "REDUCING", "ann", "reduce", PARTITIONS),
+    ]
 
 
 @pytest.mark.parametrize(

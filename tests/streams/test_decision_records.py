@@ -8,6 +8,7 @@ import pytest
 from pricing_core.decisions import CHANGED, OUTCOMES
 from pricing_core.engine import Moment
 from pricing_core.rules import CODES, VERSION
+from pricing_core.run_modes import RunModes
 from schemas import columns as c
 from schemas.currencies import ALPHA_CODES
 from schemas.decisions import PriceChanged, PriceDecided
@@ -21,7 +22,7 @@ from tests.pricing_core.events import DAY, T0, batch
 
 WALL = T0 + 1234
 AWKWARD = b'web:a:"b\\c'
-SHARD = Shard(3, {"orders": 7, "clicks": 9}, {}, {}, run_mode="ACTIVE")
+SHARD = Shard(3, {"orders": 7, "clicks": 9}, {}, {})
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def decided():
     made.apply(3, batch(c.ClickColumns, *({"key": offer["key"], "count": 40} for offer in offers)))
     made.apply(3, batch(c.OrderColumns, {"key": b"web:without a policy"}))
     emitter = Emitter(Settings(partitions=4), made, metrics)
-    found = made.decide_together({3: Moment(T0 + DAY, "ACTIVE")})
+    found = made.decide_together({3: Moment(T0 + DAY)})
     return found.decisions, emitter.decisions(found, {3: SHARD}, WALL)[3], metrics, made
 
 
@@ -131,17 +132,17 @@ def test_decisions_are_counted_by_outcome_and_reason(decided):
 def test_nothing_is_published_of_no_decision():
     JsonWriter.warm_up()
     made = engine(3)
-    nothing = made.decide_together({3: Moment(T0, "ACTIVE")})
+    nothing = made.decide_together({3: Moment(T0)})
     assert Emitter(Settings(), made, Metrics()).decisions(nothing, {3: SHARD}, WALL) == {}
 
 
 def test_records_of_several_shards_are_those_of_each_one_alone():
     """One call of the writers for all: each shard keeps its own time, run mode, positions and numbers."""
     shards = {
-        p: Shard(p, {"orders": 10 * p}, {}, {}, run_mode=mode)
+        p: Shard(p, {"orders": 10 * p}, {}, {}, run_modes=RunModes.everywhere(mode))
         for p, mode in {0: "ACTIVE", 1: "HALTED", 2: "ACTIVE"}.items()
     }
-    moments = {p: Moment(T0 + p, shard.run_mode) for p, shard in shards.items()}
+    moments = {p: Moment(T0 + p, shard.run_modes) for p, shard in shards.items()}
     published = []
     for together in (True, False):
         made = engine(*shards)

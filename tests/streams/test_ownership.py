@@ -5,6 +5,7 @@ import threading
 
 from pricing_core.engine import PricingEngine
 from pricing_core.model_file import load_model
+from pricing_core.run_modes import CHANNEL, HALTED, Scope
 from schemas.codec import encode
 from schemas.examples import HALT
 from schemas.topics import HOT_SOURCES
@@ -82,10 +83,10 @@ async def halted_during(takeover):
     ownership = own(takeover, faults)
     await ownership.on_assigned(claim(1, 0))
     assert await asyncio.to_thread(takeover.has_read.wait, 30)
-    await ownership.control(0, 7, b"*", encode(HALT))
+    await ownership.control(0, 7, b"channel:web", encode(HALT))
     takeover.may_return.set()
     await settled(ownership)
-    mode = ownership.shards[0].run_mode
+    mode = ownership.shards[0].run_modes.of_scope[Scope(CHANNEL, "web")]
     ownership.close()
     assert (ownership.ready, faults) == (True, [])
     return mode
@@ -116,7 +117,7 @@ async def rebalanced(takeover):
 
 
 def test_a_halt_that_comes_while_a_shard_is_taken_over_holds_it():
-    assert asyncio.run(halted_during(SlowTakeover())) == "HALTED"
+    assert asyncio.run(halted_during(SlowTakeover())) == HALTED
 
 
 def test_a_shard_that_the_log_confirms_goes_on_while_new_ones_are_read():

@@ -31,7 +31,7 @@ def founds():
         made.apply(0, batch(c.OrderColumns, *({"quantity": 1 + i % 3, **a} for i, a in enumerate(at))))
         made.apply(0, batch(c.CompetitorColumns, *({"price": 1100 + 5 * i, **a} for i, a in enumerate(at))))
     found += records_of(made, made.decide(0, T0 + DAY, "ACTIVE"))
-    found += records_of(made, made.decide(0, T0 + 2 * DAY, "HALTED"), run_mode="HALTED")
+    found += records_of(made, made.decide(0, T0 + 2 * DAY, "HALTED"))
     return found
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pricing_core.run_modes import ALL, CHANNEL, HALTED, REDUCING, Scope
 from schemas.binary import BinaryArray
 from schemas.topics import HOT_SOURCES
 from streams.duplicate_window import DuplicateWindow
@@ -147,4 +148,13 @@ def test_an_earlier_record_does_not_overrule_the_run_mode():
     s = shard()
     s.set_run_mode("HALTED", offset=10)
     s.set_run_mode("ACTIVE", offset=9)
-    assert s.run_mode == "HALTED"
+    assert s.run_modes.everything == "HALTED"
+
+
+def test_each_scope_has_a_run_mode_of_its_own():
+    s, web = shard(), Scope(CHANNEL, "web")
+    s.set_run_mode("HALTED", 3, web)
+    s.set_run_mode("REDUCING", 4)
+    s.set_run_mode("ACTIVE", 2, web)  # read once more by a takeover
+    assert s.run_modes.of_scope == {web: HALTED, ALL: REDUCING}
+    assert s.run_mode_offset == 4

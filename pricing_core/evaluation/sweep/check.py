@@ -34,7 +34,8 @@ class Moved:
     d: dict[str, Any]
     """Decision."""
     now: int
-    active: bool
+    run_mode: int
+    """0 active, 1 only towards the list price, 2 halted."""
 
     @property
     def current(self) -> int:
@@ -52,7 +53,7 @@ def faults(drawn: Drawn, decisions: Decisions) -> Iterator[tuple[int, str]]:
     for i, (p, d) in enumerate(zip(policies, _dictionaries(decisions, names, rows), strict=True)):
         state = {name: column[i] for name, column in columns.items()}
         row = int(rows[i])
-        found = fault(Moved(p, state, d, int(drawn.now[row]), bool(drawn.active[row])))
+        found = fault(Moved(p, state, d, int(drawn.now[row]), int(drawn.mode[row])))
         if found is not None:
             yield row, found
 
@@ -65,6 +66,8 @@ def fault(m: Moved) -> str | None:
     found = _gate(m) or _static(m.p, price)
     if not found and not (m.current <= 10 * price and price <= 10 * m.current):
         found = "maximum_jump"
+    if not found and m.run_mode == 1 and m.d["code"] != 9 and not _is_nearer(m, price):
+        found = "reducing"  # the number is that of a repair
     if not found and promoted and price != m.p["promotion_price"]:
         found = "promotion"
     if not found and back and not _is_as_near(m.p, m.s["regular_price"], price):
@@ -79,13 +82,19 @@ def fault(m: Moved) -> str | None:
 def _gate(m: Moved) -> str | None:
     rules = {
         "no_policy": m.p["removed"],
-        "halted": not m.active,
+        "halted": m.run_mode == 2,  # the number is the contract
         "paused": m.p["mode"] != MODES[m.d["outcome"]],
         "currency_mismatch": m.s["currency"] != m.p["currency"],
         "pending_acknowledgement": m.s["pending"],
         "not_moved": m.d["price"] == m.current,
     }
     return next((rule for rule, broken in rules.items() if broken), None)
+
+
+def _is_nearer(m: Moved, price: int) -> bool:
+    """Whether the move goes towards the list price, and not beyond it."""
+    wanted = m.p["list_price"]
+    return bool(wanted <= price < m.current or m.current < price <= wanted)
 
 
 def _static(p: dict[str, Any], price: int) -> str | None:

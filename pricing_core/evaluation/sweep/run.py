@@ -14,6 +14,7 @@ from pricing_core.evaluation.sweep.check import faults
 from pricing_core.evaluation.sweep.models import wild
 from pricing_core.evaluation.sweep.states import draw
 from pricing_core.policy_table import PolicyTable
+from pricing_core.run_modes import OfferModes
 
 CHUNK = 10_000
 SHOWN = 10
@@ -47,7 +48,7 @@ def sweep(states: int, seed: int) -> Swept:
 def _chunk(swept: Swept, rng: np.random.Generator, n: int) -> None:
     drawn, table, slots = draw(rng, n), PolicyTable(n), np.arange(n)
     table.put(slots, drawn.policies)
-    offers = offer_views.view(drawn.state, table, slots, drawn.now, drawn.active)
+    offers = offer_views.view(drawn.state, table, slots, drawn.now, OfferModes(drawn.mode, drawn.mode))
     chance = rng.random(n).astype(np.float32)
     decisions = decide(offers, drawn.policies.keys, 1 + slots, chance, wild(rng))
     swept.states += n

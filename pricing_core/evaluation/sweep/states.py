@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from pricing_core.price_window import BUCKET_MS, LONGER
 from pricing_core.rules import CODE
+from pricing_core.run_modes import MODES
 from pricing_core.state import MONTH, RIVALS, WINDOW, State
 from schemas.binary import BinaryArray
-from schemas.columns import NONE, Bool, Int64, PolicyColumns
+from schemas.columns import NONE, Int8, Int64, PolicyColumns
 from schemas.policies import MAX_NAMED
 
 NOW = 1_800_000_000_000
@@ -30,7 +31,8 @@ class Drawn:
     policies: PolicyColumns
     state: State
     now: Int64
-    active: Bool
+    mode: Int8
+    """Run modes."""
 
 
 def draw(rng: Generator, n: int) -> Drawn:
@@ -38,7 +40,12 @@ def draw(rng: Generator, n: int) -> Drawn:
     anchor = np.exp(rng.uniform(np.log(2), np.log(10**9), n)).astype(np.int64)
     anchor = np.where(rng.random(n) < 0.01, LARGEST // 4, anchor)
     policies = _policies(rng, anchor)
-    return Drawn(policies, _state(rng, anchor, policies), np.full(n, NOW), rng.random(n) < 0.98)  # a few are halted
+    return Drawn(policies, _state(rng, anchor, policies), np.full(n, NOW), _run_modes(rng, n))
+
+
+def _run_modes(rng: Generator, n: int) -> Int8:
+    """A few are halted, and a few may only go back to the list price."""
+    return rng.choice(np.arange(len(MODES), dtype=np.int8), n, p=(0.93, 0.05, 0.02))
 
 
 def _one_of(rng: Generator, n: int, *values: int) -> Int64:
@@ -83,6 +90,7 @@ def _policies(rng: Generator, anchor: Int64) -> PolicyColumns:
         **_limits(rng, n),
         **_promotion(rng, anchor),
         **_competitors(rng, n),
+        category=np.zeros(n, np.int64),
     )
 
 
