@@ -15,6 +15,7 @@ from pricing_core.ladder import Ladder
 from pricing_core.offers import Offers, age
 from pricing_core.price_window import MONTH_MS
 from pricing_core.rules import CODE, REPAIR
+from pricing_core.run_modes import HELD_OUT
 from pricing_core.valuation import Float32, Valuation
 from schemas.binary import BinaryArray
 from schemas.columns import NONE, RECOMMEND, SILENT, Bool, Int64
@@ -82,7 +83,8 @@ def _consider(offers: Offers, uniform: Float32, ask: Ask) -> _Considered:
     guarded = judge(PRICE_RULES, offers, proposed)
     moves = proposed != offers.current
     passed = moves & (guarded.code == PASSED)
-    why = np.select([offers.must != 0, ladder.only != NONE], [offers.must, CODE["competitors"]], CODE["demand"])
+    forced = [offers.must != 0, offers.mode == HELD_OUT, ladder.only != NONE]
+    why = np.select(forced, [offers.must, CODE["held_out"], CODE["competitors"]], CODE["demand"])
     code = np.select([passed, ~usable, ~moves], [why, CODE["non_finite"], _why_held(ladder)], guarded.code)
     limit, value = _evidence(offers, guarded, proposed, denied=moves & ~passed, passed=passed)
     return _Considered(offers, ladder, opinion, chosen, proposed, passed, Verdicts(code, limit, value))

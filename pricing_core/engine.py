@@ -24,7 +24,7 @@ from pricing_core.model_file import Model
 from pricing_core.offers import Offers
 from pricing_core.policy_table import PolicyTable
 from pricing_core.rolling_sums import RollingSums
-from pricing_core.run_modes import ACTIVE, OfferModes, RunModes
+from pricing_core.run_modes import REDUCING, OfferModes, RunModes
 from pricing_core.schedule import Intervals, Schedule
 from pricing_core.shards import Moment, ShardRecord, ShardRows
 from pricing_core.slots import NO_SLOT, Slots, SlotTable
@@ -221,7 +221,7 @@ class PricingEngine:
     def overdue_acknowledgements(self, shard: int, moment: Moment) -> Resends:
         """Return the changes of a shard that the catalog has not answered in time, where prices may move."""
         pending = acknowledgements.pending(self._state, self._policies, self._shards[shard].pending)
-        may_move = self._run_modes(ShardRows({shard: pending}), {shard: moment}).mode == ACTIVE
+        may_move = self._run_modes(ShardRows({shard: pending}), {shard: moment}).mode < REDUCING
         pending = pending[may_move]
         sent, alarmed = acknowledgements.overdue(self._state, pending, moment.now, self._intervals.acknowledgement)
         self._dirty.mark(shard, np.concatenate((sent, alarmed)))

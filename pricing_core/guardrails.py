@@ -18,7 +18,7 @@ from pricing_core import rivals
 from pricing_core.offers import Offers, age, in_promotion
 from pricing_core.price_window import MONTH_MS
 from pricing_core.rules import CODE, CODES, MAX_JUMP, PROMOTION_OVER, WAIVED
-from pricing_core.run_modes import HALTED, REDUCING
+from pricing_core.run_modes import HALTED, HELD_OUT, REDUCING
 from schemas.columns import ANNOUNCED_OR_HELD, AUTO, FREE, MATCH, NONE, RECOMMEND, UNDERCUT, WITHIN, Bool, Int8, Int64
 
 __all__ = ["CODES", "CONDITIONS", "PASSED", "PRICE_RULES", "Check", "Finding", "Verdicts", "judge"]
@@ -137,9 +137,21 @@ def _reducing(offers: Offers, price: Int64) -> Finding:
     reducing = offers.mode == REDUCING
     if not reducing.any():
         return Finding(reducing, NONE, NONE)
+    return Finding(reducing & ~_is_nearer_to_list(offers, price), offers.policy["list_price"], price)
+
+
+def _held_out(offers: Offers, price: Int64) -> Finding:
+    """Anywhere but nearer to the list price, on the same side of it."""
+    held_out = offers.mode == HELD_OUT
+    return Finding(held_out & ~_is_nearer_to_list(offers, price), offers.policy["list_price"], price)
+
+
+def _is_nearer_to_list(offers: Offers, price: Int64) -> Bool:
     wanted, current = offers.policy["list_price"], offers.current
-    nearer = np.where(current > wanted, (wanted <= price) & (price < current), (current < price) & (price <= wanted))
-    return Finding(reducing & ~nearer, wanted, price)
+    nearer: Bool = np.where(
+        current > wanted, (wanted <= price) & (price < current), (current < price) & (price <= wanted)
+    )
+    return nearer
 
 
 def _emergency_cap(offers: Offers, price: Int64) -> Finding:
@@ -204,7 +216,8 @@ def _competitors(offers: Offers, price: Int64) -> Finding:
     below = (rule != UNDERCUT) & (price * ONE < theirs * (ONE - share))
     dearer = above & (price > offers.current) & (price > low)
     cheaper = below & (price < offers.current) & (price < high)
-    return Finding(known & (rule != FREE) & (dearer | cheaper), theirs, price)
+    ruled = known & (rule != FREE) & (offers.mode != HELD_OUT)
+    return Finding(ruled & (dearer | cheaper), theirs, price)
 
 
 def _maximum_step(offers: Offers, price: Int64) -> Finding:
@@ -230,6 +243,7 @@ def _minimum_change(offers: Offers, price: Int64) -> Finding:
 
 PRICE_RULES = (
     Check("reducing", _reducing),
+    Check("held_out", _held_out),
     Check("emergency_cap", _emergency_cap),
     Check("prior_price", _prior_price),
     Check("floor", _floor),

@@ -18,7 +18,7 @@ from pricing_core.offers import Offers, resumed_price
 from pricing_core.policy_table import IMPOSSIBLE, emergency_cap
 from pricing_core.price_window import MONTH_MS
 from pricing_core.rules import CODE, FORCED, MAX_JUMP, PROMOTION, WAIVED
-from pricing_core.run_modes import REDUCING
+from pricing_core.run_modes import HELD_OUT, REDUCING
 from schemas.columns import ANNOUNCED_OR_HELD, FREE, MATCH, NONE, UNDERCUT, WITHIN, Bool, Int8, Int64
 from schemas.money import divide_half_even, divide_up, ending_at_or_above, ending_at_or_below
 
@@ -62,7 +62,7 @@ class Ladder:
 
 def build(offers: Offers) -> Ladder:
     """Make the candidates of n offers, all of which have a policy whose bounds do not contradict each other."""
-    band = competitor_band(offers)
+    band = wanted_band(offers)
     lower, upper = _interval(offers, band)
     prices = _rounded(offers, _targets(offers), lower, upper)
     prices[:, HOLD] = offers.current
@@ -81,9 +81,11 @@ def build(offers: Offers) -> Ladder:
 def _only_price(offers: Offers, band: Band, lower: Int64, upper: Int64) -> tuple[Int64, Int64]:
     """The only candidate of each offer, [n], and why: an index into `rules.CODES`; 0 where there are others."""
     target, why = offers.current, offers.must.copy()
-    if offers.policy["competitor_rule"].any():
+    held_out = offers.mode == HELD_OUT
+    if offers.policy["competitor_rule"].any() or held_out.any():
         target = _towards_band(offers, band, lower, upper)
-        why[(why == 0) & (target != offers.current)] = CODE["competitors"]
+        moves = (why == 0) & (target != offers.current)
+        why[moves] = np.where(held_out, CODE["held_out"], CODE["competitors"])[moves]
     if offers.must.any():
         forced = (repair_price(offers), offers.policy["promotion_price"], resumed_price(offers.state, offers.policy))
         target = np.select([offers.must == code for code in FORCED], forced, target)
@@ -115,6 +117,15 @@ def repair_price(offers: Offers) -> Int64:
     return np.where((low <= ended) & (ended <= high), ended, bound)
 
 
+def wanted_band(offers: Offers) -> Band:
+    """Where a price must lie, as far as other rules allow: beside competitors; of an offer held out, the list price."""
+    band, held_out = competitor_band(offers), offers.mode == HELD_OUT
+    if not held_out.any():
+        return band
+    wanted = np.clip(offers.policy["list_price"], offers.policy["low"], offers.policy["high"])
+    return Band(np.where(held_out, wanted, band.least), np.where(held_out, wanted, band.most))
+
+
 def competitor_band(offers: Offers) -> Band:
     """Where the rule about competitors wants the price, inside of the static bounds: anywhere where nothing is known.
 
@@ -134,7 +145,7 @@ def competitor_band(offers: Offers) -> Band:
 
 
 def _towards_band(offers: Offers, band: Band, lower: Int64, upper: Int64) -> Int64:
-    """The way into the band of competitors, as far as it goes: with the ending, and inside if that can be; [n].
+    """The way into the wanted band, as far as it goes: with the ending, and inside if that can be; [n].
 
     The current price where that lies inside, or where no legal one is nearer.
     """
@@ -214,6 +225,7 @@ def _masks(offers: Offers, prices: Int64, band: Band) -> Int8:
     small = (abs(prices - current) * ONE < policy["min_change_bp"] * current) | (prices == current)
     broken = (
         ("reducing", _not_nearer_to_list(offers, prices)),
+        ("held_out", _away_from_list(band, offers, prices)),
         ("emergency_cap", _over_emergency_cap(offers, prices)),
         ("prior_price", _not_to_be_announced(offers, prices)),
         ("floor", prices < policy["floor"]),
@@ -259,10 +271,22 @@ def _over_emergency_cap(offers: Offers, prices: Int64) -> Bool | None:
     return prices > cap[:, None] if (cap < IMPOSSIBLE).any() else None
 
 
-def _away_from(band: Band, offers: Offers, prices: Int64) -> Bool | None:
-    """Further out than the current price, [n, A]."""
-    if not offers.policy["competitor_rule"].any():
+def _away_from_list(band: Band, offers: Offers, prices: Int64) -> Bool | None:
+    """Of offers that are held out: not nearer to the list price than the current one, [n, A]."""
+    held_out = offers.mode == HELD_OUT
+    if not held_out.any():
         return None
+    not_nearer: Bool = held_out[:, None] & (_away(band, offers, prices) | (prices == offers.current[:, None]))
+    return not_nearer
+
+
+def _away_from(band: Band, offers: Offers, prices: Int64) -> Bool | None:
+    """Further from the competitors' prices than the current one, [n, A]."""
+    return _away(band, offers, prices) if offers.policy["competitor_rule"].any() else None
+
+
+def _away(band: Band, offers: Offers, prices: Int64) -> Bool:
+    """Further out than the current price, [n, A]."""
     least, most = np.minimum(band.least, offers.current), np.maximum(band.most, offers.current)
     away: Bool = (prices < least[:, None]) | (prices > most[:, None])
     return away

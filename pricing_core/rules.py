@@ -36,11 +36,13 @@ CODES = (
     "promotion_over",
     "competitors",
     "reducing",
+    "held_out",
 )
 """Why a candidate is masked and why a decision came out as it did, by number. State rows keep the number: append only.
 
 `bounds_repair`, `promotion` and `promotion_over` move a price whatever the model says, and mask all other candidates;
-so does `competitors` where the price is not where it must be beside theirs. `duplicate` masks a candidate that equals
+so do `competitors` where the price is not where it must be beside theirs, and `held_out` where it is not yet the list
+price. `duplicate` masks a candidate that equals
 one of a smaller move.
 """
 
@@ -55,6 +57,7 @@ WAIVED = {
     **dict.fromkeys(("maximum_step", "maximum_daily_change", "price_ending", "minimum_change", "competitors"), FORCED),
     "prior_price": (REPAIR, PROMOTION_OVER),
     "reducing": (REPAIR,),
+    "held_out": FORCED,
 }
 """Rules that do not stop a forced move, and which one. Law, floor, ceiling, margin, MAP and jump stop all of them;
 a promotion is the announced reduction that the rule of the prior price is about."""

@@ -1,30 +1,33 @@
 """Whether the prices of an offer may move, and by which scope's word: what persons have set, the strictest counting.
 
-ACTIVE: prices move. REDUCING: only towards the list price, and into new bounds, which are the law. HALTED: no price
-moves, not even into bounds: who halts does not know yet what is wrong, and that may be the bounds. What a person
-orders for an offer in so many words (a rollback) goes through all three, or nobody could roll back in a crisis.
+ACTIVE: prices move. HELD_OUT: the offer is in the control arm of an experiment, and goes to the list price and stays
+there, as without a repricer; every limit of its policy holds on the way. REDUCING: prices move only towards the list
+price, and into new bounds, which are the law. HALTED: no price moves, not even into bounds: who halts does not know yet
+what is wrong, and that may be the bounds. What a person orders for an offer in so many words (a rollback) goes through
+all of them, or nobody could roll back in a crisis.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
 import numpy as np
 
+from pricing_core.experiments.assignment import Experiment
 from schemas.binary import BinaryArray
 from schemas.columns import Bool, Int8, Int64
 from schemas.offer_keys import channels_and_skus
 from schemas.sources import name_digest
 
-MODES = ("ACTIVE", "REDUCING", "HALTED")
+MODES = ("ACTIVE", "HELD_OUT", "REDUCING", "HALTED")
 """Each stricter than the one before. Audit records name them: the number is only ours."""
-ACTIVE, REDUCING, HALTED = range(len(MODES))
+ACTIVE, HELD_OUT, REDUCING, HALTED = range(len(MODES))
 
-SCOPES = (None, "everything", "channel", "category")
+SCOPES = (None, "everything", "channel", "category", "experiment")
 """Which kind of scope has set the mode of an offer; None: no scope restrains it."""
-NOBODY, EVERYTHING, CHANNEL, CATEGORY = range(len(SCOPES))
+NOBODY, EVERYTHING, CHANNEL, CATEGORY, EXPERIMENT = range(len(SCOPES))
 
 
 class Scope(NamedTuple):
@@ -61,6 +64,8 @@ class RunModes:
 
     of_scope: Mapping[Scope, int] = field(default_factory=dict)
     """Number in `MODES`; a scope that is not here is ACTIVE."""
+    experiments: Mapping[str, Experiment] = field(default_factory=dict)
+    """By name."""
 
     @classmethod
     def everywhere(cls, mode: str) -> Self:
@@ -69,21 +74,31 @@ class RunModes:
 
     def having(self, scope: Scope, mode: str) -> Self:
         """The same with another mode for one scope. A mode that nobody knows halts."""
-        return type(self)({**self.of_scope, scope: MODES.index(mode) if mode in MODES else HALTED})
+        number = MODES.index(mode) if mode in MODES else HALTED
+        return replace(self, of_scope={**self.of_scope, scope: number})
+
+    def testing(self, experiment: Experiment) -> Self:
+        """The same with an experiment, in place of one of its name."""
+        return replace(self, experiments={**self.experiments, experiment.name: experiment})
 
     @property
     def everything(self) -> str:
         """Mode of the scope of all offers."""
         return MODES[self.of_scope.get(ALL, ACTIVE)]
 
-    def of_offers(self, keys: BinaryArray, categories: Int64) -> OfferModes:
+    def of_offers(self, keys: BinaryArray, categories: Int64, now: int) -> OfferModes:
         """Mode of each of n offers. Of scopes that say the same the widest is named.
 
         Args:
             keys: [n] ``channel:sku``.
             categories: [n] `name_digest` of each offer's category; 0 without one.
+            now: Event time, ms.
         """
         mode, scope = np.full(len(keys), ACTIVE, np.int8), np.full(len(keys), NOBODY, np.int8)
+        for experiment in self.experiments.values():
+            if experiment.is_running(now):
+                held_out = experiment.controls(keys.present(), np.full(len(keys), now))
+                mode[held_out], scope[held_out] = HELD_OUT, EXPERIMENT
         for one, strictness in sorted(self.of_scope.items()):
             if strictness != ACTIVE:
                 stricter = (mode < strictness) & _covers(one, keys, categories)

@@ -66,7 +66,9 @@ class ShardRows:
         """Run mode of each row; keys and categories as `RunModes.of_offers` wants them."""
         found = OfferModes(np.empty(len(self), np.int8), np.empty(len(self), np.int8))
         for shard, part in self.parts():
-            found.mode[part], found.scope[part] = moments[shard].run_modes.of_offers(keys.take(part), categories[part])
+            moment = moments[shard]
+            modes = moment.run_modes.of_offers(keys.take(part), categories[part], moment.now)
+            found.mode[part], found.scope[part] = modes
         return found
 
     def numbered(self, last: Int64) -> Int64:

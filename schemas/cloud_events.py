@@ -17,6 +17,7 @@ from schemas.decisions import PriceChanged, PriceDecided
 from schemas.events import (
     ClickRecorded,
     CompetitorPriceObserved,
+    ExperimentSet,
     InventoryCounted,
     OrderRecorded,
     PriceApplied,
@@ -81,6 +82,7 @@ PRICE_APPLIED = EventType(PriceApplied, 1)
 TICKED = EventType(Ticked, 1)
 OFFER_POLICY = EventType(OfferPolicy, 1)
 RUN_MODE_SET = EventType(RunModeSet, 1)
+EXPERIMENT_SET = EventType(ExperimentSet, 1)
 PRICE_CHANGED = EventType(PriceChanged, 1)
 PRICE_DECIDED = EventType(PriceDecided, 1)
 DEAD_LETTERED = EventType(DeadLettered, 1)
@@ -97,6 +99,7 @@ EVENT_TYPES = {
         TICKED,
         OFFER_POLICY,
         RUN_MODE_SET,
+        EXPERIMENT_SET,
         PRICE_CHANGED,
         PRICE_DECIDED,
         DEAD_LETTERED,

@@ -63,7 +63,7 @@ def async_api() -> Json:
         "channels": {topic.name: _channel(topic) for topic in TOPICS},
         "operations": {_operation_name(topic): _operation(topic) for topic in TOPICS},
         "components": {
-            "messages": {topic.name: _message(topic) for topic in TOPICS},
+            "messages": {name: message for topic in TOPICS for name, message in _messages(topic).items()},
             "messageTraits": {"cloudEvent": {"headers": _header_schema()}},
             "parameters": {"prefix": {"description": "One per tenant: REPRICER_TOPIC_PREFIX.", "default": "repricer"}},
         },
@@ -121,7 +121,7 @@ def _channel(topic: Topic) -> Json:
         "address": f"{{prefix}}.{topic.name}",
         "description": topic.about,
         "parameters": {"prefix": {"$ref": "#/components/parameters/prefix"}},
-        "messages": {topic.name: {"$ref": f"#/components/messages/{topic.name}"}},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _messages(topic)},
         "bindings": {"kafka": {"topicConfiguration": configuration, "bindingVersion": _KAFKA_BINDING}},
     }
 
@@ -148,25 +148,31 @@ def _operation(topic: Topic) -> Json:
     return operation
 
 
-def _message(topic: Topic) -> Json:
+def _messages(topic: Topic) -> dict[str, Json]:
+    """Messages of a topic by name: mostly one, of the topic's own name."""
+    others = {f"{topic.name}.{EVENT_TYPES[kind].name.split('.')[1]}": _message(topic, kind) for kind in topic.others}
+    return {topic.name: _message(topic, topic.type), **others}
+
+
+def _message(topic: Topic, kind: type[msgspec.Struct] | None) -> Json:
     bindings = {"kafka": {"key": _key_schema(topic), "bindingVersion": _KAFKA_BINDING}}
-    if topic.type is None:
+    if kind is None:
         return {
             "name": topic.name,
             "summary": "Private to the workers: rows with a format version, read by nobody else.",
             "contentType": "application/octet-stream",
             "bindings": bindings,
         }
-    event_type = EVENT_TYPES[topic.type]
+    event_type = EVENT_TYPES[kind]
     payload = {"schemaFormat": f"application/schema+json;version={DIALECT.split('/')[4]}"}
     return {
         "name": event_type.name,
-        "title": topic.type.__name__,
-        "summary": _with_tidy_descriptions({"description": topic.type.__doc__})["description"].partition("\n")[0],
+        "title": kind.__name__,
+        "summary": _with_tidy_descriptions({"description": kind.__doc__})["description"].partition("\n")[0],
         "traits": [{"$ref": "#/components/messageTraits/cloudEvent"}],
         "payload": {**payload, "schema": {"$ref": f"./{_schema_path(event_type)}"}},
         "bindings": bindings,
-        "examples": [{"payload": json.loads(encode(EXAMPLES[topic.type]))}],
+        "examples": [{"payload": json.loads(encode(EXAMPLES[kind]))}],
     }
 
 
@@ -184,9 +190,9 @@ def _key_schema(topic: Topic) -> Json:
         case "scope":
             return {
                 "type": "string",
-                "description": "Whom the mode is about; published to every partition.",
-                "pattern": "^(\\*|channel:.+|category:.+)$",
-                "examples": ["*", "channel:web", "category:shoes"],
+                "description": "Whom the mode is about, or an experiment; published to every partition.",
+                "pattern": "^(\\*|channel:.+|category:.+|experiment:.+)$",
+                "examples": ["*", "channel:web", "category:shoes", "experiment:spring-2026"],
             }
         case "none":
             return {"type": "null", "description": "No key: the record is published to every partition."}

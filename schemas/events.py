@@ -123,6 +123,31 @@ class Ticked(msgspec.Struct, frozen=True, gc=False):
     at: Timestamp
 
 
+class ExperimentSet(msgspec.Struct, frozen=True, gc=False):
+    """A person planned an experiment, or ended it early. Published to every partition of ``pricing-control``.
+
+    The key is ``experiment:`` and the name. Offers of the control arm go to their list price and stay there while the
+    experiment runs; which ones follows from the name alone. The last record of a name counts.
+    """
+
+    experiment: Annotated[
+        str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$", description="A new name draws new arms.")
+    ]
+    kind: Annotated[
+        Literal["offers", "switchback"],
+        Meta(description="Some offers are control all the time, or all offers every other block of time."),
+    ]
+    starts_at: Timestamp
+    ends_at: Timestamp
+    by: Annotated[str, Meta(min_length=1, max_length=128)]
+    why: Annotated[str, Meta(min_length=1, max_length=512)]
+    at: Timestamp
+    control_share_bp: Annotated[
+        int, Meta(ge=1, le=9_999, description="Of the offers; hundredths of a percent. Of a switchback a half.")
+    ] = 5_000
+    block_s: Annotated[int, Meta(ge=60, le=31_536_000, description="Length of a block of a switchback.")] = 86_400
+
+
 class RunModeSet(msgspec.Struct, frozen=True, gc=False):
     """A person halted, reduced or resumed price changes. Published to every partition of ``pricing-control``.
 

@@ -11,6 +11,7 @@ from schemas.decisions import Candidates, PriceChanged, PriceDecided, Verdict
 from schemas.events import (
     ClickRecorded,
     CompetitorPriceObserved,
+    ExperimentSet,
     InventoryCounted,
     OrderRecorded,
     PriceApplied,
@@ -74,6 +75,16 @@ POLICY = OfferPolicy(
 )
 TICK = Ticked(at=AT)
 HALT = RunModeSet(mode="HALTED", by="ops", why="a price war", at=AT, channel="web")
+EXPERIMENT = ExperimentSet(
+    experiment="spring-2026",
+    kind="offers",
+    starts_at=AT,
+    ends_at=format_ms(NOW + 28 * DAY_MS),
+    by="ann",
+    why="what does repricing earn?",
+    at=AT,
+    control_share_bp=1_000,
+)
 CHANGE = PriceChanged(
     decision_id="3-17",
     sku="SKU-1",
@@ -136,6 +147,20 @@ REPLAY = Replayed(
 
 EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
     type(example): example
-    for example in (ORDER, CLICK, RIVAL, STOCK, APPLIED, POLICY, TICK, HALT, CHANGE, DECISION, DEAD_LETTER, REPLAY)
+    for example in (
+        ORDER,
+        CLICK,
+        RIVAL,
+        STOCK,
+        APPLIED,
+        POLICY,
+        TICK,
+        HALT,
+        EXPERIMENT,
+        CHANGE,
+        DECISION,
+        DEAD_LETTER,
+        REPLAY,
+    )
 }
 """By type."""

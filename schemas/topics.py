@@ -6,6 +6,7 @@ every source and of the changelog belongs to one worker.
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ from schemas.decisions import PriceChanged, PriceDecided
 from schemas.events import (
     ClickRecorded,
     CompetitorPriceObserved,
+    ExperimentSet,
     InventoryCounted,
     OrderRecorded,
     PriceApplied,
@@ -33,14 +35,16 @@ class Topic:
 
     name: str
     key: Literal["offer", "source", "scope", "none"]
-    """``offer``: the offer key in ASCII; ``source``: coordinates of the source record; ``scope``: of a run mode;
-    ``none``: explicit partition."""
+    """``offer``: the offer key in ASCII; ``source``: coordinates of the source record; ``scope``: of a run mode,
+    or an experiment; ``none``: explicit partition."""
     type: type[msgspec.Struct] | None
     """Type of the JSON value; None for the binary changelog."""
     cleanup: Literal["delete", "compact"]
     retention_ms: int | None
     """Least retention; None: for ever (compacted topics)."""
     about: str
+    others: tuple[builtins.type[msgspec.Struct], ...] = ()
+    """Other types of values: the key tells them apart."""
 
     def full_name(self, prefix: str) -> str:
         """Name on the broker."""
@@ -57,7 +61,13 @@ PRICE_APPLIED = Topic("price-applied", "offer", PriceApplied, "delete", 7 * DAY_
 TICKS = Topic("ticks", "none", Ticked, "delete", DAY_MS, "event time, to every partition")
 OFFER_POLICIES = Topic("offer-policies", "offer", OfferPolicy, "compact", None, "what the merchant allows")
 PRICING_CONTROL = Topic(
-    "pricing-control", "scope", RunModeSet, "compact", None, "run modes by scope, each to every partition"
+    "pricing-control",
+    "scope",
+    RunModeSet,
+    "compact",
+    None,
+    "run modes by scope and experiments, each to every partition",
+    others=(ExperimentSet,),
 )
 PRICE_CHANGES = Topic("price-changes", "offer", PriceChanged, "delete", 30 * DAY_MS, "what the catalog reads")
 PRICE_DECISIONS = Topic("price-decisions", "offer", PriceDecided, "delete", 30 * DAY_MS, "audit record, holds too")
@@ -86,6 +96,11 @@ TOPICS = (
 def offer_key(channel: str, sku: str) -> bytes:
     """Key of every record about an offer: ``channel:sku``."""
     return f"{channel}:{sku}".encode("ascii")
+
+
+def experiment_key(name: str) -> bytes:
+    """Key of an experiment on ``pricing-control``."""
+    return f"experiment:{name}".encode("ascii")
 
 
 def control_key(channel: str | None, category: str | None) -> bytes:

@@ -11,6 +11,7 @@ import typer
 from streams.cli_bench import bench
 from streams.cli_check import check
 from streams.cli_evaluate import evaluate_verb
+from streams.cli_experiments import experiments
 from streams.cli_explain import explain_verbs
 from streams.cli_operate import operate
 from streams.cli_shadow import shadow
@@ -36,6 +37,7 @@ app.add_typer(topics, name="topics")
 app.add_typer(state, name="state")
 app.add_typer(catalog, name="catalog")
 app.add_typer(shadow, name="shadow")
+app.add_typer(experiments, name="experiments")
 app.add_typer(check)
 app.add_typer(bench, name="bench")
 app.add_typer(trial)

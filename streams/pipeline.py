@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pricing_core.engine import CapacityExceeded, Moment, PricingEngine
+from pricing_core.experiments.assignment import Experiment
 from pricing_core.run_modes import scope_of
 from pricing_core.slots import NO_SLOT
 from pricing_core.state import ROW, FormatError
@@ -18,6 +19,7 @@ from schemas.binary import BinaryArray
 from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decoder_for
 from schemas.columns import Columns, Int64
 from schemas.dead_letter import Reason
+from schemas.experiments import decode_experiment, is_experiment
 from schemas.json_writer import JsonWriter
 from schemas.offer_keys import channels_and_skus
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
@@ -153,13 +155,13 @@ class Pipeline:
 
     @staticmethod
     def hear(shard: Shard, controls: Controls) -> None:
-        """Take over the run modes that the log holds."""
+        """Take over the run modes and experiments that the log holds."""
         for control in controls:
-            _set_run_mode(shard, *control)
+            _hear(shard, *control)
 
     def control(self, shard: Shard, batch: RecordBatch, wall: int) -> list[OutputBatch]:
-        """Set the run mode of a shard. A record that cannot be understood becomes a dead letter; the mode stays."""
-        reject = _set_run_mode(shard, batch.first_offset, batch.keys[0], batch.values[0])
+        """Take over what persons have said. A record that cannot be understood becomes a dead letter."""
+        reject = _hear(shard, batch.first_offset, batch.keys[0], batch.values[0])
         return [] if reject is None else self._emit.dead_letters(batch, [reject], wall)
 
     def _decoder(self, topic: Topic) -> BatchDecoder[Any]:
@@ -249,11 +251,24 @@ class Pipeline:
         self.engine.apply(partition, columns, due=False)
 
 
-def _set_run_mode(shard: Shard, offset: int, key: bytes | None, value: bytes | None) -> Reject | None:
+def _hear(shard: Shard, offset: int, key: bytes | None, value: bytes | None) -> Reject | None:
+    if is_experiment(key):
+        return _hear_experiment(shard, offset, key, value)
     said = decode_run_mode(key, value)
     if isinstance(said, Reject):
         return said
     shard.set_run_mode(said.mode, offset, scope_of(said.channel, said.category))
+    return None
+
+
+def _hear_experiment(shard: Shard, offset: int, key: bytes | None, value: bytes | None) -> Reject | None:
+    said = decode_experiment(key, value)
+    if isinstance(said, Reject):
+        return said
+    try:
+        shard.set_experiment(Experiment.of(said), offset)
+    except ValueError as error:
+        return Reject(0, Reason.SCHEMA_VIOLATION, str(error))
     return None
 
 

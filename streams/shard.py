@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pricing_core.experiments.assignment import Experiment
 from pricing_core.run_modes import ALL, RunModes, Scope
 from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
 from streams.duplicate_window import DuplicateWindow
@@ -41,8 +42,9 @@ class Shard:
     """As far as the records of ``pricing-control`` were heard."""
     run_mode_offset: int = -1
     """Of the latest of them."""
-    heard: dict[Scope, int] = field(default_factory=dict)
-    """Offset of the record that set each scope's mode: the log's order counts, not the clocks of those who wrote it."""
+    heard: dict[Scope | str, int] = field(default_factory=dict)
+    """Offset of the record that set each scope's mode, or the experiment of a name: the log's order counts, not the
+    clocks of those who wrote it."""
     caught_up: bool = False
     at_end: set[str] = field(default_factory=set)
     topic_ids: dict[str, str] = field(default_factory=dict)
@@ -104,6 +106,12 @@ class Shard:
         """Take over a run mode, unless a later one of its scope is known."""
         if offset > self.heard.get(scope, -1):
             self.run_modes, self.heard[scope] = self.run_modes.having(scope, mode), offset
+            self.run_mode_offset = max(offset, self.run_mode_offset)
+
+    def set_experiment(self, experiment: Experiment, offset: int) -> None:
+        """Take over an experiment, unless a later word about it is known."""
+        if offset > self.heard.get(experiment.name, -1):
+            self.run_modes, self.heard[experiment.name] = self.run_modes.testing(experiment), offset
             self.run_mode_offset = max(offset, self.run_mode_offset)
 
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pricing_core.draws import uniform
+from schemas.events import ExperimentSet
+from schemas.timestamps import parse_ms
 
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
@@ -53,6 +55,22 @@ class Experiment:
             )
         if self.kind == "switchback" and self.pairs < 2:
             raise ValueError(f"experiment {self.name!r} has {self.pairs} pairs of blocks: give it two or more")
+
+    @classmethod
+    def of(cls, said: ExperimentSet) -> Self:
+        """What a record of ``pricing-control`` is about.
+
+        Raises:
+            ValueError: It cannot be played, or a time is none.
+        """
+        return cls(
+            name=said.experiment,
+            kind=said.kind,
+            starts_at=parse_ms(said.starts_at),
+            ends_at=parse_ms(said.ends_at),
+            control_share=said.control_share_bp / 10_000,
+            block_ms=said.block_s * 1000,
+        )
 
     @property
     def pairs(self) -> int:

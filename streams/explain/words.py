@@ -35,6 +35,7 @@ CODES = {
     "promotion": "the promotion's price stands until it ends",
     "promotion_over": "the promotion is over, and the price goes back to that before it",
     "reducing": "not towards the list price, and prices may only go back to it",
+    "held_out": "the offer is in the control arm of an experiment: it stays at the list price, or goes there",
     "competitors": "not where the policy wants the price beside the cheapest competitor's",
 }
 """Of every reason code; a test holds that none is missing."""

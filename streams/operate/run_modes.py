@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
-from confluent_kafka import KafkaError, Producer
 from rich.console import Console
 from rich.table import Table
 
 from schemas.codec import Reject, decode_run_mode
 from schemas.events import RunModeSet
 from schemas.timestamps import format_ms
-from schemas.topics import PRICING_CONTROL, control_key
-from streams.errors import BrokerUnreachable, ConfigurationError
-from streams.log_reader import Offsets, read_ranges
+from schemas.topics import control_key
+from streams.errors import ConfigurationError
+from streams.operate.everywhere import heard, to_every_partition
 from streams.operate.who import name_of
 from streams.settings import Settings
-from streams.state.old_shard import DEADLINE_S, deadline
-from streams.topic_admin import require
-from streams.topic_presence import require_present
-from streams.transport.partition import Partition
-
-TIMEOUT_S = 15.0
 
 Mode = Literal["ACTIVE", "REDUCING", "HALTED"]
 
@@ -55,20 +48,7 @@ def publish_run_mode(
     key, value = control_key(channel, category), msgspec.json.encode(said)
     if isinstance(refused := decode_run_mode(key, value), Reject):  # limits are checked where it is decoded
         raise ConfigurationError(refused.detail)
-    partitions = require(settings)
-    producer = Producer({**settings.producer_config(), "log_level": 0, "message.timeout.ms": int(TIMEOUT_S * 1000)})
-    failed: dict[int, str] = {}
-
-    def on_delivery(error: KafkaError | None, record: Any) -> None:
-        if error is not None:
-            failed[record.partition()] = error.str()
-
-    for partition in range(partitions):
-        topic = PRICING_CONTROL.full_name(settings.topic_prefix)
-        producer.produce(topic, value, key, partition=partition, on_delivery=on_delivery)
-    if producer.flush(TIMEOUT_S + 5) or failed:
-        raise BrokerUnreachable(f"{mode} may not have reached partitions {sorted(failed) or 'of a silent broker'}")
-    return partitions
+    return to_every_partition(settings, key, value, what=mode)
 
 
 def in_force(settings: Settings) -> list[InForce]:
@@ -78,18 +58,11 @@ def in_force(settings: Settings) -> list[InForce]:
         BrokerUnreachable: no broker answered.
         TopicMismatch: the topic is missing.
     """
-    partitions = require_present(settings, (PRICING_CONTROL,))
-    tps = [Partition(PRICING_CONTROL.full_name(settings.topic_prefix), p) for p in range(partitions)]
-    config = settings.consumer_config()
-    offsets = Offsets(config)
-    starts, ends = offsets.start(tps), offsets.end(tps, committed=True)
     last: dict[tuple[int, bytes], RunModeSet] = {}
-    ranges = {tp: (starts[tp], ends[tp]) for tp in tps}
-    for tp, records in read_ranges(config, ranges, cancelled=deadline(DEADLINE_S)):
-        for _, key, value in records:
-            said = decode_run_mode(key, value)
-            if not isinstance(said, Reject):
-                last[tp.partition, key or b""] = said
+    for partition, key, value in heard(settings):
+        said = decode_run_mode(key, value)
+        if not isinstance(said, Reject):
+            last[partition, key or b""] = said
     words = sorted({(key, said.at, said) for (_, key), said in last.items()}, key=lambda word: word[:2])
     counts = [sum(other == said for (_, k), other in last.items() if k == key) for key, _, said in words]
     return [InForce(key.decode(), said, count) for (key, _, said), count in zip(words, counts, strict=True)]

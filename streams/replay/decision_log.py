@@ -25,6 +25,9 @@ from streams.transport.partition import Partition
 STRETCH = 20_000
 """Records that are read at once rather than halved."""
 
+LAST = 100
+"""Offsets at the end of a partition, some of which are records and not markers of transactions."""
+
 
 class Found(NamedTuple):
     """An audit record, and where it is."""
@@ -117,6 +120,17 @@ class DecisionLog:
                 break
             if found.now >= start_ms:
                 yield found
+
+    def latest(self) -> int | None:
+        """Event time of the latest decision, ms; None before the first."""
+        times = []
+        for partition, (first, end) in self._ranges.items():
+            last = None
+            for found in self._read(partition, max(first, end - LAST), end):
+                last = found.now
+            if last is not None:
+                times.append(last)
+        return max(times, default=None)
 
     def all_in(self, partition: int) -> Iterator[Found]:
         """Yield the records of one partition, in whatever order they were written."""

@@ -120,6 +120,9 @@ def fault(policy: Policy, row: dict[str, Any]) -> str | None:
         "reducing": row["run_mode"] == "REDUCING"
         and row["reason"] != "bounds_repair"
         and not _is_nearer(price, before, policy.list_price),
+        "held_out": row["run_mode"] == "HELD_OUT"
+        and row["reason"] not in FORCED
+        and not _is_nearer(price, before, policy.list_price),
         "maximum_jump": before is not None and not before <= price * MOST_TIMES <= before * MOST_TIMES**2,
     }
     if before is not None and row["reason"] not in FORCED:

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 from pricing_core.decisions import CHANGED
 from pricing_core.engine import Moment
+from pricing_core.experiments.assignment import Experiment
 from pricing_core.features import HOLD
 from pricing_core.run_modes import ALL, CATEGORY, CHANNEL, MODES, SCOPES, RunModes, Scope
 from schemas import columns as c
 from schemas.binary import BinaryArray
 from schemas.sources import name_digest
 from tests.pricing_core.engines import UP, decide, engine, only, opinionated
-from tests.pricing_core.events import HOUR, T0, applied, batch, policy
+from tests.pricing_core.events import DAY, HOUR, T0, applied, batch, policy
 
 DOWN = HOLD - 1
 CHANNELS, CATEGORIES = ("web", "we", "web2", "shop"), ("shoes", "hats")
@@ -35,7 +36,7 @@ def test_the_last_word_of_a_scope_counts_and_of_an_offers_scopes_the_strictest(s
         last[scope] = mode if mode in MODES else "HALTED"
     keys = BinaryArray.of(f"{channel}:a:b".encode() for channel, _ in offers)
     categories = np.array([0 if name is None else name_digest(name.encode()) for _, name in offers])
-    found = modes.of_offers(keys, categories)
+    found = modes.of_offers(keys, categories, T0)
     for i, (channel, category) in enumerate(offers):
         words = [
             (MODES.index(last.get(scope, "ACTIVE")), kind)
@@ -112,3 +113,89 @@ def test_what_the_catalog_has_not_answered_is_not_sent_again_where_prices_may_no
     halted = Moment(T0 + 2 * HOUR, RunModes().having(Scope(CHANNEL, "web"), "HALTED"))
     assert made.overdue_acknowledgements(0, halted).keys.present() == [b"shop:a"]
     assert made.overdue_acknowledgements(0, Moment(T0 + 2 * HOUR)).keys.present() == [b"web:a"]
+
+
+# Experiments
+
+
+@pytest.mark.parametrize(
+    ("price", "changed", "expected"),
+    [
+        (1400, {}, ("held_out", 1299)),
+        (1200, {}, ("held_out", 1299)),
+        (1299, {}, ("held_out", 1299)),
+        (1600, {}, ("held_out", 1440)),  # a step at a time
+        (1400, {"ending": 50, "ending_modulus": 100}, ("held_out", 1350)),
+        (1000, {"list_price": 900, "floor": 950}, ("held_out", 950)),
+        (1305, {}, ("minimum_change", 1305)),
+        (1400, {"competitor_rule": c.MATCH}, ("held_out", 1299)),  # whatever they ask
+        (1400, {"floor": 1450}, ("bounds_repair", 1450)),
+    ],
+)
+@pytest.mark.parametrize("choice", [UP, DOWN, HOLD])
+def test_an_offer_that_is_held_out_goes_to_its_list_price_as_fast_as_its_policy_allows(
+    price, changed, expected, choice
+):
+    made = opinionated(engine(), choice)
+    made.apply(0, policy(**{"min_change_bp": 100, **changed}))
+    made.apply(0, applied(price=price))
+    made.apply(0, batch(c.CompetitorColumns, {"price": 1500}))
+    found = only(decide(made, T0 + HOUR, run_mode="HELD_OUT"))
+
+    assert (found.code, found.price) == expected
+    assert MODES[found.run_mode] == "HELD_OUT"
+
+
+def test_an_offer_that_is_held_out_waits_for_its_cooldown():
+    made = opinionated(engine(), UP)
+    made.apply(0, policy(cooldown_ms=DAY))
+    assert only(decide(made)).outcome == CHANGED
+    made.apply(0, applied(price=1312))
+    assert len(decide(made, T0 + HOUR, run_mode="HELD_OUT")) == 0
+    assert only(decide(made, T0 + DAY, run_mode="HELD_OUT")).code == "held_out"
+
+
+def test_only_the_control_arm_of_a_running_experiment_is_held_out_and_a_halt_still_halts():
+    experiment = Experiment("spring", "offers", T0, T0 + DAY)
+    keys = [b"web:%d" % i for i in range(40)]
+    controls = experiment.controls(keys, np.full(40, T0)).tolist()
+    modes = RunModes().testing(experiment)
+
+    def reasons(modes, now):
+        made = opinionated(engine(), UP)
+        made.apply(0, batch(c.PolicyColumns, *({"key": key} for key in keys)))
+        found = made.decide_together({0: Moment(now, modes)}).decisions
+        by_key = dict(zip(found.keys, found.reasons, strict=True))
+        return [by_key[key] for key in keys]
+
+    assert reasons(modes, T0) == ["held_out" if control else "demand" for control in controls]
+    assert reasons(modes, T0 + DAY) == ["demand"] * 40
+    assert reasons(modes.having(ALL, "HALTED"), T0) == ["halted"] * 40
+    assert reasons(modes.testing(Experiment("spring", "offers", T0 - DAY, T0)), T0) == ["demand"] * 40
+
+
+def test_in_a_control_block_of_a_switchback_every_offer_is_held_out():
+    experiment = Experiment("spring", "switchback", T0, T0 + 8 * DAY)
+    keys = BinaryArray.of(b"web:%d" % i for i in range(5))
+    modes = RunModes().testing(experiment)
+    blocks = experiment.control_blocks(np.arange(8)).tolist()
+
+    for block, is_control in enumerate(blocks):
+        found = modes.of_offers(keys, np.zeros(5, np.int64), T0 + block * DAY + HOUR)
+        assert [MODES[mode] for mode in found.mode] == ["HELD_OUT" if is_control else "ACTIVE"] * 5
+        assert {SCOPES[scope] for scope in found.scope} == {"experiment" if is_control else None}
+
+
+def test_an_offer_in_a_promotion_is_promoted_in_both_arms():
+    made = opinionated(engine(), HOLD)
+    made.apply(0, policy(promotion_price=1000, promotion_from=T0, promotion_to=T0 + HOUR))
+    assert only(decide(made, run_mode="HELD_OUT")).code == "promotion"
+
+
+def test_what_a_held_out_offer_was_told_is_sent_again_too():
+    made = opinionated(engine(), UP)
+    made.apply(0, policy())
+    made.apply(0, applied(price=1400))
+    assert only(decide(made, run_mode="HELD_OUT")).outcome == CHANGED
+    held_out = Moment(T0 + 2 * HOUR, RunModes.everywhere("HELD_OUT"))
+    assert len(made.overdue_acknowledgements(0, held_out)) == 1

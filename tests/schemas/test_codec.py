@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from schemas import columns as c
 from schemas import examples as ex
 from schemas.codec import decode_run_mode, encode
+from schemas.experiments import decode_experiment, is_experiment
 from schemas.sources import SOURCES, name_digest
 from schemas.timestamps import format_ms
 from schemas.topics import (
@@ -158,3 +159,26 @@ def test_a_bad_run_mode_is_refused(key, value, reason):
 def test_a_record_of_earlier_versions_names_no_scope_and_means_everything():
     old = changed(ex.HALT, channel=...)
     assert decode_run_mode(b"*", old).channel is None
+
+
+def test_an_experiment_is_told_by_its_key():
+    key = b"experiment:spring-2026"
+    assert is_experiment(key)
+    assert not any(map(is_experiment, [None, b"*", b"channel:experiment:a", b"category:shoes"]))
+    assert decode_experiment(key, encode(ex.EXPERIMENT)) == ex.EXPERIMENT
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        (b"experiment:spring-2026", None, "schema_violation"),
+        (b"experiment:spring-2026", b"{", "malformed_json"),
+        (b"experiment:spring-2026", changed(ex.EXPERIMENT, kind="shoppers"), "schema_violation"),
+        (b"experiment:spring-2026", changed(ex.EXPERIMENT, control_share_bp=10_000), "schema_violation"),
+        (b"experiment:spring-2026", changed(ex.EXPERIMENT, ends_at="soon"), "invalid_timestamp"),
+        (b"experiment:spring 2026", changed(ex.EXPERIMENT, experiment="spring 2026"), "schema_violation"),
+        (b"experiment:autumn", encode(ex.EXPERIMENT), "key_mismatch"),
+    ],
+)
+def test_a_bad_experiment_is_refused(key, value, reason):
+    assert decode_experiment(key, value).reason == reason

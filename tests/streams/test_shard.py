@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pricing_core.experiments.assignment import Experiment
 from pricing_core.run_modes import ALL, CHANNEL, HALTED, REDUCING, Scope
 from schemas.binary import BinaryArray
 from schemas.topics import HOT_SOURCES
@@ -158,3 +159,12 @@ def test_each_scope_has_a_run_mode_of_its_own():
     s.set_run_mode("ACTIVE", 2, web)  # read once more by a takeover
     assert s.run_modes.of_scope == {web: HALTED, ALL: REDUCING}
     assert s.run_mode_offset == 4
+
+
+def test_the_last_word_about_an_experiment_counts_by_its_place_in_the_log():
+    s = shard()
+    long, short = (Experiment("spring", "offers", 0, end) for end in (100, 50))
+    s.set_experiment(short, offset=7)
+    s.set_experiment(long, offset=6)  # read once more by a takeover
+    assert s.run_modes.experiments == {"spring": short}
+    assert s.run_mode_offset == 7

@@ -35,7 +35,7 @@ class Moved:
     """Decision."""
     now: int
     run_mode: int
-    """0 active, 1 only towards the list price, 2 halted."""
+    """0 active, 1 held out at the list price, 2 only towards it, 3 halted."""
 
     @property
     def current(self) -> int:
@@ -66,8 +66,10 @@ def fault(m: Moved) -> str | None:
     found = _gate(m) or _static(m.p, price)
     if not found and not (m.current <= 10 * price and price <= 10 * m.current):
         found = "maximum_jump"
-    if not found and m.run_mode == 1 and m.d["code"] != 9 and not _is_nearer(m, price):
+    if not found and m.run_mode == 2 and m.d["code"] != 9 and not _is_nearer(m, price):
         found = "reducing"  # the number is that of a repair
+    if not found and m.run_mode == 1 and m.d["code"] not in {9, 26, 27} and not _is_nearer(m, price):
+        found = "held_out"  # the numbers are those of repairs and promotions
     if not found and promoted and price != m.p["promotion_price"]:
         found = "promotion"
     if not found and back and not _is_as_near(m.p, m.s["regular_price"], price):
@@ -82,7 +84,7 @@ def fault(m: Moved) -> str | None:
 def _gate(m: Moved) -> str | None:
     rules = {
         "no_policy": m.p["removed"],
-        "halted": m.run_mode == 2,  # the number is the contract
+        "halted": m.run_mode == 3,  # the number is the contract
         "paused": m.p["mode"] != MODES[m.d["outcome"]],
         "currency_mismatch": m.s["currency"] != m.p["currency"],
         "pending_acknowledgement": m.s["pending"],
@@ -139,7 +141,7 @@ def _soft(m: Moved, price: int) -> str | None:
         "stale_input": _is_stale(m.p["max_stock_age_ms"], m.now, m.s["stock_at"])
         or _is_stale(m.p["max_competitor_age_ms"], m.now, max((seen for _, seen, _ in _named(m)), default=0)),
         "cooldown": m.s["last_change_at"] > 0 and m.now - m.s["last_change_at"] < m.p["cooldown_ms"],
-        "competitors": _goes_astray(m, price),
+        "competitors": m.run_mode != 1 and _goes_astray(m, price),
         "maximum_step": moved * ONE > m.p["max_step_bp"] * current,
         "maximum_daily_change": any(
             abs(price - was) * ONE > m.p["max_daily_change_bp"] * was for was in (*_lately(m), current)

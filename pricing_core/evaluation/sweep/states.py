@@ -44,8 +44,8 @@ def draw(rng: Generator, n: int) -> Drawn:
 
 
 def _run_modes(rng: Generator, n: int) -> Int8:
-    """A few are halted, and a few may only go back to the list price."""
-    return rng.choice(np.arange(len(MODES), dtype=np.int8), n, p=(0.93, 0.05, 0.02))
+    """A few are halted, a few may only go back to the list price, and a few are held out at it."""
+    return rng.choice(np.arange(len(MODES), dtype=np.int8), n, p=(0.88, 0.05, 0.05, 0.02))
 
 
 def _one_of(rng: Generator, n: int, *values: int) -> Int64:
