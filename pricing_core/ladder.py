@@ -19,7 +19,7 @@ from pricing_core.policy_table import IMPOSSIBLE, emergency_cap
 from pricing_core.price_window import MONTH_MS
 from pricing_core.rules import CODE, FORCED, MAX_JUMP, PROMOTION, WAIVED
 from pricing_core.run_modes import REDUCING
-from schemas.columns import ANNOUNCED_OR_HELD, FREE, MATCH, NONE, UNDERCUT, WITHIN, Bool, Int8, Int64
+from schemas.columns import ANNOUNCED_OR_HELD, APPROVE, FREE, MATCH, NONE, UNDERCUT, WITHIN, Bool, Int8, Int64
 from schemas.money import divide_half_even, divide_up, ending_at_or_above, ending_at_or_below
 
 A = len(MOVES_BP)
@@ -86,7 +86,9 @@ def _only_price(offers: Offers, band: Band, lower: Int64, upper: Int64) -> tuple
         why[(why == 0) & (target != offers.current)] = CODE["competitors"]
     if offers.must.any():
         forced = (repair_price(offers), offers.policy["promotion_price"], resumed_price(offers.state, offers.policy))
-        target = np.select([offers.must == code for code in FORCED], forced, target)
+        said = (_rollback_price(offers), offers.state["proposed_price"])
+        target = np.select([offers.must == code for code in FORCED], (*forced, *said), target)
+        target = np.where(offers.state["command"] == APPROVE, offers.state["proposed_price"], target)
     return target, why
 
 
@@ -113,6 +115,12 @@ def repair_price(offers: Offers) -> Int64:
     bound = np.where(upwards, low, high)
     ended = np.where(upwards, ending_at_or_above(low, ending, modulus), ending_at_or_below(high, ending, modulus))
     return np.where((low <= ended) & (ended <= high), ended, bound)
+
+
+def _rollback_price(offers: Offers) -> Int64:
+    """Price to go back to, or the legal one nearest to it: better half of the way back than none, [n]."""
+    price: Int64 = np.minimum(np.maximum(offers.state["command_value"], offers.policy["low"]), offers.policy["high"])
+    return price
 
 
 def competitor_band(offers: Offers) -> Band:

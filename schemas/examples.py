@@ -10,6 +10,7 @@ from schemas.dead_letter import DeadLettered, Reason, Replayed
 from schemas.decisions import Candidates, PriceChanged, PriceDecided, Verdict
 from schemas.events import (
     ClickRecorded,
+    CommandGiven,
     CompetitorPriceObserved,
     InventoryCounted,
     OrderRecorded,
@@ -72,6 +73,18 @@ POLICY = OfferPolicy(
     max_stock_age_s=60,
     category="shoes",
 )
+COMMAND = CommandGiven(
+    event_id="rollback-1-web:SKU-1",
+    sku="SKU-1",
+    channel="web",
+    command="rollback",
+    by="ann",
+    why="a model gone wrong",
+    at=AT,
+    price=1299,
+    currency="EUR",
+    expires_at=format_ms(NOW + 3_600_000),
+)
 TICK = Ticked(at=AT)
 HALT = RunModeSet(mode="HALTED", by="ops", why="a price war", at=AT, channel="web")
 CHANGE = PriceChanged(
@@ -116,6 +129,8 @@ DECISION = PriceDecided(
     uniform=0.5,
     batch=32,
     run_mode_scope=None,
+    command=None,
+    proposal_expires_at=None,
     inputs=b"\1\2",
 )
 DEAD_LETTER = DeadLettered(
@@ -134,8 +149,6 @@ REPLAY = Replayed(
     topic="repricer.orders", partition=3, offset=12, state="done", to_partition=3, to_offset=40, by="ann", at=AT
 )
 
-EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
-    type(example): example
-    for example in (ORDER, CLICK, RIVAL, STOCK, APPLIED, POLICY, TICK, HALT, CHANGE, DECISION, DEAD_LETTER, REPLAY)
-}
+_ALL = (ORDER, CLICK, RIVAL, STOCK, APPLIED, POLICY, COMMAND, TICK, HALT, CHANGE, DECISION, DEAD_LETTER, REPLAY)
+EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {type(example): example for example in _ALL}
 """By type."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from pricing_core.state import ROW, FormatError
 from schemas import packing
 from schemas.binary import BinaryArray
 from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decoder_for
-from schemas.columns import Columns, Int64
+from schemas.columns import Columns, CommandColumns, Int64
 from schemas.dead_letter import Reason
 from schemas.json_writer import JsonWriter
 from schemas.offer_keys import channels_and_skus
@@ -186,6 +187,9 @@ class Pipeline:
     def _apply(self, shard: Shard, batch: RecordBatch, topic: str, wall: int) -> Application:
         """Decode, and have folded what is no duplicate and belongs here."""
         decoded = self._decoders[topic](batch.keys, batch.values, wall)
+        if isinstance(decoded.columns, CommandColumns):  # decisions name a command by its offset
+            offset = batch.offsets[decoded.columns.index]
+            decoded = replace(decoded, columns=replace(decoded.columns, offset=offset))
         window, ids = shard.windows.get(topic), decoded.event_ids
         if window is None or not len(ids):
             columns, refused = yield from self._fold(shard, topic, decoded.columns)

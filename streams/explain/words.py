@@ -34,6 +34,13 @@ CODES = {
     "maximum_jump": "ten times the present price or a tenth of it: whoever counts cents as euros errs like that",
     "promotion": "the promotion's price stands until it ends",
     "promotion_over": "the promotion is over, and the price goes back to that before it",
+    "rollback": "a person has ordered the price back to that before",
+    "approved": "the price that a person has approved is in force already",
+    "paused_by_operator": "a person has paused the offer",
+    "pending_approval": "a proposed price waits for a person's approval",
+    "rejected": "a person has rejected the proposed price, and it is not proposed again for a day",
+    "superseded": "the decision that the command answers no longer waits for an answer",
+    "expired": "the command, or the proposal that it answers, is out of date",
     "reducing": "not towards the list price, and prices may only go back to it",
     "competitors": "not where the policy wants the price beside the cheapest competitor's",
 }
