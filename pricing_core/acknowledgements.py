@@ -7,11 +7,12 @@ import numpy as np
 from pricing_core.decisions import Decisions, Resends
 from pricing_core.offers import current_price
 from pricing_core.policy_table import PolicyTable
-from pricing_core.rules import PROMOTION
+from pricing_core.rules import PROMOTION, ROLLBACK
+from pricing_core.run_modes import REDUCING
 from pricing_core.slots import Slots
 from pricing_core.state import State
 from schemas.binary import BinaryArray
-from schemas.columns import Int64
+from schemas.columns import Bool, Int8, Int64
 
 MAX_RESENDS = 3
 _ALARMED = MAX_RESENDS + 1
@@ -52,6 +53,13 @@ def pending(state: State, policies: PolicyTable, waiting: set[int]) -> Slots:
     slots = np.fromiter(waiting, np.int64, len(waiting))
     slots = slots[policies.present[slots]]  # nobody wants the price of an offer that was removed
     return slots[np.argsort(state.decided_sequence[slots])]
+
+
+def may_be_sent(state: State, slots: Slots, mode: Int8) -> Bool:
+    """Whether changes may be sent again: not where prices stay by a person's word, unless he himself has set them."""
+    may_move = (mode < REDUCING) & (state.operator_paused[slots] == 0)
+    free: Bool = may_move | (state.decided_code[slots] == ROLLBACK)
+    return free
 
 
 def overdue(state: State, pending: Slots, now: int, interval: int) -> tuple[Slots, Slots]:

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pricing_core import ladder as ladders
-from pricing_core.decisions import CHANGED, HELD, RECOMMENDED, Decisions, blank
+from pricing_core.decisions import CHANGED, HELD, PROPOSED, RECOMMENDED, Decisions, blank
 from pricing_core.features import HOLD, MOVES_BP
 from pricing_core.guardrails import CONDITIONS, PASSED, PRICE_RULES, Verdicts, judge
 from pricing_core.ladder import Ladder
 from pricing_core.offers import Offers, age
 from pricing_core.price_window import MONTH_MS
-from pricing_core.rules import CODE, REPAIR
+from pricing_core.rules import APPROVED, CODE, REPAIR, ROLLBACK
 from pricing_core.run_modes import HELD_OUT
 from pricing_core.valuation import Float32, Valuation
 from schemas.binary import BinaryArray
-from schemas.columns import NONE, RECOMMEND, SILENT, Bool, Int64
+from schemas.columns import APPROVE, AUTO, NONE, ON_APPROVAL, RECOMMEND, SILENT, Bool, Int64
 
 Ask = Callable[[Offers, Ladder, Float32], Valuation]
 """Asks the model about n offers with their candidates and a uniform number [n] each."""
@@ -66,6 +66,7 @@ def _held(offers: Offers, keys: BinaryArray, sequence: Int64, uniform: Float32) 
     decisions.sequence[:] = sequence
     decisions.price[:] = decisions.previous_price[:] = np.where(offers.current > 0, offers.current, NONE)
     decisions.currency[:] = offers.state["currency"]
+    decisions.command[:] = np.where(offers.state["command"] != 0, offers.state["command_offset"], NONE)
     decisions.run_mode[:], decisions.run_mode_scope[:] = offers.mode, offers.scope
     present = offers.policy["present"]
     for column, name in ((decisions.policy_version, "version"), (decisions.lower, "low"), (decisions.upper, "high")):
@@ -81,22 +82,36 @@ def _consider(offers: Offers, uniform: Float32, ask: Ask) -> _Considered:
     proposed = ladder.prices[np.arange(len(offers)), np.where(usable, chosen, HOLD)]
     proposed = np.where(usable, proposed, offers.current)
     guarded = judge(PRICE_RULES, offers, proposed)
-    moves = proposed != offers.current
+    moves = proposed != _price_on_its_way(offers)
     passed = moves & (guarded.code == PASSED)
     forced = [offers.must != 0, offers.mode == HELD_OUT, ladder.only != NONE]
     why = np.select(forced, [offers.must, CODE["held_out"], CODE["competitors"]], CODE["demand"])
-    code = np.select([passed, ~usable, ~moves], [why, CODE["non_finite"], _why_held(ladder)], guarded.code)
+    why = np.where(offers.must == APPROVED, offers.state["proposed_code"], why)
+    stays = np.where(offers.must == 0, _why_held(ladder), offers.must)
+    code = np.select([passed, ~usable, ~moves], [why, CODE["non_finite"], stays], guarded.code)
     limit, value = _evidence(offers, guarded, proposed, denied=moves & ~passed, passed=passed)
     return _Considered(offers, ladder, opinion, chosen, proposed, passed, Verdicts(code, limit, value))
+
+
+def _price_on_its_way(offers: Offers) -> Int64:
+    """Price in effect, [n]; for a rollback, which comes behind all others, the one that the catalog was told last."""
+    told = (offers.must == ROLLBACK) & (offers.state["pending"] != 0)
+    return np.where(told, offers.state["decided_price"], offers.current)
+
+
+def _outcome(offers: Offers, passed: Bool) -> Int64:
+    """Outcome of offers whose price might move, [n]. What a person has ordered is not asked once more."""
+    mode = np.where((offers.must == ROLLBACK) | (offers.state["command"] == APPROVE), AUTO, offers.policy["mode"])
+    return np.select([~passed, mode == RECOMMEND, mode == ON_APPROVAL], [HELD, RECOMMENDED, PROPOSED], CHANGED)
 
 
 def _fill_in(d: Decisions, rows: Int64, considered: _Considered) -> None:
     """Write what was considered into the given rows of the decisions."""
     offers, ladder, passed = considered.offers, considered.ladder, considered.passed
-    recommend = offers.policy["mode"] == RECOMMEND
-    d.outcome[rows] = np.where(passed, np.where(recommend, RECOMMENDED, CHANGED), HELD)
+    outcome = _outcome(offers, passed)
+    d.outcome[rows] = outcome
     d.price[rows] = np.where(passed, considered.proposed, offers.current)
-    d.version[rows] = np.where(passed & ~recommend, offers.state["decided_version"] + 1, NONE)
+    d.version[rows] = np.where(outcome == CHANGED, offers.state["decided_version"] + 1, NONE)
     d.prices[rows], d.masked[rows] = ladder.prices, ladder.masked
     d.lower[rows], d.upper[rows] = ladder.lower, ladder.upper
     d.q[rows], d.features[rows], d.considered[rows] = considered.opinion.q, considered.opinion.features, True
@@ -129,6 +144,7 @@ def _evidence(offers: Offers, guarded: Verdicts, proposed: Int64, *, denied: Boo
     forced = passed & (offers.must != 0)
     bound = np.where(offers.current < low, low, high)
     bound = np.where(offers.must == REPAIR, bound, proposed)
+    bound = np.where(offers.must == ROLLBACK, offers.state["command_value"], bound)
     limit = np.where(forced, bound, np.where(denied, guarded.limit, NONE))
     return limit, np.where(forced, offers.current, np.where(denied, guarded.value, NONE))
 

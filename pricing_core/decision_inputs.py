@@ -18,7 +18,7 @@ from pricing_core.replaying import Question
 from pricing_core.rivals import heeded
 from pricing_core.rolling_sums import DAY_MS
 from pricing_core.run_modes import ACTIVE, HALTED
-from schemas.columns import AUTO, NONE, PAUSED, RECOMMEND, Bool, Int64
+from schemas.columns import AUTO, NONE, ON_APPROVAL, PAUSED, RECOMMEND, Bool, Int64
 
 MINUTE_MS = 60_000
 MOST_MINUTES = 30 * DAY_MS // MINUTE_MS
@@ -154,6 +154,14 @@ def _write_answered(question: Question, values: Int64) -> None:
     question.recorded.rows["pending"] = 1 - values
 
 
+def _read_resumed(question: Question) -> int | None:
+    return 1 - int(question.recorded.rows["operator_paused"][0])
+
+
+def _write_resumed(question: Question, values: Int64) -> None:
+    question.recorded.rows["operator_paused"] = 1 - values
+
+
 def _read_active(question: Question) -> int:
     return int(question.mode[0] == ACTIVE)
 
@@ -164,7 +172,7 @@ def _write_active(question: Question, values: Int64) -> None:
 
 def _read_mode(question: Question) -> int | None:
     policy = question.recorded.policies
-    return int(policy["mode"][0] in {AUTO, RECOMMEND}) if policy["present"][0] else None
+    return int(policy["mode"][0] in {AUTO, RECOMMEND, ON_APPROVAL}) if policy["present"][0] else None
 
 
 def _write_mode(question: Question, values: Int64) -> None:
@@ -221,6 +229,7 @@ INPUTS: tuple[Input, ...] = (
     Input("smallest change worth making", "basis points", *_bound("min_change_bp"), _NOUGHT, _WHOLE, 100),
     Input("catalog has answered", "0 or 1", _read_answered, _write_answered, _NOUGHT, _ONE, 1),
     Input("offer is not paused", "0 or 1", _read_mode, _write_mode, _NOUGHT, _ONE, 1),
+    Input("no command pauses the offer", "0 or 1", _read_resumed, _write_resumed, _NOUGHT, _ONE, 1),
     Input("run mode is ACTIVE", "0 or 1", _read_active, _write_active, _NOUGHT, _ONE, 1),
 )
 """In the order in which they are shown."""

@@ -17,8 +17,8 @@ from pricing_core.state import ROW, Rows
 from schemas.binary import BinaryArray
 from schemas.columns import NONE, Bool, Int8, Int64
 
-CHANGED, RECOMMENDED, HELD = 0, 1, 2
-OUTCOMES = ("changed", "recommended", "held")
+CHANGED, RECOMMENDED, HELD, PROPOSED = 0, 1, 2, 3
+OUTCOMES = ("changed", "recommended", "held", "proposed")
 """Names of the values of `Decisions.outcome`."""
 
 Float32 = NDArray[np.float32]
@@ -50,11 +50,11 @@ class Decisions(_Coded):
     sequence: Int64
     """Numbers of the decisions, ascending by one within a shard."""
     outcome: Int8
-    """`CHANGED`, `RECOMMENDED` or `HELD`."""
+    """`CHANGED`, `RECOMMENDED`, `HELD` or `PROPOSED`."""
     code: Int64
     """Why: numbers of `rules.CODES`."""
     price: Int64
-    """After the decision; of a recommendation, what is recommended."""
+    """After the decision; of a recommendation or a proposal, its price."""
     previous_price: Int64
     prior_price: Int64
     """Lowest one of the last 30 days, where the move is to be announced as a reduction from it; else `NONE`."""
@@ -67,6 +67,8 @@ class Decisions(_Coded):
     """Who has set it: numbers of `run_modes.SCOPES`."""
     currency: Int64
     """ISO 4217 numeric; 0 unknown."""
+    command: Int64
+    """Offset of the command that is carried out or refused; `NONE` without one."""
     prices: Int64
     """[n, A] candidates."""
     masked: Int8
@@ -147,7 +149,7 @@ def no_decisions() -> Decisions:
 def blank(now: Int64, keys: BinaryArray) -> Decisions:
     """Columns of n decisions to be filled in."""
     n = len(keys)
-    none = [np.full(n, NONE, np.int64) for _ in range(10)]
+    none = [np.full(n, NONE, np.int64) for _ in range(11)]
     shape = (n, len(MOVES_BP))
     return Decisions(
         now=now,
@@ -163,6 +165,7 @@ def blank(now: Int64, keys: BinaryArray) -> Decisions:
         run_mode=np.zeros(n, np.int8),
         run_mode_scope=np.zeros(n, np.int8),
         currency=np.zeros(n, np.int64),
+        command=none[10],
         prices=np.zeros(shape, np.int64),
         masked=np.zeros(shape, np.int8),
         q=np.zeros(shape, np.float32),

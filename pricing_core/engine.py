@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing_core import acknowledgements, price_window, valuation
+from pricing_core import acknowledgements, commands, price_window, valuation
 from pricing_core import offers as offer_views
 from pricing_core.deciding import decide
 from pricing_core.decisions import CHANGED, DecidedTogether, Decisions, Resends, no_decisions
@@ -24,7 +24,7 @@ from pricing_core.model_file import Model
 from pricing_core.offers import Offers
 from pricing_core.policy_table import PolicyTable
 from pricing_core.rolling_sums import RollingSums
-from pricing_core.run_modes import REDUCING, OfferModes, RunModes
+from pricing_core.run_modes import OfferModes, RunModes
 from pricing_core.schedule import Intervals, Schedule
 from pricing_core.shards import Moment, ShardRecord, ShardRows
 from pricing_core.slots import NO_SLOT, Slots, SlotTable
@@ -221,8 +221,8 @@ class PricingEngine:
     def overdue_acknowledgements(self, shard: int, moment: Moment) -> Resends:
         """Return the changes of a shard that the catalog has not answered in time, where prices may move."""
         pending = acknowledgements.pending(self._state, self._policies, self._shards[shard].pending)
-        may_move = self._run_modes(ShardRows({shard: pending}), {shard: moment}).mode < REDUCING
-        pending = pending[may_move]
+        modes = self._run_modes(ShardRows({shard: pending}), {shard: moment})
+        pending = pending[acknowledgements.may_be_sent(self._state, pending, modes.mode)]
         sent, alarmed = acknowledgements.overdue(self._state, pending, moment.now, self._intervals.acknowledgement)
         self._dirty.mark(shard, np.concatenate((sent, alarmed)))
         return acknowledgements.resends(self._state, self._policies, sent, self._slots.keys(sent), len(alarmed))
@@ -239,6 +239,7 @@ class PricingEngine:
         window = price_window.rolled(offers.window, np.where(changed, decisions.price, offers.current), now)
         window.take(priced).put(state, slots[priced])
         acknowledgements.expect(state, slots[changed], decisions, np.flatnonzero(changed))
+        commands.after_decisions(state, slots, decisions)
         self._schedule.after_decisions(due, offers, decisions)
         for shard, rows in due.parts():
             record = self._shards[shard]

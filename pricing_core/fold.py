@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pricing_core import price_window
+from pricing_core.commands import fold_commands, one_of_each
 from pricing_core.grouping import Groups
 from pricing_core.policy_table import PolicyTable, newest
 from pricing_core.rolling_sums import DAY_MS, RollingSums, reduce
@@ -23,6 +24,7 @@ from schemas.columns import (
     AppliedColumns,
     ClickColumns,
     Columns,
+    CommandColumns,
     CompetitorColumns,
     Int64,
     InventoryColumns,
@@ -74,6 +76,8 @@ def fold(
             fold_inventory(state, groups, columns)
         case PolicyColumns():
             return fold_policies(state, policies, groups, columns), _NOBODY
+        case CommandColumns():
+            fold_commands(state, groups, columns)
         case AppliedColumns():
             return groups.touched, fold_applied(state, groups, columns, policies.list_price, now)
         case _:
@@ -130,12 +134,8 @@ def fold_competitors(state: State, groups: Groups, columns: CompetitorColumns) -
     see(state, groups, columns.time)
     busiest = np.bincount(groups.inverse).max()
     rows = np.arange(len(columns)) if busiest <= _ROUNDS else _newest_of_each(groups, columns)
-    while len(rows):  # one row of each offer at a time
-        here = np.zeros(len(groups), np.int64)
-        here[groups.inverse[rows][::-1]] = rows[::-1]
-        turn = here[groups.inverse[rows]] == rows
-        _remember(state, groups.slots[rows[turn]], columns, rows[turn])
-        rows = rows[~turn]
+    for turn in one_of_each(groups, rows):
+        _remember(state, groups.slots[turn], columns, turn)
 
 
 def fold_applied(state: State, groups: Groups, columns: AppliedColumns, list_price: Int64, now: Int64) -> Slots:

@@ -8,128 +8,21 @@ basis points or ms.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
-
 import numpy as np
 
 from pricing_core import rivals
+from pricing_core.checks import PASSED, Check, Finding, Verdicts, judge
+from pricing_core.conditions import CONDITIONS
 from pricing_core.offers import Offers, age, in_promotion
 from pricing_core.price_window import MONTH_MS
-from pricing_core.rules import CODE, CODES, MAX_JUMP, PROMOTION_OVER, WAIVED
-from pricing_core.run_modes import HALTED, HELD_OUT, REDUCING
-from schemas.columns import ANNOUNCED_OR_HELD, AUTO, FREE, MATCH, NONE, RECOMMEND, UNDERCUT, WITHIN, Bool, Int8, Int64
+from pricing_core.rules import CODES, MAX_JUMP, PROMOTION_OVER, ROLLBACK
+from pricing_core.run_modes import HELD_OUT, REDUCING
+from schemas.columns import ANNOUNCED_OR_HELD, APPROVE, FREE, MATCH, NONE, UNDERCUT, WITHIN, Bool, Int64
 
 __all__ = ["CODES", "CONDITIONS", "PASSED", "PRICE_RULES", "Check", "Finding", "Verdicts", "judge"]
 
-PASSED = 0
 ONE = 10_000
 """In basis points."""
-
-
-class Finding(NamedTuple):
-    """What one check found for n offers: [n] each, or one value for all."""
-
-    violated: Bool
-    limit: Int64 | int
-    value: Int64 | int
-
-
-class Check(NamedTuple):
-    """A named test of n offers and the price proposed for each."""
-
-    code: str
-    test: Callable[[Offers, Int64], Finding]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdicts:
-    """The first violated check of each of n offers."""
-
-    code: Int8
-    """[n] index into `rules.CODES`; `PASSED` if nothing is violated."""
-    limit: Int64
-    value: Int64
-
-
-# May this offer be decided?
-
-
-def _no_policy(offers: Offers, _: Int64) -> Finding:
-    return Finding(~offers.policy["present"], NONE, NONE)
-
-
-def _halted(offers: Offers, _: Int64) -> Finding:
-    return Finding(offers.mode == HALTED, NONE, NONE)
-
-
-def _paused(offers: Offers, _: Int64) -> Finding:
-    mode = offers.policy["mode"]
-    return Finding((mode != AUTO) & (mode != RECOMMEND), NONE, NONE)
-
-
-def _currency_mismatch(offers: Offers, _: Int64) -> Finding:
-    ours, theirs = offers.state["currency"].astype(np.int64), offers.policy["currency"]
-    return Finding(ours != theirs, theirs, ours)
-
-
-def _contradictory_bounds(offers: Offers, _: Int64) -> Finding:
-    """Low above high; or a promotion outside of both, however many reductions went into its price."""
-    low, high, wanted = offers.policy["low"], offers.policy["high"], offers.policy["promotion_price"]
-    inside, below = in_promotion(offers.policy, offers.now), wanted < low
-    astray = inside & (below | (wanted > high))
-    empty = low > high
-    limit = np.where(empty, high, np.where(below, low, high))
-    return Finding(empty | astray, limit, np.where(empty, low, wanted))
-
-
-def _pending_acknowledgement(offers: Offers, _: Int64) -> Finding:
-    return Finding(offers.state["pending"] != 0, NONE, age(offers.now, offers.state["decided_at"]))
-
-
-def _promotion_stands(offers: Offers, _: Int64) -> Finding:
-    wanted = offers.policy["promotion_price"]
-    return Finding(in_promotion(offers.policy, offers.now) & (offers.current == wanted), wanted, offers.current)
-
-
-def _stock_out(offers: Offers, _: Int64) -> Finding:
-    return Finding(offers.state["on_hand"] == 0, 1, 0)
-
-
-def _stale_stock(offers: Offers, _: Int64) -> Finding:
-    return _stale(offers.policy["max_stock_age_ms"], age(offers.now, offers.state["stock_at"]))
-
-
-def _stale_competitors(offers: Offers, _: Int64) -> Finding:
-    return _stale(offers.policy["max_competitor_age_ms"], age(offers.now, rivals.newest(offers)))
-
-
-def _stale(limit: Int64, found: Int64) -> Finding:
-    return Finding((limit != NONE) & ((found == NONE) | (found > limit)), limit, found)
-
-
-def _cooldown(offers: Offers, _: Int64) -> Finding:
-    since, limit = age(offers.now, offers.state["last_change_at"]), offers.policy["cooldown_ms"]
-    return Finding((since != NONE) & (since < limit), limit, since)
-
-
-CONDITIONS = (
-    Check("no_policy", _no_policy),
-    Check("halted", _halted),
-    Check("paused", _paused),
-    Check("currency_mismatch", _currency_mismatch),
-    Check("contradictory_bounds", _contradictory_bounds),
-    Check("pending_acknowledgement", _pending_acknowledgement),
-    Check("promotion", _promotion_stands),
-    Check("stock_out", _stock_out),
-    Check("stale_input", _stale_stock),
-    Check("stale_input", _stale_competitors),
-    Check("cooldown", _cooldown),
-)
-
-
-# May this price be set?
 
 
 def _reducing(offers: Offers, price: Int64) -> Finding:
@@ -205,6 +98,18 @@ def _promotion(offers: Offers, price: Int64) -> Finding:
     return Finding((inside | back) & (price != wanted), wanted, price)
 
 
+def _rollback(offers: Offers, price: Int64) -> Finding:
+    """To where a person has ordered the price back, or to the nearest bound."""
+    wanted = np.clip(offers.state["command_value"], offers.policy["low"], offers.policy["high"])
+    return Finding((offers.must == ROLLBACK) & (price != wanted), wanted, price)
+
+
+def _approved(offers: Offers, price: Int64) -> Finding:
+    """The price that a person has approved, and no other."""
+    wanted = offers.state["proposed_price"]
+    return Finding((offers.state["command"] == APPROVE) & (price != wanted), wanted, price)
+
+
 def _competitors(offers: Offers, price: Int64) -> Finding:
     """Away from where the price must lie beside the cheapest competitor's, further than static bounds ask for."""
     rule, low, high = offers.policy["competitor_rule"], offers.policy["low"], offers.policy["high"]
@@ -252,32 +157,11 @@ PRICE_RULES = (
     Check("map", _map),
     Check("maximum_jump", _maximum_jump),
     Check("promotion", _promotion),
+    Check("rollback", _rollback),
+    Check("approved", _approved),
     Check("competitors", _competitors),
     Check("maximum_step", _maximum_step),
     Check("maximum_daily_change", _maximum_daily_change),
     Check("price_ending", _price_ending),
     Check("minimum_change", _minimum_change),
 )
-
-
-def judge(chain: tuple[Check, ...], offers: Offers, price: Int64) -> Verdicts:
-    """Find the first violated check of each offer.
-
-    Args:
-        chain: Checks, the first one counting most.
-        offers: n offers.
-        price: [n] proposed for each.
-    """
-    n = len(offers)
-    verdicts = Verdicts(np.zeros(n, np.int8), np.full(n, NONE, np.int64), np.full(n, NONE, np.int64))
-    forced = offers.must.any()
-    for check in chain:
-        violated, limit, value = check.test(offers, price)
-        new = violated & (verdicts.code == PASSED)
-        if check.code in WAIVED and forced:
-            new &= ~np.isin(offers.must, WAIVED[check.code])
-        if new.any():
-            verdicts.code[new] = CODE[check.code]
-            verdicts.limit[new] = np.broadcast_to(limit, n)[new]
-            verdicts.value[new] = np.broadcast_to(value, n)[new]
-    return verdicts

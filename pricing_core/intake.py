@@ -7,9 +7,11 @@ import numpy as np
 from pricing_core.slots import NO_SLOT, Slots
 from pricing_core.state import State
 from schemas.codec import Reject
-from schemas.columns import AppliedColumns, Bool, Columns, CompetitorColumns, OrderColumns
+from schemas.columns import NONE, AppliedColumns, Bool, Columns, CommandColumns, CompetitorColumns, OrderColumns
 from schemas.dead_letter import Reason
 from schemas.money import ALPHA_CODES
+
+Priced = OrderColumns | CompetitorColumns | AppliedColumns | CommandColumns
 
 
 def admit(state: State, columns: Columns, slots: Slots) -> tuple[Columns, Slots, list[Reject]]:
@@ -28,7 +30,7 @@ def admit(state: State, columns: Columns, slots: Slots) -> tuple[Columns, Slots,
         detail = "the worker has no room for another offer: raise its limit of offers"
         rejects += [Reject(index, Reason.SHARD_FULL, detail) for index in columns.index[full].tolist()]
         columns, slots = _keep(columns, slots, ~full)
-    if isinstance(columns, OrderColumns | CompetitorColumns | AppliedColumns) and len(columns):
+    if isinstance(columns, Priced) and len(columns):
         foreign = _foreign(state, columns, slots)
         if foreign.any():
             rejects += _mismatches(state, columns, slots, foreign)
@@ -36,8 +38,11 @@ def admit(state: State, columns: Columns, slots: Slots) -> tuple[Columns, Slots,
     return columns, slots, rejects
 
 
-def _foreign(state: State, columns: OrderColumns | CompetitorColumns | AppliedColumns, slots: Slots) -> Bool:
+def _foreign(state: State, columns: Priced, slots: Slots) -> Bool:
     """Whether each event has another currency than its offer; the first event of an offer sets it."""
+    if isinstance(columns, CommandColumns):  # a person's price is no fact about an offer of which nothing is known
+        named: Bool = (columns.currency != NONE) & (state.currency[slots] != columns.currency)
+        return named
     ours = state.currency[slots]
     unset = np.flatnonzero(ours == 0)
     if len(unset):
@@ -49,9 +54,7 @@ def _foreign(state: State, columns: OrderColumns | CompetitorColumns | AppliedCo
     return foreign
 
 
-def _mismatches(
-    state: State, columns: OrderColumns | CompetitorColumns | AppliedColumns, slots: Slots, foreign: Bool
-) -> list[Reject]:
+def _mismatches(state: State, columns: Priced, slots: Slots, foreign: Bool) -> list[Reject]:
     rows = np.flatnonzero(foreign)
     ours, theirs = state.currency[slots[rows]].tolist(), columns.currency[rows].tolist()
     return [

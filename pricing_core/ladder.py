@@ -8,18 +8,17 @@ static bounds, its promotion's, that before the promotion, or the nearest one wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from pricing_core import rivals
 from pricing_core.features import HOLD, MOVES_BP
 from pricing_core.offers import Offers, resumed_price
 from pricing_core.policy_table import IMPOSSIBLE, emergency_cap
 from pricing_core.price_window import MONTH_MS
 from pricing_core.rules import CODE, FORCED, MAX_JUMP, PROMOTION, WAIVED
 from pricing_core.run_modes import HELD_OUT, REDUCING
-from schemas.columns import ANNOUNCED_OR_HELD, FREE, MATCH, NONE, UNDERCUT, WITHIN, Bool, Int8, Int64
+from pricing_core.wanted_band import Band, wanted_band
+from schemas.columns import ANNOUNCED_OR_HELD, APPROVE, NONE, Bool, Int8, Int64
 from schemas.money import divide_half_even, divide_up, ending_at_or_above, ending_at_or_below
 
 A = len(MOVES_BP)
@@ -30,13 +29,6 @@ _SHARE = np.array([ONE + move for move in MOVES_BP])
 _WHOLE = np.array(ONE)
 _DOWN, _UP = 0, A - 1
 _NEARER_HOLD = np.array([i + 1 if i < HOLD else max(i - 1, HOLD) for i in range(A)])
-
-
-class Band(NamedTuple):
-    """Prices from ``least`` to ``most``, [n] each."""
-
-    least: Int64
-    most: Int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +80,9 @@ def _only_price(offers: Offers, band: Band, lower: Int64, upper: Int64) -> tuple
         why[moves] = np.where(held_out, CODE["held_out"], CODE["competitors"])[moves]
     if offers.must.any():
         forced = (repair_price(offers), offers.policy["promotion_price"], resumed_price(offers.state, offers.policy))
-        target = np.select([offers.must == code for code in FORCED], forced, target)
+        said = (_rollback_price(offers), offers.state["proposed_price"])
+        target = np.select([offers.must == code for code in FORCED], (*forced, *said), target)
+        target = np.where(offers.state["command"] == APPROVE, offers.state["proposed_price"], target)
     return target, why
 
 
@@ -117,31 +111,10 @@ def repair_price(offers: Offers) -> Int64:
     return np.where((low <= ended) & (ended <= high), ended, bound)
 
 
-def wanted_band(offers: Offers) -> Band:
-    """Where a price must lie, as far as other rules allow: beside competitors; of an offer held out, the list price."""
-    band, held_out = competitor_band(offers), offers.mode == HELD_OUT
-    if not held_out.any():
-        return band
-    wanted = np.clip(offers.policy["list_price"], offers.policy["low"], offers.policy["high"])
-    return Band(np.where(held_out, wanted, band.least), np.where(held_out, wanted, band.most))
-
-
-def competitor_band(offers: Offers) -> Band:
-    """Where the rule about competitors wants the price, inside of the static bounds: anywhere where nothing is known.
-
-    With r the cheapest price heeded and b the policy's basis points: match r; undercut: up to r - b·r; within: from
-    r - b·r to r + b·r.
-    """
-    low, high, rule = offers.policy["low"], offers.policy["high"], offers.policy["competitor_rule"]
-    if not rule.any():
-        return Band(low, high)
-    price, known, _ = rivals.cheapest(offers)
-    share = np.where(rule == MATCH, 0, offers.policy["competitor_bp"])
-    ruled = known & (rule != FREE)
-    least = np.where(ruled & (rule != UNDERCUT), divide_up(price * (ONE - share), _WHOLE), low)
-    most = np.where(rule == WITHIN, price * (ONE + share), price * (ONE - share)) // ONE
-    most = np.where(ruled, most, high)
-    return Band(np.clip(least, low, high), np.clip(most, low, high))
+def _rollback_price(offers: Offers) -> Int64:
+    """Price to go back to, or the legal one nearest to it: better half of the way back than none, [n]."""
+    price: Int64 = np.minimum(np.maximum(offers.state["command_value"], offers.policy["low"]), offers.policy["high"])
+    return price
 
 
 def _towards_band(offers: Offers, band: Band, lower: Int64, upper: Int64) -> Int64:

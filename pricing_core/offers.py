@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from pricing_core import price_window
 from pricing_core.policy_table import PolicyTable
 from pricing_core.price_window import Window
-from pricing_core.rules import PROMOTION, PROMOTION_OVER, REPAIR
+from pricing_core.rules import APPROVED, FORCED, PROMOTION, PROMOTION_OVER, REPAIR, ROLLBACK
 from pricing_core.run_modes import OfferModes
 from pricing_core.slots import Slots
 from pricing_core.state import NEVER, State
-from schemas.columns import NONE, Bool, Int8, Int64
+from schemas.columns import APPROVE, NONE, ROLL_BACK, Bool, Int8, Int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def must_move(state: NDArray[np.void], policy: NDArray[np.void], now: Int64) -> 
     """Why the prices of n offers must move, whatever the model says: one of `rules.FORCED`, or 0.
 
     To the promotion's price in its window; back from it afterwards, unless somebody has changed the price since; into
-    the static bounds, where they leave room. Without a policy nothing must.
+    the static bounds, where they leave room; to where a person says. Without a policy nothing must.
 
     Args:
         state: [n] of `state.ROW`.
@@ -93,6 +93,11 @@ def must_move(state: NDArray[np.void], policy: NDArray[np.void], now: Int64) -> 
     must[promoted & (resumed_price(state, policy) != current)] = PROMOTION_OVER
     inside = in_promotion(policy, now)
     must[inside] = np.where(policy["promotion_price"] == current, 0, PROMOTION)[inside]
+    if state["command"].any():
+        known = policy["present"]
+        asked = (state["command"] == APPROVE) & ~np.isin(state["proposed_code"], FORCED)  # else it must anyway
+        must[asked & known & (must == 0)] = APPROVED
+        must[(state["command"] == ROLL_BACK) & known] = ROLLBACK
     return must
 
 

@@ -37,30 +37,40 @@ CODES = (
     "competitors",
     "reducing",
     "held_out",
+    "rollback",
+    "approved",
+    "paused_by_operator",
+    "pending_approval",
+    "rejected",
+    "superseded",
+    "expired",
 )
 """Why a candidate is masked and why a decision came out as it did, by number. State rows keep the number: append only.
 
-`bounds_repair`, `promotion` and `promotion_over` move a price whatever the model says, and mask all other candidates;
-so do `competitors` where the price is not where it must be beside theirs, and `held_out` where it is not yet the list
-price. `duplicate` masks a candidate that equals
-one of a smaller move.
+`bounds_repair`, `promotion`, `promotion_over` and `rollback` move a price whatever the model says, and mask all other
+candidates; so do `competitors` where the price is not where it must be beside theirs, and `held_out` where it is not
+yet the list price. `duplicate` masks a candidate that equals one of a smaller move.
 """
 
 CODE = {code: number for number, code in enumerate(CODES)}
 
 REPAIR, PROMOTION, PROMOTION_OVER = CODE["bounds_repair"], CODE["promotion"], CODE["promotion_over"]
-FORCED = (REPAIR, PROMOTION, PROMOTION_OVER)
-"""Why a price must move (`offers.Offers.must`)."""
+ROLLBACK, APPROVED = CODE["rollback"], CODE["approved"]
+FORCED = (REPAIR, PROMOTION, PROMOTION_OVER, ROLLBACK, APPROVED)
+"""Why a price must move (`offers.Offers.must`); the last two, because a person says so."""
 
+_RULED = (REPAIR, PROMOTION, PROMOTION_OVER, ROLLBACK)
 WAIVED = {
     **dict.fromkeys(("stock_out", "stale_input", "cooldown"), FORCED),
-    **dict.fromkeys(("maximum_step", "maximum_daily_change", "price_ending", "minimum_change", "competitors"), FORCED),
-    "prior_price": (REPAIR, PROMOTION_OVER),
-    "reducing": (REPAIR,),
+    **dict.fromkeys(("maximum_step", "maximum_daily_change", "price_ending", "minimum_change", "competitors"), _RULED),
+    "prior_price": (REPAIR, PROMOTION_OVER, ROLLBACK),
+    "reducing": (REPAIR, ROLLBACK),
     "held_out": FORCED,
+    **dict.fromkeys(("halted", "paused", "paused_by_operator", "pending_acknowledgement", "maximum_jump"), (ROLLBACK,)),
 }
 """Rules that do not stop a forced move, and which one. Law, floor, ceiling, margin, MAP and jump stop all of them;
-a promotion is the announced reduction that the rule of the prior price is about."""
+a promotion is the announced reduction that the rule of the prior price is about. A rollback is a person's last means,
+and goes to a price that was in force: it is as long as the way there was, and neither pause nor halt stops it."""
 
 MAX_JUMP = 10
 """No change multiplies or divides a price by more: whoever counts cents as euros is out by a hundred."""

@@ -14,9 +14,9 @@ from pricing_core.rules import CODE
 from pricing_core.shards import ShardRows
 from pricing_core.slots import Slots, SlotTable
 from pricing_core.state import State
-from schemas.columns import AppliedColumns, Bool, ClickColumns, Columns, Int64, PolicyColumns
+from schemas.columns import AppliedColumns, Bool, ClickColumns, Columns, CommandColumns, Int64, PolicyColumns
 
-_BLOCKED = [CODE[name] for name in ("halted", "reducing", "paused", "pending_acknowledgement")]
+_BLOCKED = [CODE[name] for name in ("halted", "reducing", "paused", "paused_by_operator", "pending_acknowledgement")]
 """Holds that pass. An offer whose price must move is looked at again soon after one."""
 
 
@@ -59,7 +59,8 @@ class Schedule:
     def after_events(self, touched: ShardRows, columns: Columns, now: Int64) -> None:
         """Make due what events of this kind matter to, as soon as intervals and cooldown allow.
 
-        Clicks and the catalog's answers matter to nobody, unless a price must move now.
+        Clicks and the catalog's answers matter to nobody, unless a price must move now. A person's command matters at
+        once.
 
         Args:
             touched: [m] offers.
@@ -67,6 +68,9 @@ class Schedule:
             now: [m] event time of each offer's shard, ms.
         """
         slots = touched.slots
+        if isinstance(columns, CommandColumns):
+            self._bring_forward(touched, np.ones(len(slots), np.bool_), np.zeros_like(slots))
+            return
         if isinstance(columns, PolicyColumns | AppliedColumns):
             self._bring_forward(touched, self._must_move(slots, now), np.zeros_like(slots))
         if isinstance(columns, PolicyColumns):
@@ -128,5 +132,6 @@ class Schedule:
 
     def _must_move(self, slots: Slots, now: Int64 | int) -> Bool:
         times = np.broadcast_to(np.asarray(now, np.int64), slots.shape)
-        moving: Bool = must_move(self._state.take(slots), self._policies.take(slots), times) != 0
-        return moving
+        moving = must_move(self._state.take(slots), self._policies.take(slots), times) != 0
+        told: Bool = moving | (self._state.command[slots] != 0)
+        return told

@@ -1,7 +1,7 @@
 """The state: one row per offer. Exact numbers on the host; decayed sums on the device (`rolling_sums`).
 
 `ROW` is both the layout in memory and the value of a changelog record, so that a snapshot is a copy. A row is
-728 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
+784 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from schemas.columns import Int64
 Rows = NDArray[np.void]
 """Structured array of dtype `ROW`."""
 
-FORMAT = 2
+FORMAT = 3
 """Format of `ROW`. Another layout gets another number."""
 
 TOTALS = (
@@ -87,6 +87,16 @@ ROW = np.dtype(
         ("rival", "<i8", (RIVALS,)),
         ("rival_price", "<i8", (RIVALS,)),
         ("rival_seen_at", "<i8", (RIVALS,)),  # 0: empty place
+        ("operator_paused", "u1"),  # 1: by a command, until another one resumes the offer
+        ("command", "u1"),  # that the next decision carries out, as `columns.ROLL_BACK`; 0: none
+        ("proposed_code", "u1"),  # as decided_code
+        ("spare", "V5"),
+        ("command_value", "<i8"),  # of `columns.CommandColumns`
+        ("command_offset", "<i8"),
+        ("command_expires_at", "<i8"),  # NEVER: not
+        ("proposed_sequence", "<i8"),  # of the decision whose price waits for approval; 0: none
+        ("proposed_price", "<i8"),
+        ("proposed_until", "<i8"),  # until then it can be approved, or was rejected
         ("sums", "<f4", (len(HALF_LIVES_DAYS), len(STATISTICS))),
     ]
 )
@@ -157,6 +167,15 @@ class State:
         self.rival_seen_at: Int64 = rows["rival_seen_at"]
         self.rival_in_stock: NDArray[np.uint8] = rows["rival_in_stock"]
         self.landmark: Int64 = rows["landmark"]
+        self.operator_paused: NDArray[np.uint8] = rows["operator_paused"]
+        self.command: NDArray[np.uint8] = rows["command"]
+        self.command_value: Int64 = rows["command_value"]
+        self.command_offset: Int64 = rows["command_offset"]
+        self.command_expires_at: Int64 = rows["command_expires_at"]
+        self.proposed_code: NDArray[np.uint8] = rows["proposed_code"]
+        self.proposed_sequence: Int64 = rows["proposed_sequence"]
+        self.proposed_price: Int64 = rows["proposed_price"]
+        self.proposed_until: Int64 = rows["proposed_until"]
 
     def clear(self, slots: Slots) -> None:
         """Make rows blank."""

@@ -16,6 +16,7 @@ from schemas.dead_letter import DeadLettered, Replayed
 from schemas.decisions import PriceChanged, PriceDecided
 from schemas.events import (
     ClickRecorded,
+    CommandGiven,
     CompetitorPriceObserved,
     ExperimentSet,
     InventoryCounted,
@@ -79,6 +80,7 @@ CLICK_RECORDED = EventType(ClickRecorded, 1)
 COMPETITOR_PRICE_OBSERVED = EventType(CompetitorPriceObserved, 1)
 INVENTORY_COUNTED = EventType(InventoryCounted, 1)
 PRICE_APPLIED = EventType(PriceApplied, 1)
+COMMAND_GIVEN = EventType(CommandGiven, 1)
 TICKED = EventType(Ticked, 1)
 OFFER_POLICY = EventType(OfferPolicy, 1)
 RUN_MODE_SET = EventType(RunModeSet, 1)
@@ -96,6 +98,7 @@ EVENT_TYPES = {
         COMPETITOR_PRICE_OBSERVED,
         INVENTORY_COUNTED,
         PRICE_APPLIED,
+        COMMAND_GIVEN,
         TICKED,
         OFFER_POLICY,
         RUN_MODE_SET,

@@ -23,7 +23,8 @@ from schemas.dead_letter import Reason
 from schemas.events import RunModeSet
 from schemas.fields import Fields
 from schemas.slow_lane import DETAIL, Fault, SlowLane, decode_one
-from schemas.sources import SOURCES, C, Source
+from schemas.source import C, Source
+from schemas.sources import SOURCES
 from schemas.timestamps import format_ms, parse_ms
 from schemas.topics import Topic, control_key
 

@@ -22,9 +22,11 @@ Bool = NDArray[np.bool_]
 PLACED, CANCELLED, RETURNED = 0, 1, 2
 IMPRESSION, CLICK, ADD_TO_CART = 0, 1, 2
 APPLIED, REJECTED, MANUAL = 0, 1, 2
-AUTO, RECOMMEND, PAUSED = 0, 1, 2
+AUTO, RECOMMEND, PAUSED, ON_APPROVAL = 0, 1, 2, 3
 PROFIT, REVENUE = 0, 1
 SILENT, ANNOUNCED, ANNOUNCED_OR_HELD = 0, 1, 2
+PAUSE, RESUME, APPROVE, REJECT, ROLL_BACK = 1, 2, 3, 4, 5
+"""State rows hold them; 0 is no command."""
 FREE, MATCH, UNDERCUT, WITHIN = 0, 1, 2, 3
 
 NONE = -1
@@ -125,7 +127,7 @@ class PolicyColumns(Columns):
     floor: Int64
     ceiling: Int64
     mode: Int8
-    """`AUTO`, `RECOMMEND` or `PAUSED`."""
+    """`AUTO`, `RECOMMEND`, `PAUSED` or `ON_APPROVAL`."""
     tax_rate_bp: Int64
     prices_include_tax: Bool
     commission_bp: Int64
@@ -160,6 +162,22 @@ class PolicyColumns(Columns):
     max_competitor_age_ms: Int64
     category: Int64
     """`sources.name_digest` of its name; 0 without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandColumns(Columns):
+    """Rows of ``commands``."""
+
+    kind: Int8
+    """`PAUSE`, `RESUME`, `APPROVE`, `REJECT` or `ROLL_BACK`."""
+    value: Int64
+    """Number of the decision that is approved or rejected; price to go back to; else `NONE`."""
+    currency: Int64
+    """Of the price; `NONE` without one."""
+    expires_at: Int64
+    """`NONE` for never."""
+    offset: Int64
+    """Of each row's record in ``commands``: `NONE` until who has read it says."""
 
 
 @dataclass(frozen=True, slots=True)

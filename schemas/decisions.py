@@ -62,7 +62,7 @@ class PriceDecided(msgspec.Struct, frozen=True, gc=False):
     decision_id: str
     sku: Sku
     channel: Channel
-    outcome: Literal["changed", "recommended", "held"]
+    outcome: Literal["changed", "recommended", "proposed", "held"]
     reason: str
     decided_at: Annotated[Timestamp, Meta(description="Event time: the shard's watermark, not a wall clock.")]
     price: Annotated[int | None, Meta(description="Price after the decision; null while no policy is known.")]
@@ -93,6 +93,13 @@ class PriceDecided(msgspec.Struct, frozen=True, gc=False):
     run_mode_scope: Annotated[
         Literal["everything", "channel", "category", "experiment"] | None,
         Meta(description="Which scope has set the run mode; null: none restrains the offer."),
+    ] = None
+    command: Annotated[
+        int | None,
+        Meta(description="Offset in the partition of `commands` of the command that this carries out or refuses."),
+    ] = None
+    proposal_expires_at: Annotated[
+        Timestamp | None, Meta(description="Of a proposed price: event time from which it cannot be approved any more.")
     ] = None
     inputs: Annotated[
         bytes | None,

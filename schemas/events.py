@@ -117,6 +117,31 @@ class PriceApplied(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
 
 
+class CommandGiven(msgspec.Struct, frozen=True, gc=False):
+    """A person's command about one offer. Topic ``commands``.
+
+    ``pause`` holds the offer until somebody resumes it, whatever policies come. ``approve`` and ``reject`` answer the
+    decision that has proposed a price. ``rollback`` goes back to ``price``, or to the nearest one inside of today's
+    bounds, and pauses the offer. The next decision about the offer carries the command out, or refuses it and says why.
+    """
+
+    event_id: EventId
+    sku: Sku
+    channel: Channel
+    command: Literal["pause", "resume", "approve", "reject", "rollback"]
+    by: Annotated[str, Meta(min_length=1, max_length=128)]
+    why: Annotated[str, Meta(min_length=1, max_length=512)]
+    at: Timestamp
+    decision_id: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=64)] | None, Meta(description="That is approved or rejected.")
+    ] = None
+    price: Annotated[Price | None, Meta(description="To go back to; with its currency.")] = None
+    currency: Currency | None = None
+    expires_at: Annotated[
+        Timestamp | None, Meta(description="Not carried out from this event time on; not of pauses and resumes.")
+    ] = None
+
+
 class Ticked(msgspec.Struct, frozen=True, gc=False):
     """Event time went on. Published to every partition of ``ticks``, so that quiet offers are reached."""
 

@@ -10,6 +10,7 @@ from schemas.dead_letter import DeadLettered, Reason, Replayed
 from schemas.decisions import Candidates, PriceChanged, PriceDecided, Verdict
 from schemas.events import (
     ClickRecorded,
+    CommandGiven,
     CompetitorPriceObserved,
     ExperimentSet,
     InventoryCounted,
@@ -73,6 +74,18 @@ POLICY = OfferPolicy(
     max_stock_age_s=60,
     category="shoes",
 )
+COMMAND = CommandGiven(
+    event_id="rollback-1-web:SKU-1",
+    sku="SKU-1",
+    channel="web",
+    command="rollback",
+    by="ann",
+    why="a model gone wrong",
+    at=AT,
+    price=1299,
+    currency="EUR",
+    expires_at=format_ms(NOW + 3_600_000),
+)
 TICK = Ticked(at=AT)
 HALT = RunModeSet(mode="HALTED", by="ops", why="a price war", at=AT, channel="web")
 EXPERIMENT = ExperimentSet(
@@ -127,6 +140,8 @@ DECISION = PriceDecided(
     uniform=0.5,
     batch=32,
     run_mode_scope=None,
+    command=None,
+    proposal_expires_at=None,
     inputs=b"\1\2",
 )
 DEAD_LETTER = DeadLettered(
@@ -145,22 +160,7 @@ REPLAY = Replayed(
     topic="repricer.orders", partition=3, offset=12, state="done", to_partition=3, to_offset=40, by="ann", at=AT
 )
 
-EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
-    type(example): example
-    for example in (
-        ORDER,
-        CLICK,
-        RIVAL,
-        STOCK,
-        APPLIED,
-        POLICY,
-        TICK,
-        HALT,
-        EXPERIMENT,
-        CHANGE,
-        DECISION,
-        DEAD_LETTER,
-        REPLAY,
-    )
-}
+_FACTS = (ORDER, CLICK, RIVAL, STOCK, APPLIED, POLICY, COMMAND, TICK, HALT, EXPERIMENT)
+_ANSWERS = (CHANGE, DECISION, DEAD_LETTER, REPLAY)
+EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {type(example): example for example in (*_FACTS, *_ANSWERS)}
 """By type."""

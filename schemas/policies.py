@@ -37,7 +37,10 @@ class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
     floor: Price
     ceiling: Price
     updated_at: Timestamp
-    mode: Literal["auto", "recommend", "paused"] = "auto"
+    mode: Annotated[
+        Literal["auto", "recommend", "approve", "paused"],
+        Meta(description="Recommend: decisions without changes. Approve: no price before a person has approved it."),
+    ] = "auto"
     tax_rate_bp: Annotated[BasisPoints, Meta(description="Sales tax or VAT inside the price.")] = 0
     prices_include_tax: bool = True
     commission_bp: Annotated[BasisPoints, Meta(description="Share of the shown price that the channel keeps.")] = 0

@@ -10,7 +10,7 @@ import msgspec
 
 from schemas.currencies import NUMERIC_CODES
 from schemas.dead_letter import Reason
-from schemas.sources import Source
+from schemas.source import Source
 from schemas.timestamps import parse_ms
 
 DETAIL = 200

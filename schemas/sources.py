@@ -5,13 +5,10 @@ One entry per topic, in `SOURCES`. Everything here sees fields that are typed an
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-import msgspec
 import numpy as np
 
 from schemas.binary import NULL, BinaryArray
@@ -28,6 +25,7 @@ from schemas.columns import (
     MANUAL,
     MATCH,
     NONE,
+    ON_APPROVAL,
     PAUSED,
     PLACED,
     PROFIT,
@@ -50,19 +48,23 @@ from schemas.columns import (
     PolicyColumns,
     TickColumns,
 )
+from schemas.commands import COMMAND_CHECKS, COMMAND_KINDS, command_columns
 from schemas.dead_letter import Reason
 from schemas.events import (
     ClickRecorded,
+    CommandGiven,
     CompetitorPriceObserved,
     InventoryCounted,
     OrderRecorded,
     PriceApplied,
     Ticked,
 )
-from schemas.fields import Choices, Fields, Layout
+from schemas.fields import Fields
 from schemas.policies import MAX_NAMED, OfferPolicy
+from schemas.source import Check, Source
 from schemas.topics import (
     CLICKS,
+    COMMANDS,
     COMPETITOR_PRICES,
     INVENTORY,
     OFFER_POLICIES,
@@ -71,56 +73,15 @@ from schemas.topics import (
     TICKS,
 )
 
-C = TypeVar("C", bound=Columns)
-
 ORDER_KINDS = {"placed": PLACED, "cancelled": CANCELLED, "returned": RETURNED}
 CLICK_KINDS = {"impression": IMPRESSION, "click": CLICK, "add_to_cart": ADD_TO_CART}
 STATUSES = {"applied": APPLIED, "rejected": REJECTED, "manual": MANUAL}
 POLICY_CHOICES = {
-    "mode": {"auto": AUTO, "recommend": RECOMMEND, "paused": PAUSED},
+    "mode": {"auto": AUTO, "recommend": RECOMMEND, "paused": PAUSED, "approve": ON_APPROVAL},
     "goal": {"profit": PROFIT, "revenue": REVENUE},
     "reductions": {"silent": SILENT, "announced": ANNOUNCED, "announced_or_held": ANNOUNCED_OR_HELD},
     "competitor_rule": {"free": FREE, "match": MATCH, "undercut": UNDERCUT, "within": WITHIN},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Check(Generic[C]):
-    """A rule on columns: which rows it refuses, and what to say about one of them."""
-
-    reason: Reason
-    refuses: Callable[[C], Bool]
-    detail: Callable[[C, int], str]
-
-
-@dataclass(frozen=True)
-class Source(Generic[C]):
-    """What is particular to one source topic."""
-
-    type: type[msgspec.Struct]
-    time: str
-    """Field that holds the event time."""
-    choices: Choices
-    """Codes of the fields that are one of a few texts."""
-    to_columns: Callable[[Columns, Fields], C]
-    checks: tuple[Check[C], ...] = ()
-    may_be_null: bool = False
-    """Whether a null value means something: that what its key names is removed."""
-
-    @cached_property
-    def layout(self) -> Layout:
-        """Where the fields of a record are when it is decoded."""
-        return Layout.of(self.type, self.choices)
-
-    @property
-    def keyed(self) -> bool:
-        """Whether the record's key must be the offer key of its value."""
-        return "sku" in self.type.__struct_fields__
-
-    @property
-    def has_event_id(self) -> bool:
-        """Whether its records can be recognised when they are sent again."""
-        return "event_id" in self.type.__struct_fields__
 
 
 def _code(values: Int64) -> Int8:
@@ -271,6 +232,7 @@ SOURCES: dict[str, Source[Any]] = {
     OFFER_POLICIES.name: Source(
         OfferPolicy, "updated_at", POLICY_CHOICES, _policies, (_BOUNDS_IN_ORDER, _PROMOTION_WHOLE), may_be_null=True
     ),
+    COMMANDS.name: Source(CommandGiven, "at", {"command": COMMAND_KINDS}, command_columns, COMMAND_CHECKS),
     TICKS.name: Source(Ticked, "at", {}, _ticks),
 }
 """By topic name."""

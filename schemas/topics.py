@@ -16,6 +16,7 @@ from schemas.dead_letter import DeadLettered, Replayed
 from schemas.decisions import PriceChanged, PriceDecided
 from schemas.events import (
     ClickRecorded,
+    CommandGiven,
     CompetitorPriceObserved,
     ExperimentSet,
     InventoryCounted,
@@ -58,6 +59,7 @@ COMPETITOR_PRICES = Topic(
 )
 INVENTORY = Topic("inventory", "offer", InventoryCounted, "delete", 7 * DAY_MS, "pieces on hand")
 PRICE_APPLIED = Topic("price-applied", "offer", PriceApplied, "delete", 7 * DAY_MS, "the catalog's answers")
+COMMANDS = Topic("commands", "offer", CommandGiven, "delete", 30 * DAY_MS, "what persons order for single offers")
 TICKS = Topic("ticks", "none", Ticked, "delete", DAY_MS, "event time, to every partition")
 OFFER_POLICIES = Topic("offer-policies", "offer", OfferPolicy, "compact", None, "what the merchant allows")
 PRICING_CONTROL = Topic(
@@ -78,7 +80,7 @@ SHADOW_DECISIONS = Topic(
 REPLAYS = Topic("replays", "source", Replayed, "compact", None, "dead letters that were published once more")
 CHANGELOG = Topic("changelog", "offer", None, "compact", None, "state rows and shard records, binary")
 
-HOT_SOURCES = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED, OFFER_POLICIES, TICKS)
+HOT_SOURCES = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED, OFFER_POLICIES, COMMANDS, TICKS)
 """Sources that reach their agents as record batches and are committed inside the cut's transaction."""
 
 TOPICS = (

@@ -58,6 +58,8 @@ AUDIT = JsonWriter(
             "uniform": Float("uniform"),
             "batch": Integer("batch"),
             "run_mode_scope": Name("run_mode_scope", SCOPES),
+            "command": Integer("command"),
+            "proposal_expires_at": OnlyIf("is_proposed", Shared("proposal_expires_at")),
             "inputs": Base64("inputs"),
         }
     )

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from pricing_core.decisions import CHANGED, HELD, OUTCOMES, DecidedTogether, Decisions, Resends
+from pricing_core.commands import PROPOSAL_LIFETIME_MS
+from pricing_core.decisions import CHANGED, HELD, OUTCOMES, PROPOSED, DecidedTogether, Decisions, Resends
 from pricing_core.engine import Moment, PricingEngine
 from pricing_core.rules import CODES, VERSION
 from schemas.binary import BinaryArray
@@ -67,6 +68,7 @@ class Emitter:
         self._count(decisions)
         columns = _columns(decisions, AUDIT_COLUMNS) | {
             "is_chosen": decisions.chosen != NONE,
+            "is_proposed": decisions.outcome == PROPOSED,
             "inputs": decisions.recorded.packed(),
         }
         moments = {partition: int(decisions.now[rows.start]) for partition, rows in decided.rows.items()}
@@ -85,6 +87,7 @@ class Emitter:
             "model": _quoted(model.label),
             "applied": orjson.dumps(shard.applied),
             "rules": orjson.dumps(VERSION),
+            "proposal_expires_at": _quoted(format_ms(now + PROPOSAL_LIFETIME_MS)),
             "epsilon": orjson.dumps(model.epsilon),
         }
 

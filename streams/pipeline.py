@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,16 +11,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pricing_core.engine import CapacityExceeded, Moment, PricingEngine
-from pricing_core.experiments.assignment import Experiment
-from pricing_core.run_modes import scope_of
 from pricing_core.slots import NO_SLOT
 from pricing_core.state import ROW, FormatError
 from schemas import packing
 from schemas.binary import BinaryArray
-from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decoder_for
-from schemas.columns import Columns, Int64
+from schemas.codec import BatchDecoder, Decoded, Reject, decoder_for
+from schemas.columns import Columns, CommandColumns, Int64
 from schemas.dead_letter import Reason
-from schemas.experiments import decode_experiment, is_experiment
 from schemas.json_writer import JsonWriter
 from schemas.offer_keys import channels_and_skus
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
@@ -28,6 +26,7 @@ from streams.collector import collector_paused
 from streams.duplicate_window import DuplicateWindow
 from streams.emit import Emitter
 from streams.errors import ShardLost
+from streams.hearing import hear
 from streams.keeping import Controls
 from streams.latest_values import LatestValues
 from streams.metrics import DUPLICATES, EVENTS, Metrics
@@ -157,11 +156,11 @@ class Pipeline:
     def hear(shard: Shard, controls: Controls) -> None:
         """Take over the run modes and experiments that the log holds."""
         for control in controls:
-            _hear(shard, *control)
+            hear(shard, *control)
 
     def control(self, shard: Shard, batch: RecordBatch, wall: int) -> list[OutputBatch]:
         """Take over what persons have said. A record that cannot be understood becomes a dead letter."""
-        reject = _hear(shard, batch.first_offset, batch.keys[0], batch.values[0])
+        reject = hear(shard, batch.first_offset, batch.keys[0], batch.values[0])
         return [] if reject is None else self._emit.dead_letters(batch, [reject], wall)
 
     def _decoder(self, topic: Topic) -> BatchDecoder[Any]:
@@ -188,6 +187,9 @@ class Pipeline:
     def _apply(self, shard: Shard, batch: RecordBatch, topic: str, wall: int) -> Application:
         """Decode, and have folded what is no duplicate and belongs here."""
         decoded = self._decoders[topic](batch.keys, batch.values, wall)
+        if isinstance(decoded.columns, CommandColumns):  # decisions name a command by its offset
+            offset = batch.offsets[decoded.columns.index]
+            decoded = replace(decoded, columns=replace(decoded.columns, offset=offset))
         window, ids = shard.windows.get(topic), decoded.event_ids
         if window is None or not len(ids):
             columns, refused = yield from self._fold(shard, topic, decoded.columns)
@@ -249,27 +251,6 @@ class Pipeline:
         columns = self._decoders[topic.name](records.keys, records.values, wall).columns
         columns, _ = self._without_foreign(partition, columns)  # refused then, refused again
         self.engine.apply(partition, columns, due=False)
-
-
-def _hear(shard: Shard, offset: int, key: bytes | None, value: bytes | None) -> Reject | None:
-    if is_experiment(key):
-        return _hear_experiment(shard, offset, key, value)
-    said = decode_run_mode(key, value)
-    if isinstance(said, Reject):
-        return said
-    shard.set_run_mode(said.mode, offset, scope_of(said.channel, said.category))
-    return None
-
-
-def _hear_experiment(shard: Shard, offset: int, key: bytes | None, value: bytes | None) -> Reject | None:
-    said = decode_experiment(key, value)
-    if isinstance(said, Reject):
-        return said
-    try:
-        shard.set_experiment(Experiment.of(said), offset)
-    except ValueError as error:
-        return Reject(0, Reason.SCHEMA_VIOLATION, str(error))
-    return None
 
 
 def _at(columns: T, rows: Int64) -> T:

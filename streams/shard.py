@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from pricing_core.experiments.assignment import Experiment
 from pricing_core.run_modes import ALL, RunModes, Scope
-from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
+from schemas.topics import CLICKS, COMMANDS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
 from streams.duplicate_window import DuplicateWindow
 from streams.errors import OffsetGap
 from streams.refused_offsets import RefusedOffsets, Run
 from streams.transport.record_batch import RecordBatch
 
-WINDOWED = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY)
+WINDOWED = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, COMMANDS)
 """Sources whose producers give event ids. Answers and policies resolve by version, ticks by time."""
 
 TIME_SOURCES = tuple(topic.name for topic in (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, TICKS))

@@ -27,7 +27,7 @@ from streams.transaction import Cut, ShardRows
 from streams.transport.identity import Claim
 from streams.transport.record_batch import RecordBatch
 
-OUTCOMES = ("changed", "held", "recommended")
+OUTCOMES = ("changed", "held", "recommended", "proposed")
 MEMBER = "bench"
 
 

@@ -20,6 +20,8 @@ CEILING = "ceiling"
 MINIMUM_MARGIN = "minimum_margin"
 MAP = "map"
 EMERGENCY_CAP = "emergency_cap"
+ROLLBACK = "rollback"
+"""Reason of a change that a person has ordered: it is wanted whoever sets the prices otherwise."""
 PROMOTION = "promotion"
 
 BASIS_POINTS = 10_000
@@ -57,7 +59,7 @@ def reason_to_reject(change: PriceChanged, valid_from: int, expires_at: int, off
 
 def _broken_wish(policy: OfferPolicy, change: PriceChanged, now: int) -> str | None:
     """What the merchant, as he wants it now, says against the change."""
-    if policy.mode != "auto":
+    if policy.mode not in {"auto", "approve"} and change.reason != ROLLBACK:
         return NOT_AUTOMATIC
     if is_promoted(policy, now) and change.price != policy.promotion_price:
         return PROMOTION

@@ -17,7 +17,7 @@ def headline(explanation: Explanation) -> str:
     """What was decided."""
     record = explanation.found.record
     price, before = amount(record.price, record.currency), amount(record.previous_price, record.currency)
-    done = {"changed": "changed", "recommended": "recommended"}.get(record.outcome)
+    done = {"changed": "changed", "recommended": "recommended", "proposed": "proposed"}.get(record.outcome)
     offer = f"{record.channel}:{record.sku}"
     return f"{offer}: {before} → {price}, {done}" if done else f"{offer}: {price} held"
 

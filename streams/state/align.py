@@ -50,7 +50,7 @@ def align(settings: Settings) -> int:
 
 def _positions(settings: Settings) -> dict[Partition, int]:
     return {
-        Partition(topic.full_name(settings.topic_prefix), p): decode_shard_record(raw, p).applied[topic.name]
+        Partition(topic.full_name(settings.topic_prefix), p): decode_shard_record(raw, p).applied.get(topic.name, 0)
         for p, raw in shard_records(settings).items()
         for topic in HOT_SOURCES
     }

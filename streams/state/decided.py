@@ -38,6 +38,11 @@ OF_DECISIONS = (
     "due_at",
     "regular_price",
     "decided_prior_price",
+    "command",  # whether it was carried out
+    "proposed_code",
+    "proposed_sequence",
+    "proposed_price",
+    "proposed_until",
     *Window._fields,
 )
 """Columns of a row that no source holds."""

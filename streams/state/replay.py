@@ -13,6 +13,7 @@ from pricing_core.state import Rows
 from schemas.dead_letter import DeadLettered, Reason
 from schemas.topics import (
     CLICKS,
+    COMMANDS,
     COMPETITOR_PRICES,
     DEAD_LETTERS,
     INVENTORY,
@@ -35,7 +36,7 @@ from streams.state.old_shard import DEADLINE_S, deadline
 from streams.transport.partition import Partition
 from streams.transport.record_batch import RecordBatch
 
-REPLAYED = (OFFER_POLICIES, ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED, TICKS)
+REPLAYED = (OFFER_POLICIES, ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED, COMMANDS, TICKS)
 """In this order."""
 
 BY_STATE = frozenset({Reason.WRONG_PARTITION, Reason.CURRENCY_MISMATCH, Reason.SHARD_FULL})

@@ -83,7 +83,7 @@ def _moved(
         moved = replace(record, applied=applied, transactional_id=transactional_id(settings))
         shards.append(ShardRows(p, encode_shard_record(moved), BinaryArray.of([]), np.zeros(0, ROW)))
         for topic in HOT_SOURCES:
-            offsets[Partition(topic.full_name(settings.topic_prefix), p)] = applied[topic.name]
+            offsets[Partition(topic.full_name(settings.topic_prefix), p)] = applied.get(topic.name, 0)
     return shards, [], offsets
 
 

@@ -9,6 +9,9 @@ import msgspec
 from schemas.topics import HOT_SOURCES
 
 SOURCES = frozenset(topic.name for topic in HOT_SOURCES)
+RULES_WITH_COMMANDS = 2
+NOT_YET = {"commands"}
+"""Sources that decisions by earlier rules do not know."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 """As the worker writes times; of this form, later ones sort behind earlier ones."""
 
@@ -38,11 +41,13 @@ class Decision(msgspec.Struct, gc=False):
     lower_bound: int | None = None
     upper_bound: int | None = None
     applied: dict[str, int] = {}
+    rules: int | None = None
+    command: int | None = None
 
 
 def unnamed_cause(d: Decision) -> str | None:
     """What a decision does not say about its causes; None if it says all."""
-    missing = SOURCES - d.applied.keys()
+    missing = SOURCES - d.applied.keys() - (NOT_YET if (d.rules or 0) < RULES_WITH_COMMANDS else set())
     if missing:
         return f"names no offset of {', '.join(sorted(missing))}"
     if not (d.model and d.run_mode and d.reason):
@@ -70,7 +75,7 @@ def _move_fault(d: Decision) -> str | None:
     """A price that moves needs more: a run mode that lets it, a policy, a choice, and its old price."""
     if d.outcome == "held":
         return None if d.version is None else "holds, and gives a version"
-    if d.run_mode not in {"ACTIVE", "REDUCING"}:
+    if d.run_mode not in {"ACTIVE", "REDUCING"} and d.reason != "rollback":
         return f"moves a price in run mode {d.run_mode}"
     if None in {d.policy_version, d.price, d.previous_price, d.chosen}:
         return "moves a price without naming policy, prices or choice"

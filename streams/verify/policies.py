@@ -24,7 +24,7 @@ ONE = 10_000
 """In basis points."""
 MOST_TIMES = 10
 """No change multiplies or divides a price by more."""
-FORCED = frozenset({"bounds_repair", "promotion", "promotion_over"})
+FORCED = frozenset({"bounds_repair", "promotion", "promotion_over", "rollback"})
 """Reasons for which a price moves whatever step, ending and least change say."""
 ABSENT = "its policy version was never published"
 
@@ -71,7 +71,7 @@ def _by_policy(facts: Facts, decisions: pl.DataFrame) -> Check:
     """Published changes and recommendations. A version that is not there any more is not checkable, and said so."""
     moved = decisions.filter(pl.col("outcome") != "held")
     changes = facts.below_cut(facts.changes).join(
-        moved.unique("id").select("id", "previous_price", "reason", "outcome", "decided_at", "run_mode"),
+        moved.unique("id").select("id", "previous_price", "reason", "outcome", "decided_at", "run_mode", "command"),
         on="id",
         how="left",
         maintain_order="left",
@@ -108,7 +108,7 @@ def fault(policy: Policy, row: dict[str, Any]) -> str | None:
     """The first rule that a published price breaks; None if it breaks none."""
     price, before = row["price"], row["previous_price"]
     rules = {
-        "mode": policy.mode != ("recommend" if row["outcome"] == "recommended" else "auto"),
+        "mode": policy.mode not in _modes_for(row),
         "currency": row.get("currency", policy.currency) != policy.currency,
         "floor": price < policy.floor,
         "ceiling": price > policy.ceiling,
@@ -118,12 +118,14 @@ def fault(policy: Policy, row: dict[str, Any]) -> str | None:
         and price * ONE > policy.emergency_price * (ONE + policy.max_emergency_rise_bp),
         "promotion": _is_promoted(policy, row["decided_at"]) and price != policy.promotion_price,
         "reducing": row["run_mode"] == "REDUCING"
-        and row["reason"] != "bounds_repair"
+        and row["reason"] not in {"bounds_repair", "rollback"}
         and not _is_nearer(price, before, policy.list_price),
         "held_out": row["run_mode"] == "HELD_OUT"
         and row["reason"] not in FORCED
         and not _is_nearer(price, before, policy.list_price),
-        "maximum_jump": before is not None and not before <= price * MOST_TIMES <= before * MOST_TIMES**2,
+        "maximum_jump": before is not None
+        and row["reason"] != "rollback"
+        and not before <= price * MOST_TIMES <= before * MOST_TIMES**2,
     }
     if before is not None and row["reason"] not in FORCED:
         moved = abs(price - before)
@@ -134,6 +136,15 @@ def fault(policy: Policy, row: dict[str, Any]) -> str | None:
         }
     broken = next((name for name, is_broken in rules.items() if is_broken), None)
     return None if broken is None else f"breaks {broken} of policy version {policy.version}"
+
+
+def _modes_for(row: dict[str, Any]) -> set[str]:
+    """Modes of a policy that allow what was decided: a rollback all, an approved change the one that asks for it."""
+    if row["outcome"] in {"recommended", "proposed"}:
+        return {"recommend" if row["outcome"] == "recommended" else "approve"}
+    if row["reason"] == "rollback":
+        return {"auto", "recommend", "approve", "paused"}
+    return {"auto"} if row["command"] is None else {"auto", "approve"}
 
 
 def _is_nearer(price: int, before: int | None, wanted: int) -> bool:

@@ -16,6 +16,7 @@ import polars as pl
 
 from schemas.topics import (
     CLICKS,
+    COMMANDS,
     COMPETITOR_PRICES,
     INVENTORY,
     OFFER_POLICIES,
@@ -63,6 +64,10 @@ class _Version(msgspec.Struct, gc=False):
     version: int
 
 
+class _Command(msgspec.Struct, gc=False):
+    event_id: str
+
+
 class _Tick(msgspec.Struct, gc=False):
     at: str
 
@@ -74,6 +79,7 @@ _TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     INVENTORY.name: _Stock,
     PRICE_APPLIED.name: _Answer,
     OFFER_POLICIES.name: _Version,
+    COMMANDS.name: _Command,
     TICKS.name: _Tick,
     PRICING_CONTROL.name: _Tick,
 }

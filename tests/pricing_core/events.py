@@ -53,6 +53,13 @@ _DEFAULTS = {
     c.CompetitorColumns: {"competitor": 1, "price": 1250, "currency": EUR, "in_stock": True},
     c.InventoryColumns: {"on_hand": 10},
     c.AppliedColumns: {"version": 1, "status": c.APPLIED, "price": 1299, "currency": EUR},
+    c.CommandColumns: {
+        "kind": c.PAUSE,
+        "value": c.NONE,
+        "currency": c.NONE,
+        "expires_at": c.NONE,
+        "offset": 0,
+    },
     c.TickColumns: {},
 }
 _TYPES = {"removed": np.bool_, "prices_include_tax": np.bool_, "in_stock": np.bool_}
@@ -95,3 +102,8 @@ def applied(**changes):
 
 def manual(**changes):
     return batch(c.AppliedColumns, {"status": c.MANUAL, "version": 0, **changes})
+
+
+def command(kind, value=c.NONE, **changes):
+    currency = EUR if kind == c.ROLL_BACK else c.NONE
+    return batch(c.CommandColumns, {"kind": kind, "value": value, "currency": currency, **changes})

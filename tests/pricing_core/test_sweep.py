@@ -8,7 +8,7 @@ from pricing_core.guardrails import CONDITIONS, PRICE_RULES
 
 STATES = 20_000
 FEWER = 10_000
-MOVING = {"demand", "bounds_repair", "promotion", "promotion_over", "competitors"}
+MOVING = {"demand", "bounds_repair", "promotion", "promotion_over", "competitors", "rollback"}
 
 
 def test_no_moved_price_breaks_a_rule_whatever_state_policy_and_model_say():
@@ -33,7 +33,10 @@ def test_control_without_one_price_rule_the_sweep_finds_prices_that_break_it(mon
 
 @pytest.mark.parametrize(
     "rule",
-    ["halted", "paused", "currency_mismatch", "pending_acknowledgement", "stock_out", "stale_input", "cooldown"],
+    [
+        *("halted", "paused", "currency_mismatch", "pending_acknowledgement", "stock_out", "stale_input", "cooldown"),
+        *("superseded", "expired", "paused_by_operator", "rejected", "pending_approval"),
+    ],
 )
 def test_control_without_one_condition_the_sweep_finds_offers_that_should_have_been_held(monkeypatch, rule):
     monkeypatch.setattr(deciding, "CONDITIONS", tuple(check for check in CONDITIONS if check.code != rule))

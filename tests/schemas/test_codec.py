@@ -12,6 +12,7 @@ from schemas.sources import SOURCES, name_digest
 from schemas.timestamps import format_ms
 from schemas.topics import (
     CLICKS,
+    COMMANDS,
     COMPETITOR_PRICES,
     HOT_SOURCES,
     INVENTORY,
@@ -40,6 +41,16 @@ EUR = 978
         (INVENTORY, {"on_hand": 7}),
         (PRICE_APPLIED, {"version": 4, "status": c.APPLIED, "price": 1249, "currency": EUR}),
         (TICKS, {}),
+        (
+            COMMANDS,
+            {
+                "kind": c.ROLL_BACK,
+                "value": 1299,
+                "currency": EUR,
+                "expires_at": ex.NOW + 3_600_000,
+                "offset": c.NONE,
+            },
+        ),
         (
             OFFER_POLICIES,
             {
@@ -129,6 +140,29 @@ def test_encoded_orders_are_decoded_without_loss(orders):
     assert columns.amount.tolist() == [order.line_total for order in orders]
     assert columns.quantity.tolist() == [order.quantity for order in orders]
     assert [format_ms(ms) for ms in columns.time.tolist()] == [order.occurred_at for order in orders]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"price": None},
+        {"currency": None},
+        {"command": "approve"},
+        {"command": "approve", "decision_id": "1042"},
+        {"command": "reject", "decision_id": "3-1042x"},
+        {"command": "pause"},  # it would expire
+        {"command": "undo"},
+        {"by": ""},
+    ],
+)
+def test_a_command_that_does_not_say_what_it_must_is_refused(changes):
+    (reject,) = decode(COMMANDS, (ex.KEY, changed(ex.COMMAND, **changes))).rejects
+    assert reject.reason == "schema_violation"
+
+
+def test_an_approval_names_a_decision_by_its_number():
+    approval = changed(ex.COMMAND, command="approve", decision_id="3-1042", price=..., currency=..., expires_at=...)
+    assert row(decode(COMMANDS, (ex.KEY, approval)).columns)["value"] == 1042
 
 
 # pricing-control, one record at a time

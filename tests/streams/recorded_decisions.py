@@ -19,6 +19,7 @@ APPLIED = {
     "price-applied": 1,
     "offer-policies": 4,
     "ticks": 5,
+    "commands": 1,
 }
 SETTINGS = Settings(partitions=4, max_offers=1024)
 

@@ -29,7 +29,10 @@ SHARD = Shard(3, {"orders": 7, "clicks": 9}, {}, {})
 def decided():
     """Changes, recommendations and holds of all kinds, and what was published of them."""
     made, metrics = engine(3), Metrics()
-    offers = [{"key": b"web:%d" % i, "mode": i % 2, "floor": 1000 + 150 * i} for i in range(8)]
+    offers = [
+        {"key": b"web:%d" % i, "mode": (c.AUTO, c.RECOMMEND, c.ON_APPROVAL)[i % 3], "floor": 1000 + 150 * i}
+        for i in range(8)
+    ]
     made.apply(3, batch(c.PolicyColumns, *offers, {"key": AWKWARD}))
     made.apply(3, batch(c.ClickColumns, *({"key": offer["key"], "count": 40} for offer in offers)))
     made.apply(3, batch(c.OrderColumns, {"key": b"web:without a policy"}))
@@ -60,6 +63,7 @@ def test_the_audit_record_holds_all_columns_of_a_decision(decided):
             "chosen": found.chosen,
             "lower_bound": found.lower,
             "prior_price": found.prior_price,
+            "command": found.command,
             "upper_bound": found.upper,
         }.items():
             assert getattr(record, field) == null(column[i]), field

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from pricing_core.decisions import CHANGED, HELD, RECOMMENDED, Decisions
+from pricing_core.decisions import CHANGED, HELD, PROPOSED, RECOMMENDED, Decisions
 from pricing_core.evaluation.sweep.states import Drawn
 from schemas.columns import NONE, Int64
 
 ONE = 10_000
 SHORT_MS, LONG_MS, MONTH_MS = 6 * 3_600_000, 3 * 86_400_000, 30 * 86_400_000
 MEMORY_MS = 14 * 86_400_000
-MODES = {CHANGED: 0, RECOMMENDED: 1}
+MODES = {CHANGED: 0, RECOMMENDED: 1, PROPOSED: 3}
 """Mode that allows each outcome."""
 
 
@@ -36,6 +36,16 @@ class Moved:
     now: int
     run_mode: int
     """0 active, 1 held out at the list price, 2 only towards it, 3 halted."""
+
+    @property
+    def is_rollback(self) -> bool:
+        """Whether a person has ordered the price back."""
+        return bool(self.s["command"] == 5)  # numbers of rows are the contract
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether a person has approved a price."""
+        return bool(self.s["command"] == 3)
 
     @property
     def current(self) -> int:
@@ -61,31 +71,87 @@ def faults(drawn: Drawn, decisions: Decisions) -> Iterator[tuple[int, str]]:
 def fault(m: Moved) -> str | None:
     """The first rule that the move breaks; None if it keeps all."""
     price = m.d["price"]
-    promoted = m.p["promotion_price"] != NONE and m.p["promotion_from"] <= m.now < m.p["promotion_to"]
+    if m.is_rollback:
+        return _rolled_back(m, price)
+    promoted = _is_promoted(m)
     back = not promoted and _comes_back(m)
     found = _gate(m) or _static(m.p, price)
     if not found and not (m.current <= 10 * price and price <= 10 * m.current):
         found = "maximum_jump"
     if not found and m.run_mode == 2 and m.d["code"] != 9 and not _is_nearer(m, price):
         found = "reducing"  # the number is that of a repair
-    if not found and m.run_mode == 1 and m.d["code"] not in {9, 26, 27} and not _is_nearer(m, price):
+    if (
+        not found
+        and m.run_mode == 1
+        and not m.is_approved
+        and m.d["code"] not in {9, 26, 27}
+        and not _is_nearer(m, price)
+    ):
         found = "held_out"  # the numbers are those of repairs and promotions
     if not found and promoted and price != m.p["promotion_price"]:
         found = "promotion"
+    if not found and m.is_approved and price != m.s["proposed_price"]:
+        found = "approved"
     if not found and back and not _is_as_near(m.p, m.s["regular_price"], price):
         found = "promotion_over"
     if not found and promoted:
         found = _reduction(m, price)
-    if not found and not (promoted or back or _static(m.p, m.current)):
+    asked = not m.is_approved or m.s["proposed_code"] not in {9, 26, 27}  # a repair, a promotion, the end of one
+    if not found and asked and not ((promoted or back or _static(m.p, m.current)) and not m.is_approved):
         found = _soft(m, price)
     return found or _announced(m, price)
 
 
+def _rolled_back(m: Moved, price: int) -> str | None:
+    """Only the law, the bounds and a promotion stand in the way of a person who orders a price back."""
+    known = not m.p["removed"] and m.s["currency"] == m.p["currency"]
+    found = _static(m.p, price)
+    if not found and not known:
+        found = "no_policy"
+    if not found and m.s["command_expires_at"] <= m.now:
+        found = "expired"
+    if not found and m.d["outcome"] != CHANGED:
+        found = "rollback"
+    if not found and _is_promoted(m) and price != m.p["promotion_price"]:
+        found = "promotion"
+    return found if found or _is_as_near(m.p, m.s["command_value"], price) else "rollback"
+
+
+def _is_promoted(m: Moved) -> bool:
+    return bool(m.p["promotion_price"] != NONE and m.p["promotion_from"] <= m.now < m.p["promotion_to"])
+
+
+def _waits(m: Moved) -> str | None:
+    """Of offers whose prices are approved by persons: what stands in the way of another proposal, and of an answer."""
+    answered, s = m.s["command"] in {3, 4}, m.s
+    lasts = m.p["mode"] == MODES[PROPOSED] and m.now < s["proposed_until"]
+    rules = {
+        "superseded": answered and (m.p["mode"] != MODES[PROPOSED] or s["command_value"] != s["proposed_sequence"]),
+        "expired": s["command"] and (s["command_expires_at"] <= m.now or (answered and not lasts)),
+        "paused_by_operator": s["operator_paused"],
+        "rejected": s["command"] == 4 or (lasts and not s["proposed_sequence"] and _is_asked_for(m)),
+        "pending_approval": lasts
+        and s["proposed_sequence"]
+        and not answered
+        and _is_asked_for(m)
+        and not _static(m.p, s["proposed_price"]),
+    }
+    return next((rule for rule, broken in rules.items() if broken), None)
+
+
+def _is_asked_for(m: Moved) -> bool:
+    """Whether nothing forces the price, or the same that has forced the proposal."""
+    forced = m.d["code"] if m.d["code"] in {9, 26, 27} else None
+    return forced is None or forced == m.s["proposed_code"]
+
+
 def _gate(m: Moved) -> str | None:
+    if (waits := _waits(m)) is not None:
+        return waits
     rules = {
         "no_policy": m.p["removed"],
         "halted": m.run_mode == 3,  # the number is the contract
-        "paused": m.p["mode"] != MODES[m.d["outcome"]],
+        "paused": m.p["mode"] != (MODES[PROPOSED] if m.is_approved else MODES[m.d["outcome"]]),
         "currency_mismatch": m.s["currency"] != m.p["currency"],
         "pending_acknowledgement": m.s["pending"],
         "not_moved": m.d["price"] == m.current,
@@ -136,11 +202,12 @@ def _is_as_near(p: dict[str, Any], wanted: int, price: int) -> bool:
 def _soft(m: Moved, price: int) -> str | None:
     """What stops a move that nothing forces."""
     moved, current = abs(price - m.current), m.current
+    seen_late = _is_stale(m.p["max_competitor_age_ms"], m.now, max((seen for _, seen, _ in _named(m)), default=0))
+    cooling = m.s["last_change_at"] > 0 and m.now - m.s["last_change_at"] < m.p["cooldown_ms"]
     rules = {
-        "stock_out": m.s["on_hand"] == 0,
-        "stale_input": _is_stale(m.p["max_stock_age_ms"], m.now, m.s["stock_at"])
-        or _is_stale(m.p["max_competitor_age_ms"], m.now, max((seen for _, seen, _ in _named(m)), default=0)),
-        "cooldown": m.s["last_change_at"] > 0 and m.now - m.s["last_change_at"] < m.p["cooldown_ms"],
+        "stock_out": not m.is_approved and m.s["on_hand"] == 0,
+        "stale_input": not m.is_approved and (_is_stale(m.p["max_stock_age_ms"], m.now, m.s["stock_at"]) or seen_late),
+        "cooldown": not m.is_approved and cooling,
         "competitors": m.run_mode != 1 and _goes_astray(m, price),
         "maximum_step": moved * ONE > m.p["max_step_bp"] * current,
         "maximum_daily_change": any(
@@ -148,7 +215,7 @@ def _soft(m: Moved, price: int) -> str | None:
         ),
         "price_ending": m.p["ending"] != NONE and price % m.p["ending_modulus"] != m.p["ending"],
         "minimum_change": moved * ONE < m.p["min_change_bp"] * current,
-        "non_finite": m.d["code"] == 22 and not _is_finite(m.d),  # demand: the model was asked
+        "non_finite": not m.is_approved and m.d["code"] == 22 and not _is_finite(m.d),  # demand: the model was asked
     }
     return _reduction(m, price) or next((rule for rule, broken in rules.items() if broken), None)
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pricing_core.price_window import BUCKET_MS, LONGER
 from pricing_core.rules import CODE
 from pricing_core.run_modes import MODES
-from pricing_core.state import MONTH, RIVALS, WINDOW, State
+from pricing_core.state import MONTH, NEVER, RIVALS, WINDOW, State
 from schemas.binary import BinaryArray
-from schemas.columns import NONE, Int8, Int64, PolicyColumns
+from schemas.columns import APPROVE, NONE, REJECT, ROLL_BACK, Int8, Int64, PolicyColumns
 from schemas.policies import MAX_NAMED
 
 NOW = 1_800_000_000_000
@@ -77,7 +77,7 @@ def _policies(rng: Generator, anchor: Int64) -> PolicyColumns:
         list_price=anchor,
         floor=floor,
         ceiling=np.maximum(_times(rng, anchor, 0.95, 3.0), floor),
-        mode=_one_of(rng, n, *[0] * 9, 1, 2, UNKNOWN_MODE).astype(np.int8),
+        mode=_one_of(rng, n, *[0] * 9, 1, 2, 3, 3, 3, UNKNOWN_MODE).astype(np.int8),
         goal=_one_of(rng, n, 0, 1).astype(np.int8),
         map_price=_sometimes(rng, 0.3, _times(rng, anchor, 0.5, 1.1)),
         emergency_price=_sometimes(rng, 0.2, _times(rng, anchor, 0.5, 1.2)),
@@ -155,7 +155,23 @@ def _state(rng: Generator, anchor: Int64, policies: PolicyColumns) -> State:
     promoted = rng.random(n) < 0.1
     state.decided_code[promoted], state.decided_price[promoted] = CODE["promotion"], current[promoted]
     state.regular_price[promoted] = _times(rng, anchor, 0.5, 1.5)[promoted]
+    _put_commands(rng, state, anchor, current)
     return state
+
+
+def _put_commands(rng: Generator, state: State, anchor: Int64, current: Int64) -> None:
+    """Pauses, proposals that wait or were rejected, answers to them and to others, rollbacks far and near."""
+    n = len(anchor)
+    codes = [CODE[name] for name in ("demand", "demand", "competitors", "bounds_repair", "promotion", "promotion_over")]
+    state.operator_paused[:] = rng.random(n) < 0.03
+    state.proposed_sequence[:] = _one_of(rng, n, 0, 1, 2)
+    state.proposed_price[:] = _times(rng, current, 0.9, 1.1)
+    state.proposed_code[:] = rng.choice(np.array(codes), n)
+    state.proposed_until[:] = NOW + _one_of(rng, n, -NOW, 0, HOUR, HOUR)
+    state.command[:] = _one_of(rng, n, *[0] * 16, APPROVE, APPROVE, APPROVE, REJECT, ROLL_BACK, ROLL_BACK)
+    wanted = np.where(rng.random(n) < 0.5, _times(rng, current, 0.8, 1.2), _times(rng, anchor, 0.02, 30.0))
+    state.command_value[:] = np.where(state.command == ROLL_BACK, wanted, np.maximum(state.proposed_sequence, 1))
+    state.command_expires_at[:] = _one_of(rng, n, NOW, NOW + 1, NEVER, NEVER, NEVER)
 
 
 def _put_windows(rng: Generator, state: State, current: Int64) -> None:
