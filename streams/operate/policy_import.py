@@ -101,6 +101,7 @@ class _Lines:
         self._now = wall_ms()
         self._given = [name for name in file.columns if name not in OURS]
         self._absent = [name for name, one in FIELDS.items() if one.required and name not in {*file.columns, *OURS}]
+        self._kept_money = [name for name, one in FIELDS.items() if one.kind == "money" and name not in file.columns]
         at = Given(format_ms(self._now), is_column=False)
         stand_ins = {name: Given(STAND_INS[name], is_column=False) for name in (*self._absent, "version")}
         columns = {name: Given(name, is_column=True) for name in self._given}
@@ -131,11 +132,12 @@ class _Lines:
         before = self._known.get(offer)
         in_force = 0 if before is None else before.version
         if version is not None and version.strip() != str(in_force):
-            return (
-                f"the file has version {version} of {offer}, in force is {in_force}: export again and repeat the edit"
-            )
+            return f"the file has version {version} of {offer}, in force is {in_force}: export again, and edit that"
         if before is None and self._absent:
             return f"{offer} has no policy yet, and a new one needs the columns {', '.join(self._absent)}"
+        if before is not None and before.currency != written.currency and self._kept_money:
+            columns = ", ".join(self._kept_money)
+            return f"{offer} is in {before.currency}: amounts in {written.currency} need the columns {columns}, too"
         names = [name for name in FIELDS if before is not None and name not in self._given]
         kept = {name: getattr(before, name) for name in names}
         policy = msgspec.structs.replace(

@@ -10,9 +10,7 @@ from streams.errors import InputRefused
 from streams.operate.policy_export import FIELDS, write_policies
 from streams.operate.policy_import import plan, require_sound
 
-OTHER = replace(
-    POLICY, sku="SKU-2", channel="shop", currency="JPY", category=None, competitors=["a", "Müller"], version=9
-)
+OTHER = replace(POLICY, sku="SKU-2", channel="shop", currency="JPY", competitors=["a", "Müller"], version=9)
 KNOWN = {"web:SKU-1": POLICY, "shop:SKU-2": OTHER}
 
 
@@ -56,6 +54,7 @@ FAULTS = {
     "SKU-1,web,EUR,9.50,19.99,2": "in force is 3: export again",
     "SKU-9,web,EUR,9.50,19.99,0": "needs the columns unit_cost, list_price",
     "SKU-1,web,XQZ,9.50,19.99,3": "unknown_currency",
+    "SKU-1,web,USD,9.50,19.99,3": "is in EUR: amounts in USD need the columns unit_cost, list_price",
     "SKU-1,web,EUR,-1,19.99,3": "schema_violation",
 }
 
