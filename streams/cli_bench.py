@@ -151,6 +151,19 @@ def soak(
     show(measure(load_settings(), Plan(events, offers, window)), as_json=as_json)
 
 
+@bench.command()
+def rollback(
+    offers: Annotated[int, typer.Option(help="Offers that go back to an earlier price.", min=1)] = 10_000,
+    as_json: Json = False,
+) -> None:
+    """Seconds until the last offer is back at its earlier price, the search for what has changed included."""
+    from streams.bench.report import show
+    from streams.bench.rollback import measure
+    from streams.settings import load_settings
+
+    show(measure(load_settings(), offers), as_json=as_json)
+
+
 @bench.command("all")
 def everything(
     out: Annotated[Path | None, typer.Option(help="File for the whole result, as JSON.")] = None,

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from streams.bench import everything, latency, load, recovery, soak, throughput, turn
+from streams.bench import everything, latency, load, recovery, rollback, soak, throughput, turn
 from streams.bench.echo import TOPIC as ECHO
 from streams.bench.under_test import bench_settings
 from streams.log_reader import Offsets
@@ -46,6 +46,12 @@ def test_latency_measures_the_same_orders_of_worker_and_echoes(settings):
         assert 0 < row[f"{contestant}p50_ms"] <= row[f"{contestant}p99_ms"] <= row[f"{contestant}p999_ms"]
         assert row[f"{contestant}answered"] >= latency.ANSWERED
     assert row["orders"] == (4 - latency.LEAD_S) * latency.PER_S
+
+
+def test_a_rollback_reaches_every_offer(settings):
+    result = rollback.measure(settings, 200)
+    finite(result)
+    assert result["offers"] == 200
 
 
 def test_an_echo_that_is_stopped_in_a_transaction_hides_nothing_from_the_next_reader(settings):
