@@ -58,7 +58,7 @@ def overdue(state: State, pending: Slots, now: int, interval: int) -> tuple[Slot
     return again, given_up
 
 
-def resends(state: State, policies: PolicyTable, slots: Slots, keys: BinaryArray, alarms: int) -> Resends:
+def resends(state: State, policies: PolicyTable, slots: Slots, keys: BinaryArray, given_up: BinaryArray) -> Resends:
     """Repeat changes with the version, price and policy version that they had."""
     return Resends(
         keys=keys,
@@ -70,5 +70,5 @@ def resends(state: State, policies: PolicyTable, slots: Slots, keys: BinaryArray
         prior_price=state.decided_prior_price[slots],
         policy_version=state.decided_policy[slots],
         currency=state.currency[slots].astype(np.int64),
-        alarms=alarms,
+        given_up=given_up,
     )

@@ -131,8 +131,8 @@ class Resends(_Coded):
     prior_price: Int64
     policy_version: Int64
     currency: Int64
-    alarms: int
-    """Changes that were sent again as often as allowed and are still not answered. Each is counted once."""
+    given_up: BinaryArray
+    """Offers whose change was sent again as often as allowed and is still not answered. Each is named once."""
 
 
 def no_decisions() -> Decisions:

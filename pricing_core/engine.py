@@ -230,7 +230,8 @@ class PricingEngine:
         pending = pending[np.argsort(self._state.decided_sequence[pending])]
         sent, alarmed = acknowledgements.overdue(self._state, pending, now, self._intervals.acknowledgement)
         self._dirty.mark(shard, np.concatenate((sent, alarmed)))
-        return acknowledgements.resends(self._state, self._policies, sent, self._slots.keys(sent), len(alarmed))
+        keys = self._slots.keys
+        return acknowledgements.resends(self._state, self._policies, sent, keys(sent), keys(alarmed))
 
     def _ask(self, offers: Offers, ladder: Ladder, chance: NDArray[np.float32]) -> valuation.Valuation:
         return valuation.value(self.model, self._sums, offers, ladder, chance)

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
+from schemas.alarms import AlarmRaised
 from schemas.dead_letter import DeadLettered, Replayed
 from schemas.decisions import PriceChanged, PriceDecided
 from schemas.events import (
@@ -85,6 +86,7 @@ PRICE_CHANGED = EventType(PriceChanged, 1)
 PRICE_DECIDED = EventType(PriceDecided, 1)
 DEAD_LETTERED = EventType(DeadLettered, 1)
 REPLAYED = EventType(Replayed, 1)
+ALARM_RAISED = EventType(AlarmRaised, 1)
 
 EVENT_TYPES = {
     event_type.struct: event_type
@@ -101,6 +103,7 @@ EVENT_TYPES = {
         PRICE_DECIDED,
         DEAD_LETTERED,
         REPLAYED,
+        ALARM_RAISED,
     )
 }
 """By struct."""

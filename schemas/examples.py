@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import msgspec
 
+from schemas.alarms import AlarmRaised
 from schemas.dead_letter import DeadLettered, Reason, Replayed
 from schemas.decisions import Candidates, PriceChanged, PriceDecided, Verdict
 from schemas.events import (
@@ -132,8 +133,36 @@ REPLAY = Replayed(
     topic="repricer.orders", partition=3, offset=12, state="done", to_partition=3, to_offset=40, by="ann", at=AT
 )
 
+ALARM = AlarmRaised(
+    alarm_id="3-a7",
+    severity="warning",
+    code="acknowledgement_overdue",
+    scope="shard/3",
+    cause="price changes were sent several times, and the catalog has answered none of them",
+    values={"offer": "web:SKU-1"},
+    what_to_do="See whether the catalog reads price-changes and writes price-applied.",
+    count=12,
+    at=AT,
+    worker="worker-1",
+    shard=3,
+)
+
 EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
     type(example): example
-    for example in (ORDER, CLICK, RIVAL, STOCK, APPLIED, POLICY, TICK, HALT, CHANGE, DECISION, DEAD_LETTER, REPLAY)
+    for example in (
+        ORDER,
+        CLICK,
+        RIVAL,
+        STOCK,
+        APPLIED,
+        POLICY,
+        TICK,
+        HALT,
+        CHANGE,
+        DECISION,
+        DEAD_LETTER,
+        REPLAY,
+        ALARM,
+    )
 }
 """By type."""

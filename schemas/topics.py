@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from schemas.alarms import AlarmRaised
 from schemas.dead_letter import DeadLettered, Replayed
 from schemas.decisions import PriceChanged, PriceDecided
 from schemas.events import (
@@ -32,8 +33,9 @@ class Topic:
     """One topic and the contract on it."""
 
     name: str
-    key: Literal["offer", "source", "none"]
-    """``offer``: the offer key in ASCII; ``source``: coordinates of the source record; ``none``: explicit partition."""
+    key: Literal["offer", "source", "scope", "none"]
+    """``offer``: the offer key in ASCII; ``source``: coordinates of the source record; ``scope``: what an alarm is
+    about; ``none``: explicit partition."""
     type: type[msgspec.Struct] | None
     """Type of the JSON value; None for the binary changelog."""
     cleanup: Literal["delete", "compact"]
@@ -60,12 +62,13 @@ PRICE_CHANGES = Topic("price-changes", "offer", PriceChanged, "delete", 30 * DAY
 PRICE_DECISIONS = Topic("price-decisions", "offer", PriceDecided, "delete", 30 * DAY_MS, "audit record, holds too")
 DEAD_LETTERS = Topic("dead-letters", "source", DeadLettered, "delete", 30 * DAY_MS, "refused records with reasons")
 REPLAYS = Topic("replays", "source", Replayed, "compact", None, "dead letters that were published once more")
+ALARMS = Topic("alarms", "scope", AlarmRaised, "delete", 30 * DAY_MS, "what a person should look at")
 CHANGELOG = Topic("changelog", "offer", None, "compact", None, "state rows and shard records, binary")
 
 HOT_SOURCES = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED, OFFER_POLICIES, TICKS)
 """Sources that reach their agents as record batches and are committed inside the cut's transaction."""
 
-TOPICS = (*HOT_SOURCES, PRICING_CONTROL, PRICE_CHANGES, PRICE_DECISIONS, DEAD_LETTERS, REPLAYS, CHANGELOG)
+TOPICS = (*HOT_SOURCES, PRICING_CONTROL, PRICE_CHANGES, PRICE_DECISIONS, DEAD_LETTERS, REPLAYS, ALARMS, CHANGELOG)
 
 
 def offer_key(channel: str, sku: str) -> bytes:

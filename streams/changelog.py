@@ -13,14 +13,15 @@ import msgspec
 import numpy as np
 
 from schemas.binary import BinaryArray, Int64
+from streams.alarms import AlarmBook
 from streams.errors import ShardLost
 
 SHARD_KEY = b"\0shard"
 """No offer key begins with NUL."""
 
-FORMAT = 2
-"""Of the shard record. 2: with the identities of the topics."""
-READABLE = frozenset({1, FORMAT})
+FORMAT = 3
+"""Of the shard record. 2: with the identities of the topics; 3: with alarms."""
+READABLE = frozenset({1, 2, FORMAT})
 """A former format is read; the next cut writes today's."""
 
 
@@ -52,6 +53,7 @@ class ShardRecord(msgspec.Struct, frozen=True):
     """
     refused: dict[str, list[tuple[int, int]]] = {}
     """Offsets that were refused within the duplicate window, by source topic: first one, and how many from there on."""
+    alarms: AlarmBook = msgspec.field(default_factory=AlarmBook)
 
 
 class LastCut(NamedTuple):

@@ -188,6 +188,7 @@ class Cutter:
             written_at=wall_ms(),
             refused=shard.refused_lately(),
             topic_ids=shard.topic_ids,
+            alarms=shard.alarms,
         )
 
 

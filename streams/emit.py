@@ -21,6 +21,7 @@ from schemas.dead_letter import MAX_KEPT_BYTES, DeadLettered
 from schemas.offer_keys import channels_and_skus
 from schemas.timestamps import format_ms
 from schemas.topics import DEAD_LETTERS, PRICE_CHANGES, PRICE_DECISIONS
+from streams.alarms import example, note_holds
 from streams.decision_records import AUDIT_COLUMNS, CHANGE_COLUMNS, DECISION_ID, WRITERS
 from streams.metrics import (
     ACKNOWLEDGEMENT_ALARMS,
@@ -65,6 +66,7 @@ class Emitter:
         if not len(decisions):
             return {}
         self._count(decisions)
+        note_holds(decisions, decided.rows, {partition: shards[partition].alarms for partition in decided.rows})
         columns = _columns(decisions, AUDIT_COLUMNS) | {
             "is_chosen": decisions.chosen != NONE,
             "inputs": decisions.recorded.packed(),
@@ -101,7 +103,9 @@ class Emitter:
         """The same price change again for every offer whose answer is overdue; an alarm where that did not help."""
         resends: Resends = self._engine.overdue_acknowledgements(shard.partition, shard.now)
         self._metrics.add(RESENDS, len(resends))
-        self._metrics.add(ACKNOWLEDGEMENT_ALARMS, resends.alarms)
+        self._metrics.add(ACKNOWLEDGEMENT_ALARMS, len(resends.given_up))
+        if len(resends.given_up):
+            shard.alarms.note("acknowledgement_overdue", len(resends.given_up), example(resends.given_up[0]))
         return self._changes({shard.partition: len(resends)}, _columns(resends, CHANGE_COLUMNS), wall)
 
     def dead_letters(self, batch: RecordBatch, rejects: Iterable[Reject], wall: int) -> list[OutputBatch]:

@@ -39,6 +39,7 @@ RESENDS = Metric("repricer_resends_total", "counter", "changes", "Price changes 
 ACKNOWLEDGEMENT_ALARMS = Metric(
     "repricer_acknowledgement_alarms_total", "counter", "changes", "Price changes never answered: given up."
 )
+ALARMS = Metric("repricer_alarms_total", "counter", "alarms", "Alarms raised.", ("severity", "code"))
 LAG_RECORDS = Metric(
     "repricer_lag_records", "gauge", "records", "Records on the broker not yet applied.", ("topic", "partition")
 )
@@ -81,6 +82,7 @@ METRICS: Final = (
     PENDING_CHANGES,
     RESENDS,
     ACKNOWLEDGEMENT_ALARMS,
+    ALARMS,
     LAG_RECORDS,
     LAG_SECONDS,
     QUEUE_DEPTH,

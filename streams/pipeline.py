@@ -21,6 +21,7 @@ from schemas.dead_letter import Reason
 from schemas.json_writer import JsonWriter
 from schemas.offer_keys import channels_and_skus
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
+from streams.alarms import AlarmWriter
 from streams.changelog import REBUILD
 from streams.collector import collector_paused
 from streams.duplicate_window import DuplicateWindow
@@ -55,6 +56,7 @@ class Pipeline:
         self._settings = settings
         self._metrics = metrics
         self._emit = Emitter(settings, engine, metrics)
+        self._alarms = AlarmWriter(settings, metrics)
         self._decoders: dict[str, BatchDecoder[Any]] = {topic.name: self._decoder(topic) for topic in HOT_SOURCES}
         self._topics = {topic.full_name(settings.topic_prefix): topic.name for topic in HOT_SOURCES}
 
@@ -102,10 +104,11 @@ class Pipeline:
         Returns:
             What each partition has to say.
         """
+        stepped = {shard.partition: shard for shard in shards}
         outputs: dict[int, list[OutputBatch]] = {}
         ready = {
-            shard.partition: shard
-            for shard in shards
+            partition: shard
+            for partition, shard in stepped.items()
             if shard.now and (shard.caught_up or self._settings.decide_during_catch_up)
         }
         moments = {partition: Moment(shard.now, shard.run_mode) for partition, shard in ready.items()}
@@ -115,6 +118,9 @@ class Pipeline:
             for partition, batches in self._emit.decisions(decided, ready, wall).items():
                 outputs.setdefault(partition, []).extend(batches)
             is_more = len(decided.decisions) == DECISIONS_AT_ONCE
+        for partition, shard in stepped.items():
+            if alarms := self._alarms.outputs(partition, shard.alarms, wall):
+                outputs.setdefault(partition, []).extend(alarms)
         return outputs
 
     def restore(self, log: ShardLog, wall: int) -> Shard:
@@ -143,7 +149,7 @@ class Pipeline:
         shard = Shard(partition, dict(log.applied), log.ends, new_windows(size), refused)
         shard.topic_ids = log.topic_ids
         if record is not None:
-            shard.seen, shard.now = dict(record.seen), record.now
+            shard.seen, shard.now, shard.alarms = dict(record.seen), record.now, record.alarms
         for name, pages in log.recent.items():
             for records in pages:
                 self._remember(shard, name, records, wall)

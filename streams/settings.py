@@ -154,6 +154,11 @@ class Settings(BaseSettings):
     seed: Annotated[int, Field(ge=0, le=2**63 - 1, description="Seed of exploration.")] = 0
     model_path: Annotated[Path | None, Field(description="Model to price with; the shipped one if not set.")] = None
 
+    # alarms, by the wall clock
+    alarm_interval_s: Annotated[
+        int, Field(ge=0, le=86_400, description="A shard says the same alarm again after this at the soonest.")
+    ] = 900
+
     compilation_cache: Annotated[
         Path | None, Field(description="Folder where compiled functions are kept between starts; none if null.")
     ] = Field(default_factory=_cache_folder)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
+from streams.alarms import AlarmBook
 from streams.duplicate_window import DuplicateWindow
 from streams.errors import OffsetGap
 from streams.refused_offsets import RefusedOffsets, Run
@@ -43,6 +44,7 @@ class Shard:
     at_end: set[str] = field(default_factory=set)
     topic_ids: dict[str, str] = field(default_factory=dict)
     """What the broker called the topics when the shard was taken over."""
+    alarms: AlarmBook = field(default_factory=AlarmBook)
 
     def advance(self, topic: str, next_offset: int, *, at_end: bool, times: NDArray[np.int64] | None) -> None:
         """Move a source's position, and event time with it."""

@@ -18,7 +18,7 @@ from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams.verify.log import Log
 
 SHARD_KEY = b"\0shard"
-RECORD_FORMATS = frozenset({1, 2})
+RECORD_FORMATS = frozenset({1, 2, 3})
 """Of shard records; what is read here they all have."""
 ROW_FORMAT, ROW_BYTES = 2, 728
 ROW = np.dtype(
