@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from pricing_core.decisions import Decisions, Resends
@@ -47,8 +49,13 @@ def regular_price(last_code: Int64, last_price: Int64, regular: Int64, current: 
     return np.where(code == PROMOTION, np.where(goes_on, regular, current), 0)
 
 
-def overdue(state: State, pending: Slots, now: int, interval: int) -> tuple[Slots, Slots]:
-    """Find what is to be sent again now, and what is given up on now; count both."""
+def overdue(
+    state: State, policies: PolicyTable, waiting: Collection[int], now: int, interval: int
+) -> tuple[Slots, Slots]:
+    """Find what of the unanswered changes is to be sent again now, and what is given up on now; count both."""
+    pending = np.fromiter(waiting, np.int64, len(waiting))
+    pending = pending[policies.present[pending]]  # nobody wants the price of an offer that was removed
+    pending = pending[np.argsort(state.decided_sequence[pending])]
     late = pending[now - state.sent_at[pending] >= interval]
     tries = state.resends[late]
     again, given_up = late[tries < MAX_RESENDS], late[tries == MAX_RESENDS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -115,6 +115,14 @@ class DecidedTogether:
     def sizes(self) -> dict[int, int]:
         """How many each shard has."""
         return {shard: rows.stop - rows.start for shard, rows in self.rows.items()}
+
+
+Permit = Callable[[DecidedTogether], None]
+"""Looks at all decisions of a step before they are written down, and may turn changes into holds."""
+
+
+def permit_all(_: DecidedTogether) -> None:
+    """Let every decision stand."""
 
 
 @dataclass(frozen=True, slots=True)

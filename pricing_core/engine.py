@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pricing_core import acknowledgements, price_window, valuation
 from pricing_core import offers as offer_views
 from pricing_core.deciding import decide
-from pricing_core.decisions import CHANGED, DecidedTogether, Decisions, Resends, no_decisions
+from pricing_core.decisions import CHANGED, DecidedTogether, Decisions, Permit, Resends, no_decisions, permit_all
 from pricing_core.draws import uniform
 from pricing_core.fold import fold
 from pricing_core.grouping import Grouper
@@ -186,28 +186,30 @@ class PricingEngine:
         """
         return self.decide_together({shard: Moment(now, run_mode)}, limit=limit).decisions
 
-    def decide_together(self, moments: Mapping[int, Moment], *, limit: int = 1024) -> DecidedTogether:
-        """Decide the offers of several shards that are due, at most ``limit`` in all: one call of the model for all.
+    def decide_together(
+        self, moments: Mapping[int, Moment], *, limit: int = 1024, permit: Permit = permit_all
+    ) -> DecidedTogether:
+        """Decide the due offers of several shards as each would have alone: one call of the model for all.
 
         Args:
             moments: Of open shards.
-            limit: Fewer decisions than this mean that nothing else is due.
-
-        Returns:
-            For each shard the decisions that it would have made alone, in its own order.
+            limit: Fewer decisions than this in all mean that nothing else is due.
+            permit: Asked before anything is written down.
         """
         due = self._take_due(moments, limit)
-        return self._decide(due, moments) if len(due) else DecidedTogether(no_decisions(), {})
+        return self._decide(due, moments, permit) if len(due) else DecidedTogether(no_decisions(), {})
 
-    def _decide(self, due: ShardRows, moments: Mapping[int, Moment]) -> DecidedTogether:
+    def _decide(self, due: ShardRows, moments: Mapping[int, Moment], permit: Permit) -> DecidedTogether:
         active = due.spread(np.array([moments[shard].run_mode == ACTIVE for shard in due.shards]))
         sequence = due.numbered(np.array([self._shards[shard].sequence for shard in due.shards]))
         chance = uniform(self._seed, due.spread(np.array(due.shards)), sequence)
         offers = offer_views.view(self._state, self._policies, due.slots, self._now(due), active)
         self._complete(offers.state, due.slots)
         decisions = decide(offers, self._slots.keys(due.slots), sequence, chance, self._ask)
+        decided = DecidedTogether(decisions, dict(due.parts()))
+        permit(decided)
         self._write_down(due, offers, decisions)
-        return DecidedTogether(decisions, dict(due.parts()))
+        return decided
 
     def _take_due(self, moments: Mapping[int, Moment], limit: int) -> ShardRows:
         slots: dict[int, Slots] = {}
@@ -224,14 +226,10 @@ class PricingEngine:
 
     def overdue_acknowledgements(self, shard: int, now: int) -> Resends:
         """Return the changes of a shard that the catalog has not answered in time."""
-        record = self._shards[shard]
-        pending = np.fromiter(record.pending, np.int64, len(record.pending))
-        pending = pending[self._policies.present[pending]]  # nobody wants the price of an offer that was removed
-        pending = pending[np.argsort(self._state.decided_sequence[pending])]
-        sent, alarmed = acknowledgements.overdue(self._state, pending, now, self._intervals.acknowledgement)
-        self._dirty.mark(shard, np.concatenate((sent, alarmed)))
-        keys = self._slots.keys
-        return acknowledgements.resends(self._state, self._policies, sent, keys(sent), keys(alarmed))
+        state, policies, keys, pending = self._state, self._policies, self._slots.keys, self._shards[shard].pending
+        sent, given_up = acknowledgements.overdue(state, policies, pending, now, self._intervals.acknowledgement)
+        self._dirty.mark(shard, np.concatenate((sent, given_up)))
+        return acknowledgements.resends(state, policies, sent, keys(sent), keys(given_up))
 
     def _ask(self, offers: Offers, ladder: Ladder, chance: NDArray[np.float32]) -> valuation.Valuation:
         return valuation.value(self.model, self._sums, offers, ladder, chance)

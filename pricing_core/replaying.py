@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pricing_core import offers as offer_views
+from pricing_core.breaker import withhold
 from pricing_core.deciding import decide
-from pricing_core.decisions import Decisions
+from pricing_core.decisions import Decisions, Permit
 from pricing_core.engine import PricingEngine
 from pricing_core.ladder import Ladder
 from pricing_core.offers import Offers
@@ -22,6 +23,19 @@ from schemas.columns import Bool, Int64
 
 _BENCH = 2**30
 """Shard in which recorded offers are put for the time of one call: behind all partitions of a topic."""
+
+
+class Withheld(NamedTuple):
+    """What the breaker has said to n decisions, [n] each."""
+
+    stopped: Bool
+    limit: Int64
+    value: Int64
+    """The two are said of those that it has stopped."""
+
+    def at(self, rows: Int64 | slice) -> Withheld:
+        """Look at some of them, or repeat them."""
+        return Withheld(self.stopped[rows], self.limit[rows], self.value[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,8 @@ class Question:
     """[n] numbers of the decisions."""
     batch: int = 0
     """Rows of the compiled call that valued their candidates, see `valuation.Valuation`."""
+    withheld: Withheld | None = None
+    """Which of them the breaker has stopped; None: none."""
 
     def __len__(self) -> int:
         return len(self.recorded)
@@ -48,13 +64,15 @@ class Question:
         columns: dict[str, Any] = {
             name: np.repeat(getattr(self, name), times) for name in ("now", "active", "uniform", "sequence")
         }
-        return type(self)(recorded=self.recorded.repeated(times), batch=self.batch, **columns)
+        withheld = None if self.withheld is None else self.withheld.at(np.repeat(np.arange(len(self)), times))
+        return type(self)(recorded=self.recorded.repeated(times), batch=self.batch, withheld=withheld, **columns)
 
     def part(self, rows: slice) -> Self:
         """Look at some of them."""
         recorded = Recorded(self.recorded.rows[rows], self.recorded.policies[rows])
         columns = (self.now[rows], self.active[rows], self.uniform[rows], self.sequence[rows])
-        return type(self)(recorded, *columns, self.batch)
+        withheld = None if self.withheld is None else self.withheld.at(rows)
+        return type(self)(recorded, *columns, self.batch, withheld)
 
 
 class ReplayingEngine(PricingEngine):
@@ -81,7 +99,9 @@ class ReplayingEngine(PricingEngine):
             offers = offer_views.view(self._state, self._policies, slots, question.now, question.active)
             self._complete(offers.state, slots)
             names = places if keys is None else keys
-            return decide(offers, names, question.sequence, question.uniform, self._ask)
+            decisions = decide(offers, names, question.sequence, question.uniform, self._ask)
+            _withhold_again(decisions, question.withheld)
+            return decisions
         finally:
             self.drop_shard(_BENCH)
 
@@ -107,13 +127,20 @@ class ReplayingEngine(PricingEngine):
         self._complete(rows, slots)
         return Recorded(rows, self._policies.rows[slots])
 
-    def decide_named(self, shard: int, keys: BinaryArray, moment: Moment, batch: int) -> Decisions:
+    def decide_named(self, shard: int, keys: BinaryArray, moment: Moment, question: Question) -> Decisions:
         """Decide the given offers of a shard, in this order, due or not, and write down what was decided."""
         record = self._shards[shard]
-        record.now, self._batch = max(moment.now, record.now), batch
+        record.now, self._batch = max(moment.now, record.now), question.batch
         due = ShardRows({shard: self.known(shard, keys)})
-        return self._decide(due, {shard: moment}).decisions
+        permit: Permit = lambda decided: _withhold_again(decided.decisions, question.withheld)  # noqa: E731
+        return self._decide(due, {shard: moment}, permit).decisions
 
     def number_from(self, shard: int, sequence: int) -> None:
         """Let the next decision of a shard have the number behind ``sequence``."""
         self._shards[shard].sequence = sequence
+
+
+def _withhold_again(decisions: Decisions, withheld: Withheld | None) -> None:
+    if withheld is not None:
+        rows = np.flatnonzero(withheld.stopped)
+        withhold(decisions, rows, withheld.limit[rows], withheld.value[rows])

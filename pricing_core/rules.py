@@ -35,17 +35,19 @@ CODES = (
     "promotion",
     "promotion_over",
     "competitors",
+    "breaker",
 )
 """Why a candidate is masked and why a decision came out as it did, by number. State rows keep the number: append only.
 
-`bounds_repair`, `promotion` and `promotion_over` move a price whatever the model says, and mask all other candidates;
-so does `competitors` where the price is not where it must be beside theirs. `duplicate` masks a candidate that equals
-one of a smaller move.
+`breaker`: it would have changed, and too many others with it. `bounds_repair`, `promotion` and `promotion_over` move a
+price whatever the model says, and mask all other candidates; so does `competitors` where the price is not where it must
+be beside theirs. `duplicate` masks a candidate that equals one of a smaller move.
 """
 
 CODE = {code: number for number, code in enumerate(CODES)}
 
 REPAIR, PROMOTION, PROMOTION_OVER = CODE["bounds_repair"], CODE["promotion"], CODE["promotion_over"]
+BREAKER = CODE["breaker"]
 FORCED = (REPAIR, PROMOTION, PROMOTION_OVER)
 """Why a price must move (`offers.Offers.must`)."""
 

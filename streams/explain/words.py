@@ -34,6 +34,7 @@ CODES = {
     "promotion": "the promotion's price stands until it ends",
     "promotion_over": "the promotion is over, and the price goes back to that before it",
     "competitors": "not where the policy wants the price beside the cheapest competitor's",
+    "breaker": "too many prices would have changed at once: the breaker has stopped them (`repricer breaker`)",
 }
 """Of every reason code; a test holds that none is missing."""
 

@@ -126,4 +126,4 @@ class Rebuild:
         self._engine.put(partition, keys, recorded)
         self._engine.number_from(partition, step[0].sequence - 1)
         self._replayer.use_model_of(step[0])
-        self._engine.decide_named(partition, keys, Moment(step[0].now, step[0].record.run_mode), question.batch)
+        self._engine.decide_named(partition, keys, Moment(step[0].now, step[0].record.run_mode), question)
