@@ -163,7 +163,7 @@ def excess(tally: Tally, limits: Limits, offers: int) -> Excess | None:
         limits: How much may.
         offers: Of the shard, or of all shards.
     """
-    least = limits.least
+    least, offers = limits.least, max(offers, 1)
     shares = (
         ("catalog_rejects", limits.rejected_bp, tally.rejected, tally.answered),
         ("model_anomalies", limits.anomalous_bp, tally.anomalous, tally.asked),

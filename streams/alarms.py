@@ -37,12 +37,36 @@ class Kind(NamedTuple):
     what_to_do: str
 
 
+RESUME = "Then `repricer control resume`; `repricer breaker` shows what stands and why."
+_LOOK = "Look at the last changes (`repricer explain`) and at the model and feeds behind them."
+STOPS: Mapping[str, tuple[str, str]] = {
+    "many_changes": ("a larger share of the offers than allowed would have moved notably within five minutes", _LOOK),
+    "mean_move": ("prices would have moved by more on average than allowed within five minutes", _LOOK),
+    "large_moves": ("more prices than allowed would have moved very far within five minutes", _LOOK),
+    "one_price": ("many offers would have gone to one price within five minutes", _LOOK),
+    "catalog_rejects": (
+        "the catalog rejects most of what it is told",
+        "See the reasons on price-applied: another policy, an outage that let changes expire, a person's prices.",
+    ),
+    "model_anomalies": (
+        "the model answers with what is no number, or chooses forbidden prices",
+        "Go back to the model before (REPRICER_MODEL_PATH).",
+    ),
+    "silent_feed": ("a feed that was busy says nothing any more", "See what publishes it."),
+    "fleet": ("all shards together exceed a limit", _LOOK),
+}
+"""Why a breaker stops a shard, and what a person should look at."""
+
 KINDS: Mapping[str, Kind] = {
     "acknowledgement_overdue": Kind(
         "warning",
         "price changes were sent several times, and the catalog has answered none of them",
         "See whether the catalog runs, reads price-changes and writes price-applied. These offers are held until then.",
     ),
+    **{
+        f"breaker_{code}": Kind("critical", f"{cause}; price changes of the shard have stopped", f"{do} {RESUME}")
+        for code, (cause, do) in STOPS.items()
+    },
     "contradictory_bounds": Kind(
         "warning",
         "bounds of policies contradict each other, or a promotion lies outside of them; the prices stay",

@@ -189,6 +189,7 @@ class Cutter:
             refused=shard.refused_lately(),
             topic_ids=shard.topic_ids,
             alarms=shard.alarms,
+            breaker=shard.breaker,
         )
 
 

@@ -84,7 +84,7 @@ class Emitter:
         model = self._engine.model
         return {
             "decided_at": _quoted(format_ms(now)),
-            "run_mode": _quoted(shard.run_mode),
+            "run_mode": _quoted(shard.mode_in_force),
             "model": _quoted(model.label),
             "applied": orjson.dumps(shard.applied),
             "rules": orjson.dumps(VERSION),

@@ -127,6 +127,11 @@ class Ownership:
         """Offers in the state."""
         return sum(self._pipeline.engine.offer_count(partition) for partition in self.shards)
 
+    @property
+    def stopped(self) -> int:
+        """Shards that the breaker has stopped."""
+        return sum(shard.breaker.stop is not None for shard in self.shards.values())
+
     # the transport's side
     async def on_assigned(self, claim: Claim) -> None:
         """Begin to take the claim's shards over. Those that were given up in order a moment ago may be kept."""

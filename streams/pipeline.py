@@ -6,23 +6,23 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from pricing_core.engine import CapacityExceeded, Moment, PricingEngine
 from pricing_core.offers import ACTIVE
 from pricing_core.slots import NO_SLOT
-from pricing_core.state import ROW, FormatError
+from pricing_core.state import FormatError
 from schemas import packing
 from schemas.binary import BinaryArray
 from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decoder_for
-from schemas.columns import Columns, Int64
+from schemas.columns import AppliedColumns, Columns, Int64
 from schemas.dead_letter import Reason
 from schemas.json_writer import JsonWriter
 from schemas.offer_keys import channels_and_skus
+from schemas.timestamps import parse_ms
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
 from streams.alarms import AlarmWriter
-from streams.changelog import REBUILD
+from streams.breaker import Breaker
+from streams.changelog import REBUILD, state_rows
 from streams.collector import collector_paused
 from streams.duplicate_window import DuplicateWindow
 from streams.emit import Emitter
@@ -57,6 +57,7 @@ class Pipeline:
         self._metrics = metrics
         self._emit = Emitter(settings, engine, metrics)
         self._alarms = AlarmWriter(settings, metrics)
+        self._breaker = Breaker(settings, engine, metrics)
         self._decoders: dict[str, BatchDecoder[Any]] = {topic.name: self._decoder(topic) for topic in HOT_SOURCES}
         self._topics = {topic.full_name(settings.topic_prefix): topic.name for topic in HOT_SOURCES}
 
@@ -92,9 +93,10 @@ class Pipeline:
             for partition, (shard, batch) in parts.items():
                 times, rejects = applied[partition]
                 self._note_refused(shard, topic, batch, rejects)
+                self._breaker.note_records(shard, topic, len(batch))
                 shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=times)
                 outputs[partition] += self._emit.dead_letters(batch, rejects, wall)
-                if topic == TICKS.name and shard.caught_up and shard.run_mode == ACTIVE:
+                if topic == TICKS.name and shard.caught_up and shard.mode_in_force == ACTIVE:
                     outputs[partition] += self._emit.resends(shard, wall)
         return outputs
 
@@ -111,12 +113,15 @@ class Pipeline:
             for partition, shard in stepped.items()
             if shard.now and (shard.caught_up or self._settings.decide_during_catch_up)
         }
-        moments = {partition: Moment(shard.now, shard.run_mode) for partition, shard in ready.items()}
-        is_more = bool(moments)
+        for shard in ready.values():
+            self._breaker.look(shard)
+        permit, is_more = self._breaker.permit(ready), bool(ready)
         while is_more:
-            decided = self.engine.decide_together(moments, limit=DECISIONS_AT_ONCE)
+            moments = {partition: Moment(shard.now, shard.mode_in_force) for partition, shard in ready.items()}
+            decided = self.engine.decide_together(moments, limit=DECISIONS_AT_ONCE, permit=permit)
             for partition, batches in self._emit.decisions(decided, ready, wall).items():
                 outputs.setdefault(partition, []).extend(batches)
+            self._breaker.settle()
             is_more = len(decided.decisions) == DECISIONS_AT_ONCE
         for partition, shard in stepped.items():
             if alarms := self._alarms.outputs(partition, shard.alarms, wall):
@@ -137,7 +142,7 @@ class Pipeline:
         self.engine.open_shard(partition)
         sequence = 0 if record is None else record.sequence
         try:
-            self.engine.restore(partition, log.keys, _rows(log.rows), sequence=sequence)
+            self.engine.restore(partition, log.keys, state_rows(log.rows), sequence=sequence)
         except FormatError as error:
             raise ShardLost(f"partition {partition}: {error}; {REBUILD}") from error
         except CapacityExceeded as error:
@@ -149,11 +154,14 @@ class Pipeline:
         shard = Shard(partition, dict(log.applied), log.ends, new_windows(size), refused)
         shard.topic_ids = log.topic_ids
         if record is not None:
-            shard.seen, shard.now, shard.alarms = dict(record.seen), record.now, record.alarms
+            shard.seen, shard.now = dict(record.seen), record.now
+            shard.alarms, shard.breaker = record.alarms, record.breaker
         for name, pages in log.recent.items():
             for records in pages:
                 self._remember(shard, name, records, wall)
+        shard.breaker.taken_over()
         self.hear(shard, log.controls)
+        shard.breaker.heard_all()
         return shard
 
     @staticmethod
@@ -224,6 +232,8 @@ class Pipeline:
         foreign: list[Reject] = []
         if topic != TICKS.name:
             columns, foreign = self._without_foreign(shard.partition, columns)
+        if isinstance(columns, AppliedColumns):
+            self._breaker.note_answers(shard, columns)
         refused = yield columns
         self._metrics.add(EVENTS, len(columns) - len(refused), topic)
         return columns, [*foreign, *refused]
@@ -259,6 +269,7 @@ def _set_run_mode(shard: Shard, value: bytes | None, offset: int) -> Reject | No
     if isinstance(command, Reject):
         return command
     shard.set_run_mode(command.mode, offset)
+    shard.breaker.hear(command.mode, offset, parse_ms(command.at))
     return None
 
 
@@ -274,20 +285,3 @@ def _judged_by(rejects: list[Reject], window: DuplicateWindow, decoded: Decoded[
     window.forget(ids)
     names = set(ids)
     return dropped[np.array([name in names for name in decoded.event_ids.take(dropped)], np.bool_)]
-
-
-def _rows(values: BinaryArray) -> NDArray[np.void]:
-    """State rows out of the values of changelog records: not copied if they lie one after the other.
-
-    Raises:
-        FormatError: If one has not the size of a row.
-    """
-    size = ROW.itemsize
-    if (values.length != size).any():
-        raise FormatError(f"a row of the changelog has not {size} bytes: another format, or damaged")
-    if not len(values):
-        return np.empty(0, ROW)
-    first = int(values.start[0])
-    if (values.start == first + size * np.arange(len(values))).all():
-        return values.data[first : first + size * len(values)].view(ROW)
-    return sliding_window_view(values.data, size)[values.start].reshape(-1).view(ROW)

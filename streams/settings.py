@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from schemas.topics import HOT_SOURCES
 from streams import security
+from streams.breaker_settings import BreakerSettings
 from streams.errors import ConfigurationError
 
 PREFIX = "REPRICER_"
@@ -41,7 +42,7 @@ def _cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "repricer"
 
 
-class Settings(BaseSettings):
+class Settings(BreakerSettings):
     """Everything that can be set. Names end in their unit: ``_s`` seconds, ``_ms`` milliseconds."""
 
     model_config = SettingsConfigDict(

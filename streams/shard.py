@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
 from streams.alarms import AlarmBook
+from streams.breaker_state import BreakerState
 from streams.duplicate_window import DuplicateWindow
 from streams.errors import OffsetGap
 from streams.refused_offsets import RefusedOffsets, Run
@@ -45,6 +46,12 @@ class Shard:
     topic_ids: dict[str, str] = field(default_factory=dict)
     """What the broker called the topics when the shard was taken over."""
     alarms: AlarmBook = field(default_factory=AlarmBook)
+    breaker: BreakerState = field(default_factory=BreakerState)
+
+    @property
+    def mode_in_force(self) -> str:
+        """The run mode, unless the breaker has stopped the shard."""
+        return self.run_mode if self.breaker.stop is None else "HALTED"
 
     def advance(self, topic: str, next_offset: int, *, at_end: bool, times: NDArray[np.int64] | None) -> None:
         """Move a source's position, and event time with it."""
