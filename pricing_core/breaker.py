@@ -29,8 +29,6 @@ MINUTES = 6
 """The one that is running and five whole ones: no two changes within five minutes escape the window."""
 ONE = 10_000
 """In basis points."""
-EXTREMES = 10
-"""So many moves beyond the largest one are a policy's or a competitor's oddity; more are a fault."""
 PRICES_KEPT = 8
 """Most frequent prices of a minute that are remembered."""
 _ORDERED = np.isin(np.arange(len(CODES)), FORCED)
@@ -48,7 +46,7 @@ class Limits:
     mean_move_bp: int = 500
     """Mean move over all offers, those that stay included."""
     max_move_bp: int = 5_000
-    """Largest single move, but for `EXTREMES` of them."""
+    """Largest single move, but for a tenth of ``least``: some are a policy's or a competitor's oddity."""
     one_price_bp: int = 5_000
     """Share of the changes that may go to one price, unless as many came from one."""
     rejected_bp: int = 5_000
@@ -171,7 +169,7 @@ def excess(tally: Tally, limits: Limits, offers: int) -> Excess | None:
     for code, limit, part, whole in shares:
         if whole >= least and part * ONE > limit * whole:
             return Excess(code, limit, part * ONE // whole)
-    if tally.extreme > EXTREMES:
+    if 10 * tally.extreme > least:
         return Excess("large_moves", limits.max_move_bp, tally.extreme)
     if tally.notable > least and tally.notable * ONE > limits.changed_bp * offers:
         return Excess("many_changes", limits.changed_bp, tally.notable * ONE // offers)

@@ -25,6 +25,7 @@ from schemas.events import (
     Ticked,
 )
 from schemas.policies import OfferPolicy
+from schemas.summaries import ShardSummarised
 from schemas.timestamps import format_ms
 
 Headers = list[tuple[str, str | bytes | None]]
@@ -87,6 +88,7 @@ PRICE_DECIDED = EventType(PriceDecided, 1)
 DEAD_LETTERED = EventType(DeadLettered, 1)
 REPLAYED = EventType(Replayed, 1)
 ALARM_RAISED = EventType(AlarmRaised, 1)
+SHARD_SUMMARISED = EventType(ShardSummarised, 1)
 
 EVENT_TYPES = {
     event_type.struct: event_type
@@ -104,6 +106,7 @@ EVENT_TYPES = {
         DEAD_LETTERED,
         REPLAYED,
         ALARM_RAISED,
+        SHARD_SUMMARISED,
     )
 }
 """By struct."""

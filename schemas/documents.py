@@ -183,6 +183,8 @@ def _key_schema(topic: Topic) -> Json:
             return {"type": "string", "description": "Where the refused record is: topic/partition/offset."}
         case "scope":
             return {"type": "string", "description": "What the alarm is about.", "examples": ["shard/3"]}
+        case "shard":
+            return {"type": "string", "description": "Number of the shard, which is that of its partition."}
         case "none":
             return {"type": "null", "description": "No key: the record is published to every partition."}
 

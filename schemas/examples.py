@@ -19,6 +19,7 @@ from schemas.events import (
     Ticked,
 )
 from schemas.policies import OfferPolicy
+from schemas.summaries import ShardSummarised, Stopped
 from schemas.timestamps import format_ms
 
 NOW = 1_790_000_000_000
@@ -147,6 +148,25 @@ ALARM = AlarmRaised(
     shard=3,
 )
 
+SUMMARY = ShardSummarised(
+    shard=3,
+    worker="worker-1",
+    at=AT,
+    event_time=AT,
+    resumed_at=None,
+    offers=8000,
+    moved=4100,
+    repeated=4050,
+    notable=4000,
+    distance_bp=4_000_000,
+    extreme=0,
+    answered=3900,
+    rejected=2,
+    asked=6000,
+    anomalous=0,
+    stopped=Stopped(code="many_changes", limit=5000, value=5001, source="", at=AT),
+)
+
 EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
     type(example): example
     for example in (
@@ -163,6 +183,7 @@ EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
         DEAD_LETTER,
         REPLAY,
         ALARM,
+        SUMMARY,
     )
 }
 """By type."""

@@ -24,6 +24,7 @@ from schemas.events import (
     Ticked,
 )
 from schemas.policies import OfferPolicy
+from schemas.summaries import ShardSummarised
 
 DAY_MS = 86_400_000
 
@@ -33,9 +34,9 @@ class Topic:
     """One topic and the contract on it."""
 
     name: str
-    key: Literal["offer", "source", "scope", "none"]
+    key: Literal["offer", "source", "scope", "shard", "none"]
     """``offer``: the offer key in ASCII; ``source``: coordinates of the source record; ``scope``: what an alarm is
-    about; ``none``: explicit partition."""
+    about; ``shard``: its number; ``none``: explicit partition."""
     type: type[msgspec.Struct] | None
     """Type of the JSON value; None for the binary changelog."""
     cleanup: Literal["delete", "compact"]
@@ -63,12 +64,25 @@ PRICE_DECISIONS = Topic("price-decisions", "offer", PriceDecided, "delete", 30 *
 DEAD_LETTERS = Topic("dead-letters", "source", DeadLettered, "delete", 30 * DAY_MS, "refused records with reasons")
 REPLAYS = Topic("replays", "source", Replayed, "compact", None, "dead letters that were published once more")
 ALARMS = Topic("alarms", "scope", AlarmRaised, "delete", 30 * DAY_MS, "what a person should look at")
+SHARD_SUMMARIES = Topic(
+    "shard-summaries", "shard", ShardSummarised, "compact", None, "how much each shard has changed lately"
+)
 CHANGELOG = Topic("changelog", "offer", None, "compact", None, "state rows and shard records, binary")
 
 HOT_SOURCES = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED, OFFER_POLICIES, TICKS)
 """Sources that reach their agents as record batches and are committed inside the cut's transaction."""
 
-TOPICS = (*HOT_SOURCES, PRICING_CONTROL, PRICE_CHANGES, PRICE_DECISIONS, DEAD_LETTERS, REPLAYS, ALARMS, CHANGELOG)
+TOPICS = (
+    *HOT_SOURCES,
+    PRICING_CONTROL,
+    PRICE_CHANGES,
+    PRICE_DECISIONS,
+    DEAD_LETTERS,
+    REPLAYS,
+    ALARMS,
+    SHARD_SUMMARIES,
+    CHANGELOG,
+)
 
 
 def offer_key(channel: str, sku: str) -> bytes:

@@ -23,7 +23,7 @@ class BreakerSettings(BaseSettings):
         Share, Field(description="Mean move over all offers of a shard, those that stay included, within five minutes.")
     ] = 500
     breaker_max_move_bp: Annotated[
-        int, Field(ge=0, le=1_000_000, description="Ten moves of more than this may be, within five minutes.")
+        int, Field(ge=0, le=1_000_000, description="Largest move, but for a tenth of breaker_least.")
     ] = 5_000
     breaker_one_price_bp: Annotated[
         Share, Field(description="Share of a shard's changes that may go to one price, unless as many came from one.")

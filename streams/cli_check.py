@@ -84,6 +84,22 @@ def alarms(
             print_alarm(alarm)
 
 
+@check.command()
+def breaker(as_json: AsJson = False) -> None:
+    """Show how much each shard has changed lately, and which of them stand and why; `control resume` starts them."""
+    import msgspec
+
+    from streams.breaker_report import print_summaries, summaries
+    from streams.settings import load_settings
+
+    found = summaries(load_settings())
+    if as_json:
+        for summary in found:
+            typer.echo(msgspec.json.encode(summary))
+    else:
+        print_summaries(found)
+
+
 @dlq.command("list")
 def list_letters(
     reason: Reasons = None,

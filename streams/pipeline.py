@@ -13,7 +13,7 @@ from pricing_core.slots import NO_SLOT
 from pricing_core.state import FormatError
 from schemas import packing
 from schemas.binary import BinaryArray
-from schemas.codec import BatchDecoder, Decoded, Reject, decode_run_mode, decoder_for
+from schemas.codec import BatchDecoder, Reject, decode_run_mode, decoder_for
 from schemas.columns import AppliedColumns, Columns, Int64
 from schemas.dead_letter import Reason
 from schemas.json_writer import JsonWriter
@@ -21,12 +21,13 @@ from schemas.offer_keys import channels_and_skus
 from schemas.timestamps import parse_ms
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
 from streams.alarms import AlarmWriter
-from streams.breaker import Breaker
+from streams.breaker import FLEET, Breaker
 from streams.changelog import REBUILD, state_rows
 from streams.collector import collector_paused
-from streams.duplicate_window import DuplicateWindow
+from streams.duplicate_window import DuplicateWindow, judged_by
 from streams.emit import Emitter
 from streams.errors import ShardLost
+from streams.fleet import FleetExcess, SummaryWriter
 from streams.latest_values import LatestValues
 from streams.metrics import DUPLICATES, EVENTS, Metrics
 from streams.output import OutputBatch
@@ -58,6 +59,7 @@ class Pipeline:
         self._emit = Emitter(settings, engine, metrics)
         self._alarms = AlarmWriter(settings, metrics)
         self._breaker = Breaker(settings, engine, metrics)
+        self._summaries = SummaryWriter(settings)
         self._decoders: dict[str, BatchDecoder[Any]] = {topic.name: self._decoder(topic) for topic in HOT_SOURCES}
         self._topics = {topic.full_name(settings.topic_prefix): topic.name for topic in HOT_SOURCES}
 
@@ -124,9 +126,21 @@ class Pipeline:
             self._breaker.settle()
             is_more = len(decided.decisions) == DECISIONS_AT_ONCE
         for partition, shard in stepped.items():
-            if alarms := self._alarms.outputs(partition, shard.alarms, wall):
-                outputs.setdefault(partition, []).extend(alarms)
+            if said := self._said(shard, wall):
+                outputs.setdefault(partition, []).extend(said)
         return outputs
+
+    def stop(self, shard: Shard, fleet: FleetExcess, wall: int) -> list[OutputBatch]:
+        """Let a shard stand because all shards together exceed a limit, unless a person has resumed it since."""
+        if shard.breaker.stop is not None or shard.breaker.resumed_at > fleet.resumed_at or not shard.now:
+            return []
+        self._breaker.stop(shard, fleet.found, {}, FLEET)
+        return self._said(shard, wall)
+
+    def _said(self, shard: Shard, wall: int) -> list[OutputBatch]:
+        """What a shard has to say of itself, beside its decisions."""
+        alarms = self._alarms.outputs(shard.partition, shard.alarms, wall)
+        return [*alarms, *self._summaries.outputs(shard, self.engine.offer_count(shard.partition), wall)]
 
     def restore(self, log: ShardLog, wall: int) -> Shard:
         """Rebuild a shard from its log, exactly as the cut left it.
@@ -212,7 +226,7 @@ class Pipeline:
                 fresh = window.admit(_at(ids, rows), offsets[rows])
                 kept = rows if fresh is None else rows[fresh]
                 columns, refused = yield from self._fold(shard, topic, _at(decoded.columns, kept))
-                again = _judged_by(refused, window, decoded, np.setdiff1d(rows, kept)) if refused else rows[:0]
+                again = judged_by(refused, window, decoded, np.setdiff1d(rows, kept)) if refused else rows[:0]
                 self._metrics.add(DUPLICATES, len(rows) - len(kept) - len(again), topic)
                 times.append(columns.time)
                 rejects += refused
@@ -276,12 +290,3 @@ def _set_run_mode(shard: Shard, value: bytes | None, offset: int) -> Reject | No
 def _at(columns: T, rows: Int64) -> T:
     """Rows of a batch; it is not copied if they are all."""
     return columns if len(rows) == len(columns) else columns.take(rows)
-
-
-def _judged_by(rejects: list[Reject], window: DuplicateWindow, decoded: Decoded[Any], dropped: Int64) -> Int64:
-    """Let the window forget what was refused. Returns the dropped rows that it took for duplicates of just that."""
-    refused = np.searchsorted(decoded.columns.index, [reject.index for reject in rejects])
-    ids = decoded.event_ids.take(refused)
-    window.forget(ids)
-    names = set(ids)
-    return dropped[np.array([name in names for name in decoded.event_ids.take(dropped)], np.bool_)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.summaries import ShardSummarised
 from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
 from streams.alarms import AlarmBook
 from streams.breaker_state import BreakerState
@@ -47,6 +48,10 @@ class Shard:
     """What the broker called the topics when the shard was taken over."""
     alarms: AlarmBook = field(default_factory=AlarmBook)
     breaker: BreakerState = field(default_factory=BreakerState)
+    summary: ShardSummarised | None = None
+    """What the shard has told the others last, since it is here."""
+    summarised_at: int = 0
+    """Wall clock, ms."""
 
     @property
     def mode_in_force(self) -> str:
