@@ -13,7 +13,7 @@ from pricing_core.features import FEATURES, MOVES_BP
 from pricing_core.policy_table import POLICY
 from pricing_core.recorded import Recorded
 from pricing_core.rules import CODES
-from pricing_core.state import ROW, Rows
+from pricing_core.state import LOOP, ROW, Rows
 from schemas.binary import BinaryArray
 from schemas.columns import NONE, Bool, Int8, Int64
 
@@ -91,6 +91,8 @@ class Decisions(_Coded):
     """[n] the offers before the decision."""
     policies: NDArray[np.void]
     """[n] their policies."""
+    loops: NDArray[np.void]
+    """[n] of `state.LOOP`: what is known about loops with competitors after the decision."""
 
     def part(self, rows: slice) -> Self:
         """Look at consecutive decisions; nothing is copied."""
@@ -180,4 +182,5 @@ def blank(now: Int64, keys: BinaryArray) -> Decisions:
         uniform=np.zeros(n, np.float32),
         rows=np.zeros(n, ROW),
         policies=np.zeros(n, POLICY),
+        loops=np.zeros(n, LOOP),
     )

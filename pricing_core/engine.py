@@ -237,7 +237,7 @@ class PricingEngine:
     def _write_down(self, due: ShardRows, offers: Offers, decisions: Decisions) -> None:
         """Let the state know what was decided, and when each offer is due again."""
         state, slots, now = self._state, offers.slots, offers.now
-        state.last_decided_at[slots] = now
+        state.last_decided_at[slots], state.loop[slots] = now, decisions.loops
         priced = np.flatnonzero(offers.current > 0)
         changed = decisions.outcome == CHANGED
         window = price_window.rolled(offers.window, np.where(changed, decisions.price, offers.current), now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 """Of what `ladder`, `guardrails` and `deciding` say, named by every audit record: grows when one judges otherwise."""
 
 CODES = (

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from pricing_core.decisions import HELD, Decisions
+from pricing_core.feedback import LOOPS
 from pricing_core.rules import CODES
 from schemas.alarms import AlarmRaised, Severity
 from schemas.binary import BinaryArray
@@ -37,6 +38,14 @@ class Kind(NamedTuple):
     what_to_do: str
 
 
+LOOP_CAUSES: Mapping[str, str] = {
+    "loop_echo": "a competitor's price has been our own three times in a row: it is our offer, or somebody copies us",
+    "loop_spiral": "a competitor's price and ours drive each other on at a constant ratio",
+    "loop_price_war": "a competitor and we have undercut each other three times in a row",
+    "loop_relent": "a competitor that had undercut us has raised its price again, to begin anew",
+}
+"""Feedback loops, see `pricing_core.feedback`."""
+_COMPETITOR = "See who it is (`repricer explain --offer`); if it is yourself, take it out of the feed."
 RESUME = "Then `repricer control resume`; `repricer breaker` shows what stands and why."
 _LOOK = "Look at the last changes (`repricer explain`) and at the model and feeds behind them."
 STOPS: Mapping[str, tuple[str, str]] = {
@@ -66,6 +75,10 @@ KINDS: Mapping[str, Kind] = {
     **{
         f"breaker_{code}": Kind("critical", f"{cause}; price changes of the shard have stopped", f"{do} {RESUME}")
         for code, (cause, do) in STOPS.items()
+    },
+    **{
+        code: Kind("warning", f"{cause}; it is ignored for a week, and the prices come from demand", _COMPETITOR)
+        for code, cause in LOOP_CAUSES.items()
     },
     "contradictory_bounds": Kind(
         "warning",
@@ -203,6 +216,18 @@ def note_holds(decisions: Decisions, rows: Mapping[int, slice], books: Mapping[i
         codes, first, counts = np.unique(decisions.code[places], return_index=True, return_counts=True)
         for code, place, count in zip(codes.tolist(), places[first].tolist(), counts.tolist(), strict=True):
             books[partition].note(CODES[code], count, example(decisions.keys[place]))
+
+
+def note_loops(decisions: Decisions, rows: Mapping[int, slice], books: Mapping[int, AlarmBook]) -> None:
+    """Note the feedback loops that were found in a step; arguments as of `note_holds`."""
+    found = decisions.loops["found"]
+    if not found.any():
+        return
+    for partition, part in rows.items():
+        for loop in np.unique(found[part][found[part] > 0]).tolist():
+            places = part.start + np.flatnonzero(found[part] == loop)
+            values = {"price": int(decisions.previous_price[places[0]]), **example(decisions.keys[int(places[0])])}
+            books[partition].note(f"loop_{LOOPS[loop]}", len(places), values)
 
 
 def example(key: bytes | None) -> Values:

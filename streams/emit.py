@@ -21,7 +21,7 @@ from schemas.dead_letter import MAX_KEPT_BYTES, DeadLettered
 from schemas.offer_keys import channels_and_skus
 from schemas.timestamps import format_ms
 from schemas.topics import DEAD_LETTERS, PRICE_CHANGES, PRICE_DECISIONS
-from streams.alarms import example, note_holds
+from streams.alarms import example, note_holds, note_loops
 from streams.decision_records import AUDIT_COLUMNS, CHANGE_COLUMNS, DECISION_ID, WRITERS
 from streams.metrics import (
     ACKNOWLEDGEMENT_ALARMS,
@@ -66,7 +66,9 @@ class Emitter:
         if not len(decisions):
             return {}
         self._count(decisions)
-        note_holds(decisions, decided.rows, {partition: shards[partition].alarms for partition in decided.rows})
+        books = {partition: shards[partition].alarms for partition in decided.rows}
+        note_holds(decisions, decided.rows, books)
+        note_loops(decisions, decided.rows, books)
         columns = _columns(decisions, AUDIT_COLUMNS) | {
             "is_chosen": decisions.chosen != NONE,
             "inputs": decisions.recorded.packed(),

@@ -38,6 +38,8 @@ OF_DECISIONS = (
     "due_at",
     "regular_price",
     "decided_prior_price",
+    "drifts",
+    "loop",
     *Window._fields,
 )
 """Columns of a row that no source holds."""
