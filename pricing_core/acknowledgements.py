@@ -10,10 +10,10 @@ from pricing_core.decisions import Decisions, Resends
 from pricing_core.offers import current_price
 from pricing_core.policy_table import PolicyTable
 from pricing_core.rules import PROMOTION
-from pricing_core.slots import Slots
+from pricing_core.slots import NO_SLOT, Slots
 from pricing_core.state import State
 from schemas.binary import BinaryArray
-from schemas.columns import Int64
+from schemas.columns import APPLIED, AppliedColumns, Bool, Int64
 
 MAX_RESENDS = 3
 _ALARMED = MAX_RESENDS + 1
@@ -47,6 +47,27 @@ def regular_price(last_code: Int64, last_price: Int64, regular: Int64, current: 
     """
     goes_on = (last_code == PROMOTION) & (last_price == current)
     return np.where(code == PROMOTION, np.where(goes_on, regular, current), 0)
+
+
+def told_now(state: State, slots: Slots, answers: AppliedColumns) -> Bool:
+    """Which of n answers, each about one of distinct offers, say that the change that waits has been applied, [n]."""
+    applied, waits = answers.status == APPLIED, state.pending[slots] == 1
+    told: Bool = applied & waits & (answers.version == state.decided_version[slots])
+    return told
+
+
+def drifted(state: State, slots: Slots, answers: AppliedColumns) -> Int64:
+    """Which of n answers say applied and show another price than was told; before they are folded.
+
+    Args:
+        state: As before the answers.
+        slots: [n] offers, some perhaps unknown or twice.
+        answers: Of the catalog.
+    """
+    known = np.flatnonzero(slots != NO_SLOT)
+    told = told_now(state, slots[known], answers.take(known))
+    found: Int64 = known[told & (answers.price[known] != state.decided_price[slots[known]])]
+    return found
 
 
 def overdue(

@@ -30,7 +30,7 @@ from pricing_core.slots import NO_SLOT, Slots, SlotTable
 from pricing_core.state import TOTALS, DirtyRows, Rows, State, require_format, take_memory
 from schemas.binary import BinaryArray
 from schemas.codec import Reject
-from schemas.columns import Columns, Int64, TickColumns
+from schemas.columns import AppliedColumns, Columns, Int64, TickColumns
 
 __all__ = ["CapacityExceeded", "Intervals", "Moment", "PricingEngine"]
 
@@ -78,8 +78,6 @@ class PricingEngine:
             take_memory(rows)
         self._sums.warm_up()
         valuation.warm_up(self.model, self._sums)
-
-    # Shards
 
     @property
     def shards(self) -> frozenset[int]:
@@ -223,6 +221,10 @@ class PricingEngine:
     def pending_count(self, shard: int) -> int:
         """Changes of a shard that the catalog has not answered yet."""
         return len(self._shards[shard].pending)
+
+    def drifted(self, shard: int, answers: AppliedColumns) -> Int64:
+        """Return which answers say applied and show another price than was told; asked before they are folded."""
+        return acknowledgements.drifted(self._state, self._slots.known(shard, answers.keys), answers)
 
     def overdue_acknowledgements(self, shard: int, now: int) -> Resends:
         """Return the changes of a shard that the catalog has not answered in time."""

@@ -80,6 +80,11 @@ KINDS: Mapping[str, Kind] = {
         code: Kind("warning", f"{cause}; it is ignored for a week, and the prices come from demand", _COMPETITOR)
         for code, cause in LOOP_CAUSES.items()
     },
+    "catalog_drift": Kind(
+        "warning",
+        "the catalog says that it has applied price changes, and shows other prices; these count as the current ones",
+        "See why the catalog does not apply what it confirms. What it has kept is decided once more at once.",
+    ),
     "contradictory_bounds": Kind(
         "warning",
         "bounds of policies contradict each other, or a promotion lies outside of them; the prices stay",

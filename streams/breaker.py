@@ -16,7 +16,7 @@ from pricing_core.decisions import DecidedTogether, Permit
 from pricing_core.engine import PricingEngine
 from schemas.columns import MANUAL, REJECTED, AppliedColumns
 from schemas.topics import CLICKS, COMPETITOR_PRICES, INVENTORY, ORDERS, TICKS
-from streams.alarms import Values
+from streams.alarms import Values, example
 from streams.breaker_state import LIVELY, Feed
 from streams.metrics import BREAKER_STOPS, Metrics
 from streams.settings import Settings
@@ -62,12 +62,17 @@ class Breaker:
             for feed in feeds.values():
                 feed.tick(count)
 
-    def note_answers(self, shard: Shard, columns: AppliedColumns) -> None:
-        """The catalog has answered."""
-        answered = int((columns.status != MANUAL).sum())
+    def note_answers(self, shard: Shard, answers: AppliedColumns) -> None:
+        """The catalog has answered; nothing of it is folded yet."""
+        answered = int((answers.status != MANUAL).sum())
         if answered and shard.now:
-            rejected = int((columns.status == REJECTED).sum())
+            rejected = int((answers.status == REJECTED).sum())
             shard.breaker.window.add(Tally(answered=answered, rejected=rejected), shard.now)
+        drifted = self._engine.drifted(shard.partition, answers)
+        if len(drifted):
+            first = int(drifted[0])
+            values: Values = {"shows": int(answers.price[first]), **example(answers.keys[first])}
+            shard.alarms.note("catalog_drift", len(drifted), values)
 
     def look(self, shard: Shard) -> None:
         """Stop a shard whose catalog, model or feeds have gone wrong, before it decides anything more."""
