@@ -9,10 +9,10 @@ from pricing_core.offers import current_price
 from pricing_core.policy_table import PolicyTable
 from pricing_core.rules import PROMOTION, ROLLBACK
 from pricing_core.run_modes import REDUCING
-from pricing_core.slots import Slots
+from pricing_core.slots import NO_SLOT, Slots
 from pricing_core.state import State
 from schemas.binary import BinaryArray
-from schemas.columns import Bool, Int8, Int64
+from schemas.columns import APPLIED, AppliedColumns, Bool, Int8, Int64
 
 MAX_RESENDS = 3
 _ALARMED = MAX_RESENDS + 1
@@ -48,6 +48,27 @@ def regular_price(last_code: Int64, last_price: Int64, regular: Int64, current: 
     return np.where(code == PROMOTION, np.where(goes_on, regular, current), 0)
 
 
+def told_now(state: State, slots: Slots, answers: AppliedColumns) -> Bool:
+    """Which of n answers, each about one of distinct offers, say that the change that waits has been applied, [n]."""
+    applied, waits = answers.status == APPLIED, state.pending[slots] == 1
+    told: Bool = applied & waits & (answers.version == state.decided_version[slots])
+    return told
+
+
+def drifted(state: State, slots: Slots, answers: AppliedColumns) -> Int64:
+    """Which of n answers say applied and show another price than was told; before they are folded.
+
+    Args:
+        state: As before the answers.
+        slots: [n] offers, some perhaps unknown or twice.
+        answers: Of the catalog.
+    """
+    known = np.flatnonzero(slots != NO_SLOT)
+    told = told_now(state, slots[known], answers.take(known))
+    found: Int64 = known[told & (answers.price[known] != state.decided_price[slots[known]])]
+    return found
+
+
 def pending(state: State, policies: PolicyTable, waiting: set[int]) -> Slots:
     """Changes that are not answered, in the order in which they were decided."""
     slots = np.fromiter(waiting, np.int64, len(waiting))
@@ -73,7 +94,7 @@ def overdue(state: State, pending: Slots, now: int, interval: int) -> tuple[Slot
     return again, given_up
 
 
-def resends(state: State, policies: PolicyTable, slots: Slots, keys: BinaryArray, alarms: int) -> Resends:
+def resends(state: State, policies: PolicyTable, slots: Slots, keys: BinaryArray, given_up: BinaryArray) -> Resends:
     """Repeat changes with the version, price and policy version that they had."""
     return Resends(
         keys=keys,
@@ -85,5 +106,5 @@ def resends(state: State, policies: PolicyTable, slots: Slots, keys: BinaryArray
         prior_price=state.decided_prior_price[slots],
         policy_version=state.decided_policy[slots],
         currency=state.currency[slots].astype(np.int64),
-        alarms=alarms,
+        given_up=given_up,
     )

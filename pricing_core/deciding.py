@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pricing_core import feedback
 from pricing_core import ladder as ladders
 from pricing_core.decisions import CHANGED, HELD, PROPOSED, RECOMMENDED, Decisions, blank
 from pricing_core.features import HOLD, MOVES_BP
@@ -49,6 +50,7 @@ def decide(offers: Offers, keys: BinaryArray, sequence: Int64, uniform: Float32,
         ask: The model. Whatever it answers, no price leaves the bounds.
     """
     decisions = _held(offers, keys, sequence, uniform)
+    offers = _watched(offers, decisions)
     verdicts = judge(CONDITIONS, offers, offers.current)
     rows = np.flatnonzero(verdicts.code == PASSED)
     if len(rows):
@@ -72,6 +74,16 @@ def _held(offers: Offers, keys: BinaryArray, sequence: Int64, uniform: Float32) 
     for column, name in ((decisions.policy_version, "version"), (decisions.lower, "low"), (decisions.upper, "high")):
         column[:] = np.where(present, offers.policy[name], NONE)
     return decisions
+
+
+def _watched(offers: Offers, decisions: Decisions) -> Offers:
+    """Ignore competitors that are found in a loop with us just now, and note what was seen."""
+    decisions.loops[:] = feedback.watch(offers)
+    if not decisions.loops["found"].any():
+        return offers
+    state = offers.state.copy()
+    state["loop"] = decisions.loops
+    return replace(offers, state=state)
 
 
 def _consider(offers: Offers, uniform: Float32, ask: Ask) -> _Considered:

@@ -170,6 +170,15 @@ def _write_active(question: Question, values: Int64) -> None:
     question.mode[:] = np.where(values != 0, ACTIVE, HALTED)
 
 
+def _read_budget(question: Question) -> int | None:
+    return None if question.withheld is None else 1 - int(question.withheld.stopped[0])
+
+
+def _write_budget(question: Question, values: Int64) -> None:
+    if question.withheld is not None:
+        question.withheld.stopped[:] = values == 0
+
+
 def _read_mode(question: Question) -> int | None:
     policy = question.recorded.policies
     return int(policy["mode"][0] in {AUTO, RECOMMEND, ON_APPROVAL}) if policy["present"][0] else None
@@ -230,6 +239,7 @@ INPUTS: tuple[Input, ...] = (
     Input("catalog has answered", "0 or 1", _read_answered, _write_answered, _NOUGHT, _ONE, 1),
     Input("offer is not paused", "0 or 1", _read_mode, _write_mode, _NOUGHT, _ONE, 1),
     Input("no command pauses the offer", "0 or 1", _read_resumed, _write_resumed, _NOUGHT, _ONE, 1),
+    Input("breaker lets it pass", "0 or 1", _read_budget, _write_budget, _NOUGHT, _ONE, 1),
     Input("run mode is ACTIVE", "0 or 1", _read_active, _write_active, _NOUGHT, _ONE, 1),
 )
 """In the order in which they are shown."""

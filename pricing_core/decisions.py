@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from pricing_core.features import FEATURES, MOVES_BP
 from pricing_core.policy_table import POLICY
 from pricing_core.recorded import Recorded
 from pricing_core.rules import CODES
-from pricing_core.state import ROW, Rows
+from pricing_core.state import LOOP, ROW, Rows
 from schemas.binary import BinaryArray
 from schemas.columns import NONE, Bool, Int8, Int64
 
@@ -97,6 +97,8 @@ class Decisions(_Coded):
     """[n] the offers before the decision."""
     policies: NDArray[np.void]
     """[n] their policies."""
+    loops: NDArray[np.void]
+    """[n] of `state.LOOP`: what is known about loops with competitors after the decision."""
 
     def part(self, rows: slice) -> Self:
         """Look at consecutive decisions; nothing is copied."""
@@ -123,6 +125,14 @@ class DecidedTogether:
         return {shard: rows.stop - rows.start for shard, rows in self.rows.items()}
 
 
+Permit = Callable[[DecidedTogether], None]
+"""Looks at all decisions of a step before they are written down, and may turn changes into holds."""
+
+
+def permit_all(_: DecidedTogether) -> None:
+    """Let every decision stand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resends(_Coded):
     """Price changes whose answer is overdue, to be sent again with the version that they had."""
@@ -137,8 +147,8 @@ class Resends(_Coded):
     prior_price: Int64
     policy_version: Int64
     currency: Int64
-    alarms: int
-    """Changes that were sent again as often as allowed and are still not answered. Each is counted once."""
+    given_up: BinaryArray
+    """Offers whose change was sent again as often as allowed and is still not answered. Each is named once."""
 
 
 def no_decisions() -> Decisions:
@@ -181,4 +191,5 @@ def blank(now: Int64, keys: BinaryArray) -> Decisions:
         uniform=np.zeros(n, np.float32),
         rows=np.zeros(n, ROW),
         policies=np.zeros(n, POLICY),
+        loops=np.zeros(n, LOOP),
     )

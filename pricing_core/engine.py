@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pricing_core import acknowledgements, commands, price_window, valuation
 from pricing_core import offers as offer_views
 from pricing_core.deciding import decide
-from pricing_core.decisions import CHANGED, DecidedTogether, Decisions, Resends, no_decisions
+from pricing_core.decisions import CHANGED, DecidedTogether, Decisions, Permit, Resends, no_decisions, permit_all
 from pricing_core.draws import uniform
 from pricing_core.fold import fold
 from pricing_core.grouping import Grouper
@@ -31,7 +31,7 @@ from pricing_core.slots import NO_SLOT, Slots, SlotTable
 from pricing_core.state import TOTALS, DirtyRows, Rows, State, require_format, take_memory
 from schemas.binary import BinaryArray
 from schemas.codec import Reject
-from schemas.columns import Columns, Int64, TickColumns
+from schemas.columns import AppliedColumns, Columns, Int64, TickColumns
 
 __all__ = ["CapacityExceeded", "Intervals", "Moment", "PricingEngine"]
 
@@ -79,8 +79,6 @@ class PricingEngine:
             take_memory(rows)
         self._sums.warm_up()
         valuation.warm_up(self.model, self._sums)
-
-    # Shards
 
     @property
     def shards(self) -> frozenset[int]:
@@ -180,30 +178,33 @@ class PricingEngine:
         """Decide the offers of a shard that are due, as `decide_together`, in one of `run_modes.MODES` for all."""
         return self.decide_together({shard: Moment(now, RunModes.everywhere(run_mode))}, limit=limit).decisions
 
-    def decide_together(self, moments: Mapping[int, Moment], *, limit: int = 1024) -> DecidedTogether:
-        """Decide the offers of several shards that are due, at most ``limit`` in all: one call of the model for all.
+    def decide_together(
+        self, moments: Mapping[int, Moment], *, limit: int = 1024, permit: Permit = permit_all
+    ) -> DecidedTogether:
+        """Decide the due offers of several shards as each would have alone: one call of the model for all.
 
         Args:
             moments: Of open shards.
-            limit: Fewer decisions than this mean that nothing else is due.
-
-        Returns:
-            For each shard the decisions that it would have made alone, in its own order.
+            limit: Fewer decisions than this in all mean that nothing else is due.
+            permit: Asked before anything is written down.
         """
         due = self._take_due(moments, limit)
-        return self._decide(due, self._run_modes(due, moments)) if len(due) else DecidedTogether(no_decisions(), {})
+        modes = self._run_modes(due, moments)
+        return self._decide(due, modes, permit) if len(due) else DecidedTogether(no_decisions(), {})
 
     def _run_modes(self, rows: ShardRows, moments: Mapping[int, Moment]) -> OfferModes:
         return rows.run_modes(moments, self._slots.keys(rows.slots), self._policies.category[rows.slots])
 
-    def _decide(self, due: ShardRows, modes: OfferModes) -> DecidedTogether:
+    def _decide(self, due: ShardRows, modes: OfferModes, permit: Permit) -> DecidedTogether:
         sequence = due.numbered(np.array([self._shards[shard].sequence for shard in due.shards]))
         chance = uniform(self._seed, due.spread(np.array(due.shards)), sequence)
         offers = offer_views.view(self._state, self._policies, due.slots, self._now(due), modes)
         self._complete(offers.state, due.slots)
         decisions = decide(offers, self._slots.keys(due.slots), sequence, chance, self._ask)
+        decided = DecidedTogether(decisions, dict(due.parts()))
+        permit(decided)
         self._write_down(due, offers, decisions)
-        return DecidedTogether(decisions, dict(due.parts()))
+        return decided
 
     def _take_due(self, moments: Mapping[int, Moment], limit: int) -> ShardRows:
         slots: dict[int, Slots] = {}
@@ -218,14 +219,19 @@ class PricingEngine:
         """Changes of a shard that the catalog has not answered yet."""
         return len(self._shards[shard].pending)
 
+    def drifted(self, shard: int, answers: AppliedColumns) -> Int64:
+        """Return which answers say applied and show another price than was told; asked before they are folded."""
+        return acknowledgements.drifted(self._state, self._slots.known(shard, answers.keys), answers)
+
     def overdue_acknowledgements(self, shard: int, moment: Moment) -> Resends:
         """Return the changes of a shard that the catalog has not answered in time, where prices may move."""
-        pending = acknowledgements.pending(self._state, self._policies, self._shards[shard].pending)
+        state, keys = self._state, self._slots.keys
+        pending = acknowledgements.pending(state, self._policies, self._shards[shard].pending)
         modes = self._run_modes(ShardRows({shard: pending}), {shard: moment})
-        pending = pending[acknowledgements.may_be_sent(self._state, pending, modes.mode)]
-        sent, alarmed = acknowledgements.overdue(self._state, pending, moment.now, self._intervals.acknowledgement)
-        self._dirty.mark(shard, np.concatenate((sent, alarmed)))
-        return acknowledgements.resends(self._state, self._policies, sent, self._slots.keys(sent), len(alarmed))
+        pending = pending[acknowledgements.may_be_sent(state, pending, modes.mode)]
+        sent, given_up = acknowledgements.overdue(state, pending, moment.now, self._intervals.acknowledgement)
+        self._dirty.mark(shard, np.concatenate((sent, given_up)))
+        return acknowledgements.resends(state, self._policies, sent, keys(sent), keys(given_up))
 
     def _ask(self, offers: Offers, ladder: Ladder, chance: NDArray[np.float32]) -> valuation.Valuation:
         return valuation.value(self.model, self._sums, offers, ladder, chance)
@@ -233,7 +239,7 @@ class PricingEngine:
     def _write_down(self, due: ShardRows, offers: Offers, decisions: Decisions) -> None:
         """Let the state know what was decided, and when each offer is due again."""
         state, slots, now = self._state, offers.slots, offers.now
-        state.last_decided_at[slots] = now
+        state.last_decided_at[slots], state.loop[slots] = now, decisions.loops
         priced = np.flatnonzero(offers.current > 0)
         changed = decisions.outcome == CHANGED
         window = price_window.rolled(offers.window, np.where(changed, decisions.price, offers.current), now)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pricing_core import price_window
+from pricing_core.acknowledgements import told_now
 from pricing_core.commands import fold_commands, one_of_each
 from pricing_core.grouping import Groups
 from pricing_core.policy_table import PolicyTable, newest
@@ -159,6 +160,7 @@ def fold_applied(state: State, groups: Groups, columns: AppliedColumns, list_pri
     after, manual = columns.price[rows], columns.status[rows] == MANUAL
     before = np.where(state.price[touched] > 0, state.price[touched], list_price[touched])
     before = np.where(before > 0, before, after)
+    _note_drift(state, touched, columns.take(rows), before)
     state.price[touched], state.price_version[touched], state.price_at[touched] = after, version, columns.time[rows]
     _set_reference(state, touched, after)
     changed = manual & (before != after)
@@ -196,6 +198,14 @@ def _date_change(state: State, slots: Slots, before: Int64, after: Int64, now: I
     """Let cooldown and daily limit count a price that a person set."""
     state.last_change_at[slots] = np.maximum(state.last_change_at[slots], now)
     price_window.note(state, slots, before, after, now)
+
+
+def _note_drift(state: State, slots: Slots, answers: AppliedColumns, before: Int64) -> None:
+    """Count answers that say applied and keep the price before. After the first, no change is in the way of another."""
+    told = told_now(state, slots, answers)
+    kept = told & (answers.price == before) & (answers.price != state.decided_price[slots])
+    state.drifts[slots[told]] = np.where(kept, np.minimum(state.drifts[slots], 254) + 1, 0)[told]
+    state.last_change_at[slots[kept & (state.drifts[slots] == 1)]] = 0
 
 
 def _settle(state: State, slots: Slots, version: Int64) -> Slots:

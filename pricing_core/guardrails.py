@@ -115,7 +115,7 @@ def _competitors(offers: Offers, price: Int64) -> Finding:
     rule, low, high = offers.policy["competitor_rule"], offers.policy["low"], offers.policy["high"]
     if not rule.any():
         return Finding(rule != FREE, NONE, NONE)
-    theirs, known, _ = rivals.cheapest(offers)
+    theirs, known, *_ = rivals.cheapest(offers)
     share = np.where(rule == MATCH, 0, offers.policy["competitor_bp"])
     above = np.where(rule == WITHIN, price * ONE > theirs * (ONE + share), price * ONE > theirs * (ONE - share))
     below = (rule != UNDERCUT) & (price * ONE < theirs * (ONE - share))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pricing_core import offers as offer_views
+from pricing_core.breaker import withhold
 from pricing_core.deciding import decide
-from pricing_core.decisions import Decisions
+from pricing_core.decisions import Decisions, Permit
 from pricing_core.engine import PricingEngine
 from pricing_core.ladder import Ladder
 from pricing_core.offers import Offers
@@ -19,10 +20,23 @@ from pricing_core.run_modes import OfferModes
 from pricing_core.shards import ShardRows
 from pricing_core.valuation import Valuation, value
 from schemas.binary import BinaryArray
-from schemas.columns import Int8, Int64
+from schemas.columns import Bool, Int8, Int64
 
 _BENCH = 2**30
 """Shard in which recorded offers are put for the time of one call: behind all partitions of a topic."""
+
+
+class Withheld(NamedTuple):
+    """What the breaker has said to n decisions, [n] each."""
+
+    stopped: Bool
+    limit: Int64
+    value: Int64
+    """The two are said of those that it has stopped."""
+
+    def at(self, rows: Int64 | slice) -> Withheld:
+        """Look at some of them, or repeat them."""
+        return Withheld(self.stopped[rows], self.limit[rows], self.value[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +56,8 @@ class Question:
     """[n] numbers of the decisions."""
     batch: int = 0
     """Rows of the compiled call that valued their candidates, see `valuation.Valuation`."""
+    withheld: Withheld | None = None
+    """Which of them the breaker has stopped; None: none."""
 
     def __len__(self) -> int:
         return len(self.recorded)
@@ -51,13 +67,15 @@ class Question:
         columns: dict[str, Any] = {
             name: np.repeat(getattr(self, name), times) for name in ("now", "mode", "scope", "uniform", "sequence")
         }
-        return type(self)(recorded=self.recorded.repeated(times), batch=self.batch, **columns)
+        withheld = None if self.withheld is None else self.withheld.at(np.repeat(np.arange(len(self)), times))
+        return type(self)(recorded=self.recorded.repeated(times), batch=self.batch, withheld=withheld, **columns)
 
     def part(self, rows: slice) -> Self:
         """Look at some of them."""
         recorded = Recorded(self.recorded.rows[rows], self.recorded.policies[rows])
         columns = (self.now[rows], self.mode[rows], self.scope[rows], self.uniform[rows], self.sequence[rows])
-        return type(self)(recorded, *columns, self.batch)
+        withheld = None if self.withheld is None else self.withheld.at(rows)
+        return type(self)(recorded, *columns, self.batch, withheld)
 
 
 class ReplayingEngine(PricingEngine):
@@ -85,7 +103,9 @@ class ReplayingEngine(PricingEngine):
             offers = offer_views.view(self._state, self._policies, slots, question.now, modes)
             self._complete(offers.state, slots)
             names = places if keys is None else keys
-            return decide(offers, names, question.sequence, question.uniform, self._ask)
+            decisions = decide(offers, names, question.sequence, question.uniform, self._ask)
+            _withhold_again(decisions, question.withheld)
+            return decisions
         finally:
             self.drop_shard(_BENCH)
 
@@ -122,8 +142,15 @@ class ReplayingEngine(PricingEngine):
         record = self._shards[shard]
         record.now, self._batch = max(int(question.now[0]), record.now), question.batch
         due = ShardRows({shard: self.known(shard, keys)})
-        return self._decide(due, OfferModes(question.mode, question.scope)).decisions
+        permit: Permit = lambda decided: _withhold_again(decided.decisions, question.withheld)  # noqa: E731
+        return self._decide(due, OfferModes(question.mode, question.scope), permit).decisions
 
     def number_from(self, shard: int, sequence: int) -> None:
         """Let the next decision of a shard have the number behind ``sequence``."""
         self._shards[shard].sequence = sequence
+
+
+def _withhold_again(decisions: Decisions, withheld: Withheld | None) -> None:
+    if withheld is not None:
+        rows = np.flatnonzero(withheld.stopped)
+        withhold(decisions, rows, withheld.limit[rows], withheld.value[rows])

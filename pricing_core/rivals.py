@@ -17,6 +17,9 @@ MEMORY_MS = 14 * 86_400_000
 PLAUSIBLE = 4
 """A price that is so many times our list price, or as small a part of it, is an error: of its seller, or of a unit."""
 
+ALL = -1
+"""In place of one competitor's name: every one."""
+
 _FAR = np.iinfo(np.int64).max
 
 
@@ -29,6 +32,8 @@ class Cheapest(NamedTuple):
     """[n]."""
     age_ms: Int64
     """[n] of that observation."""
+    name: Int64
+    """[n] whose price it is."""
 
 
 def named(rows: Rows, policies: NDArray[np.void]) -> Bool:
@@ -51,13 +56,14 @@ def newest(offers: Offers) -> Int64:
 def heeded(rows: Rows, policies: NDArray[np.void], now: Int64) -> tuple[Bool, Int64]:
     """Whether there is a competitor to heed, [n], and the place of the cheapest.
 
-    It has the product, was seen lately, is named by the policy, and asks what one can believe.
+    It has the product, was seen lately, is named by the policy, asks what one can believe, and is in no loop with us.
     """
     price, seen_at = rows["rival_price"], rows["rival_seen_at"]
     oldest, reference = policies["max_competitor_age_ms"], policies["list_price"][:, None]
     since = now - np.where(oldest == NONE, MEMORY_MS, np.minimum(oldest + 1, MEMORY_MS))
     good = (rows["rival_in_stock"] == 1) & (seen_at > since[:, None]) & (seen_at > 0) & named(rows, policies)
     good &= (price * PLAUSIBLE >= reference) & (price <= reference * PLAUSIBLE)
+    good &= ~_ignored(rows, now)
     place = np.where(good, price, _FAR).argmin(axis=1)
     return good[np.arange(len(rows)), place], place
 
@@ -66,5 +72,12 @@ def cheapest(offers: Offers) -> Cheapest:
     """Find the cheapest competitor to heed, see `heeded`."""
     known, place = heeded(offers.state, offers.policy, offers.now)
     row = np.arange(len(offers))
-    price, seen_at = (offers.state[name][row, place] for name in ("rival_price", "rival_seen_at"))
-    return Cheapest(price, known, age(offers.now, seen_at))
+    price, seen_at, name = (offers.state[column][row, place] for column in ("rival_price", "rival_seen_at", "rival"))
+    return Cheapest(price, known, age(offers.now, seen_at), name)
+
+
+def _ignored(rows: Rows, now: Int64) -> Bool:
+    """Which of the remembered competitors are in a feedback loop with us (`feedback`), [n, RIVALS]."""
+    ignored, until = rows["loop"]["ignored"][:, None], rows["loop"]["ignored_until"][:, None]
+    found: Bool = (until > now[:, None]) & ((ignored == ALL) | (rows["rival"] == ignored))
+    return found

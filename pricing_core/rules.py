@@ -44,18 +44,20 @@ CODES = (
     "rejected",
     "superseded",
     "expired",
+    "breaker",
 )
 """Why a candidate is masked and why a decision came out as it did, by number. State rows keep the number: append only.
 
 `bounds_repair`, `promotion`, `promotion_over` and `rollback` move a price whatever the model says, and mask all other
 candidates; so do `competitors` where the price is not where it must be beside theirs, and `held_out` where it is not
-yet the list price. `duplicate` masks a candidate that equals one of a smaller move.
+yet the list price. `breaker`: it would have changed, and too many others with it. `duplicate` masks a candidate that
+equals one of a smaller move.
 """
 
 CODE = {code: number for number, code in enumerate(CODES)}
 
 REPAIR, PROMOTION, PROMOTION_OVER = CODE["bounds_repair"], CODE["promotion"], CODE["promotion_over"]
-ROLLBACK, APPROVED = CODE["rollback"], CODE["approved"]
+ROLLBACK, APPROVED, BREAKER = CODE["rollback"], CODE["approved"], CODE["breaker"]
 FORCED = (REPAIR, PROMOTION, PROMOTION_OVER, ROLLBACK, APPROVED)
 """Why a price must move (`offers.Offers.must`); the last two, because a person says so."""
 

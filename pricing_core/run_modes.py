@@ -25,9 +25,9 @@ MODES = ("ACTIVE", "HELD_OUT", "REDUCING", "HALTED")
 """Each stricter than the one before. Audit records name them: the number is only ours."""
 ACTIVE, HELD_OUT, REDUCING, HALTED = range(len(MODES))
 
-SCOPES = (None, "everything", "channel", "category", "experiment")
+SCOPES = (None, "everything", "channel", "category", "experiment", "breaker")
 """Which kind of scope has set the mode of an offer; None: no scope restrains it."""
-NOBODY, EVERYTHING, CHANNEL, CATEGORY, EXPERIMENT = range(len(SCOPES))
+NOBODY, EVERYTHING, CHANNEL, CATEGORY, EXPERIMENT, BREAKER = range(len(SCOPES))
 
 
 class Scope(NamedTuple):
@@ -66,6 +66,8 @@ class RunModes:
     """Number in `MODES`; a scope that is not here is ACTIVE."""
     experiments: Mapping[str, Experiment] = field(default_factory=dict)
     """By name."""
+    stopped: bool = False
+    """Whether the breaker has stopped the shard: no price moves, as if a person had halted everything."""
 
     @classmethod
     def everywhere(cls, mode: str) -> Self:
@@ -81,10 +83,14 @@ class RunModes:
         """The same with an experiment, in place of one of its name."""
         return replace(self, experiments={**self.experiments, experiment.name: experiment})
 
+    def halted_by_breaker(self) -> Self:
+        """The same in a shard that the breaker has stopped."""
+        return replace(self, stopped=True)
+
     @property
     def everything(self) -> str:
         """Mode of the scope of all offers."""
-        return MODES[self.of_scope.get(ALL, ACTIVE)]
+        return MODES[HALTED if self.stopped else self.of_scope.get(ALL, ACTIVE)]
 
     def of_offers(self, keys: BinaryArray, categories: Int64, now: int) -> OfferModes:
         """Mode of each of n offers. Of scopes that say the same the widest is named.
@@ -95,8 +101,10 @@ class RunModes:
             now: Event time, ms.
         """
         mode, scope = np.full(len(keys), ACTIVE, np.int8), np.full(len(keys), NOBODY, np.int8)
+        if self.stopped:
+            mode[:], scope[:] = HALTED, BREAKER
         for experiment in self.experiments.values():
-            if experiment.is_running(now):
+            if experiment.is_running(now) and not self.stopped:
                 held_out = experiment.controls(keys.present(), np.full(len(keys), now))
                 mode[held_out], scope[held_out] = HELD_OUT, EXPERIMENT
         for one, strictness in sorted(self.of_scope.items()):

@@ -72,7 +72,7 @@ class Schedule:
             self._bring_forward(touched, np.ones(len(slots), np.bool_), np.zeros_like(slots))
             return
         if isinstance(columns, PolicyColumns | AppliedColumns):
-            self._bring_forward(touched, self._must_move(slots, now), np.zeros_like(slots))
+            self._bring_forward(touched, self._must_move(slots, now) | self._drifted(slots), np.zeros_like(slots))
         if isinstance(columns, PolicyColumns):
             begins = self._policies.promotion_from[slots]
             self._bring_forward(touched, begins > now, begins)
@@ -129,6 +129,12 @@ class Schedule:
     def _cooldown_end(self, slots: Slots) -> Int64:
         last_change = self._state.last_change_at[slots]
         return np.where(last_change > 0, last_change + self._policies.cooldown_ms[slots], 0)
+
+    def _drifted(self, slots: Slots) -> Bool:
+        """Whose change the catalog says to have applied, and has not: once, it is decided again without waiting."""
+        waits = self._state.pending[slots] == 1
+        drifted: Bool = (self._state.drifts[slots] == 1) & (self._state.last_change_at[slots] == 0) & ~waits
+        return drifted
 
     def _must_move(self, slots: Slots, now: Int64 | int) -> Bool:
         times = np.broadcast_to(np.asarray(now, np.int64), slots.shape)

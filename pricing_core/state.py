@@ -1,7 +1,7 @@
 """The state: one row per offer. Exact numbers on the host; decayed sums on the device (`rolling_sums`).
 
 `ROW` is both the layout in memory and the value of a changelog record, so that a snapshot is a copy. A row is
-784 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
+840 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
 """
 
 from __future__ import annotations
@@ -46,6 +46,25 @@ MONTH = 11
 NEVER = 2**62
 """A time that does not come."""
 
+LOOP = np.dtype(
+    [
+        ("rival", "<i8"),  # the competitor that is looked at; 0: none
+        ("own", "<i8"),  # prices at the end of the last round, and ours of the round before
+        ("own_before", "<i8"),
+        ("theirs", "<i8"),
+        ("ignored", "<i8"),  # the competitor that is ignored; rivals.ALL: every one
+        ("ignored_until", "<i8"),
+        ("echoes", "u1"),  # rounds in a row that look like this, see `feedback`
+        ("rises", "u1"),
+        ("falls", "u1"),
+        ("ratios", "u1"),
+        ("undercuts", "u1"),
+        ("found", "u1"),  # by the last decision: index into feedback.LOOPS
+        ("reserved", "u1", (2,)),
+    ]
+)
+"""What is known about a feedback loop with a competitor."""
+
 ROW = np.dtype(
     [
         ("format", "<u2"),
@@ -53,7 +72,7 @@ ROW = np.dtype(
         ("pending", "u1"),  # 1: a decided price waits for the catalog's answer
         ("resends", "u1"),
         ("decided_code", "u1"),  # index into guardrails.CODES
-        ("reserved", "u1"),
+        ("drifts", "u1"),  # answers in a row that said applied and kept the price before
         ("rival_in_stock", "u1", (RIVALS,)),
         # What nearly every event touches fills the first cache line.
         ("landmark", "<i8"),  # the time to which the sums are decayed
@@ -97,6 +116,7 @@ ROW = np.dtype(
         ("proposed_sequence", "<i8"),  # of the decision whose price waits for approval; 0: none
         ("proposed_price", "<i8"),
         ("proposed_until", "<i8"),  # until then it can be approved, or was rejected
+        ("loop", LOOP),
         ("sums", "<f4", (len(HALF_LIVES_DAYS), len(STATISTICS))),
     ]
 )
@@ -126,7 +146,7 @@ class State:
     filled in snapshots only.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int) -> None:  # noqa: PLR0915  # a line for each column
         self.rows: Rows = np.zeros(capacity, ROW)
         self._raw = self.rows.view(_RAW)
         self._blank = _blank().view(_RAW)
@@ -176,6 +196,8 @@ class State:
         self.proposed_sequence: Int64 = rows["proposed_sequence"]
         self.proposed_price: Int64 = rows["proposed_price"]
         self.proposed_until: Int64 = rows["proposed_until"]
+        self.drifts: NDArray[np.uint8] = rows["drifts"]
+        self.loop: NDArray[np.void] = rows["loop"]
 
     def clear(self, slots: Slots) -> None:
         """Make rows blank."""

@@ -152,6 +152,6 @@ def _numbers(offers: Offers, uniform: Float32) -> Float32:
 
 def _rivals(offers: Offers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """ln(cheapest rival in stock / current), whether there is one, and the age of that observation in days, [n]."""
-    price, known, age_ms = rivals.cheapest(offers)
+    price, known, age_ms, _ = rivals.cheapest(offers)
     gap = np.log(np.where(known, price, offers.current) / offers.current)
     return gap, known.astype(np.float64), np.where(known, age_ms / DAY_MS, 0.0)

@@ -41,7 +41,7 @@ def competitor_band(offers: Offers) -> Band:
     low, high, rule = offers.policy["low"], offers.policy["high"], offers.policy["competitor_rule"]
     if not rule.any():
         return Band(low, high)
-    price, known, _ = rivals.cheapest(offers)
+    price, known, *_ = rivals.cheapest(offers)
     share = np.where(rule == MATCH, 0, offers.policy["competitor_bp"])
     ruled = known & (rule != FREE)
     least = np.where(ruled & (rule != UNDERCUT), divide_up(price * (ONE - share), _WHOLE), low)

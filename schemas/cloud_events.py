@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
+from schemas.alarms import AlarmRaised
 from schemas.dead_letter import DeadLettered, Replayed
 from schemas.decisions import PriceChanged, PriceDecided
 from schemas.events import (
@@ -26,6 +27,7 @@ from schemas.events import (
     Ticked,
 )
 from schemas.policies import OfferPolicy
+from schemas.summaries import ShardSummarised
 from schemas.timestamps import format_ms
 
 Headers = list[tuple[str, str | bytes | None]]
@@ -89,6 +91,8 @@ PRICE_CHANGED = EventType(PriceChanged, 1)
 PRICE_DECIDED = EventType(PriceDecided, 1)
 DEAD_LETTERED = EventType(DeadLettered, 1)
 REPLAYED = EventType(Replayed, 1)
+ALARM_RAISED = EventType(AlarmRaised, 1)
+SHARD_SUMMARISED = EventType(ShardSummarised, 1)
 
 EVENT_TYPES = {
     event_type.struct: event_type
@@ -107,6 +111,8 @@ EVENT_TYPES = {
         PRICE_DECIDED,
         DEAD_LETTERED,
         REPLAYED,
+        ALARM_RAISED,
+        SHARD_SUMMARISED,
     )
 }
 """By struct."""

@@ -91,7 +91,7 @@ class PriceDecided(msgspec.Struct, frozen=True, gc=False):
         int | None, Meta(description="Rows of the compiled call that valued the candidates; 0 without one.")
     ] = None
     run_mode_scope: Annotated[
-        Literal["everything", "channel", "category", "experiment"] | None,
+        Literal["everything", "channel", "category", "experiment", "breaker"] | None,
         Meta(description="Which scope has set the run mode; null: none restrains the offer."),
     ] = None
     command: Annotated[

@@ -194,6 +194,10 @@ def _key_schema(topic: Topic) -> Json:
                 "pattern": "^(\\*|channel:.+|category:.+|experiment:.+)$",
                 "examples": ["*", "channel:web", "category:shoes", "experiment:spring-2026"],
             }
+        case "subject":
+            return {"type": "string", "description": "What the alarm is about.", "examples": ["shard/3"]}
+        case "shard":
+            return {"type": "string", "description": "Number of the shard, which is that of its partition."}
         case "none":
             return {"type": "null", "description": "No key: the record is published to every partition."}
 

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import msgspec
 
+from schemas.alarms import AlarmRaised
 from schemas.dead_letter import DeadLettered, Reason, Replayed
 from schemas.decisions import Candidates, PriceChanged, PriceDecided, Verdict
 from schemas.events import (
@@ -20,6 +21,7 @@ from schemas.events import (
     Ticked,
 )
 from schemas.policies import OfferPolicy
+from schemas.summaries import ShardSummarised, Stopped
 from schemas.timestamps import format_ms
 
 NOW = 1_790_000_000_000
@@ -160,7 +162,40 @@ REPLAY = Replayed(
     topic="repricer.orders", partition=3, offset=12, state="done", to_partition=3, to_offset=40, by="ann", at=AT
 )
 
+ALARM = AlarmRaised(
+    alarm_id="3-a7",
+    severity="warning",
+    code="acknowledgement_overdue",
+    scope="shard/3",
+    cause="price changes were sent several times, and the catalog has answered none of them",
+    values={"offer": "web:SKU-1"},
+    what_to_do="See whether the catalog reads price-changes and writes price-applied.",
+    count=12,
+    at=AT,
+    worker="worker-1",
+    shard=3,
+)
+
+SUMMARY = ShardSummarised(
+    shard=3,
+    worker="worker-1",
+    at=AT,
+    event_time=AT,
+    resumed_at=None,
+    offers=8000,
+    moved=4100,
+    repeated=4050,
+    notable=4000,
+    distance_bp=4_000_000,
+    extreme=0,
+    answered=3900,
+    rejected=2,
+    asked=6000,
+    anomalous=0,
+    stopped=Stopped(code="many_changes", limit=5000, value=5001, source="", at=AT),
+)
+
 _FACTS = (ORDER, CLICK, RIVAL, STOCK, APPLIED, POLICY, COMMAND, TICK, HALT, EXPERIMENT)
-_ANSWERS = (CHANGE, DECISION, DEAD_LETTER, REPLAY)
+_ANSWERS = (CHANGE, DECISION, DEAD_LETTER, REPLAY, ALARM, SUMMARY)
 EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {type(example): example for example in (*_FACTS, *_ANSWERS)}
 """By type."""

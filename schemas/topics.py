@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from schemas.alarms import AlarmRaised
 from schemas.dead_letter import DeadLettered, Replayed
 from schemas.decisions import PriceChanged, PriceDecided
 from schemas.events import (
@@ -26,6 +27,7 @@ from schemas.events import (
     Ticked,
 )
 from schemas.policies import OfferPolicy
+from schemas.summaries import ShardSummarised
 
 DAY_MS = 86_400_000
 
@@ -35,9 +37,9 @@ class Topic:
     """One topic and the contract on it."""
 
     name: str
-    key: Literal["offer", "source", "scope", "none"]
+    key: Literal["offer", "source", "scope", "subject", "shard", "none"]
     """``offer``: the offer key in ASCII; ``source``: coordinates of the source record; ``scope``: of a run mode,
-    or an experiment; ``none``: explicit partition."""
+    or an experiment; ``subject``: what an alarm is about; ``shard``: its number; ``none``: explicit partition."""
     type: type[msgspec.Struct] | None
     """Type of the JSON value; None for the binary changelog."""
     cleanup: Literal["delete", "compact"]
@@ -78,6 +80,10 @@ SHADOW_DECISIONS = Topic(
     "shadow-decisions", "offer", PriceDecided, "delete", 30 * DAY_MS, "what another model would have decided"
 )
 REPLAYS = Topic("replays", "source", Replayed, "compact", None, "dead letters that were published once more")
+ALARMS = Topic("alarms", "subject", AlarmRaised, "delete", 30 * DAY_MS, "what a person should look at")
+SHARD_SUMMARIES = Topic(
+    "shard-summaries", "shard", ShardSummarised, "compact", None, "how much each shard has changed lately"
+)
 CHANGELOG = Topic("changelog", "offer", None, "compact", None, "state rows and shard records, binary")
 
 HOT_SOURCES = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED, OFFER_POLICIES, COMMANDS, TICKS)
@@ -91,6 +97,8 @@ TOPICS = (
     SHADOW_DECISIONS,
     DEAD_LETTERS,
     REPLAYS,
+    ALARMS,
+    SHARD_SUMMARIES,
     CHANGELOG,
 )
 

@@ -21,6 +21,7 @@ from streams.agents import control, market
 from streams.carefully import carefully
 from streams.compiled import keep_compiled
 from streams.errors import CutFailed, NotReady, RepricerError, StreamFault
+from streams.fleet import FleetWatch
 from streams.http_server import HealthServer
 from streams.lag import LagGauge
 from streams.log_setup import set_up_logging
@@ -175,7 +176,8 @@ class Worker:
         await health.start()
         ticker = Ticker(self._settings, is_leader=self._is_leader)
         lag = LagGauge(self._settings, self._plane, self.ownership, self._metrics)
-        aside = [asyncio.create_task(carefully(halt, task)) for task in (ticker.run, lag.run)]
+        fleet = FleetWatch(self._settings, self.ownership.stop_for_fleet)
+        aside = [asyncio.create_task(carefully(halt, task)) for task in (ticker.run, lag.run, fleet.run)]
         try:
             await self._app.start()
             await self._watch(stopping)

@@ -11,16 +11,21 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
+from pricing_core.state import ROW, FormatError
 from schemas.binary import BinaryArray, Int64
+from streams.alarms import AlarmBook
+from streams.breaker_state import BreakerState
 from streams.errors import ShardLost
 
 SHARD_KEY = b"\0shard"
 """No offer key begins with NUL."""
 
-FORMAT = 2
-"""Of the shard record. 2: with the identities of the topics."""
-READABLE = frozenset({1, FORMAT})
+FORMAT = 3
+"""Of the shard record. 2: with the identities of the topics; 3: with alarms and breaker."""
+READABLE = frozenset({1, 2, FORMAT})
 """A former format is read; the next cut writes today's."""
 
 
@@ -52,6 +57,8 @@ class ShardRecord(msgspec.Struct, frozen=True):
     """
     refused: dict[str, list[tuple[int, int]]] = {}
     """Offsets that were refused within the duplicate window, by source topic: first one, and how many from there on."""
+    alarms: AlarmBook = msgspec.field(default_factory=AlarmBook)
+    breaker: BreakerState = msgspec.field(default_factory=BreakerState)
 
 
 class LastCut(NamedTuple):
@@ -90,3 +97,20 @@ def shard_rows(keys: BinaryArray) -> Int64:
     alike = np.flatnonzero(keys.length == len(SHARD_KEY))
     alike = alike[keys.data[keys.start[alike]] == SHARD_KEY[0]]
     return np.array([row for row in alike.tolist() if keys[row] == SHARD_KEY], np.int64)
+
+
+def state_rows(values: BinaryArray) -> NDArray[np.void]:
+    """State rows out of the values of changelog records: not copied if they lie one after the other.
+
+    Raises:
+        FormatError: If one has not the size of a row.
+    """
+    size = ROW.itemsize
+    if (values.length != size).any():
+        raise FormatError(f"a row of the changelog has not {size} bytes: another format, or damaged")
+    if not len(values):
+        return np.empty(0, ROW)
+    first = int(values.start[0])
+    if (values.start == first + size * np.arange(len(values))).all():
+        return values.data[first : first + size * len(values)].view(ROW)
+    return sliding_window_view(values.data, size)[values.start].reshape(-1).view(ROW)

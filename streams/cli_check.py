@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -57,6 +57,47 @@ def sweep(
     else:
         print_report(report)
     require_none(report)
+
+
+@check.command()
+def alarms(
+    since: Annotated[str | None, typer.Option(help="Only since then: 2h, 3d, or an RFC 3339 time.")] = None,
+    severity: Annotated[
+        Literal["info", "warning", "critical"], typer.Option(help="No milder ones than these.")
+    ] = "info",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a person should look at: what was seen, how often, and what to do."""
+    import msgspec
+
+    from streams.alarm_log import alarms as found
+    from streams.alarm_log import print_alarm
+    from streams.dlq.letters import parse_since
+    from streams.settings import load_settings
+
+    since_ms = 0 if since is None else parse_since(since)
+    for alarm in found(load_settings(), since_ms=since_ms, least=severity, follow=follow):
+        if as_json:
+            typer.echo(msgspec.json.encode(alarm))
+        else:
+            print_alarm(alarm)
+
+
+@check.command()
+def breaker(as_json: AsJson = False) -> None:
+    """Show how much each shard has changed lately, and which of them stand and why; `control resume` starts them."""
+    import msgspec
+
+    from streams.breaker_report import print_summaries, summaries
+    from streams.settings import load_settings
+
+    found = summaries(load_settings())
+    if as_json:
+        for summary in found:
+            typer.echo(msgspec.json.encode(summary))
+    else:
+        print_summaries(found)
 
 
 @dlq.command("list")

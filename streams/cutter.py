@@ -188,6 +188,8 @@ class Cutter:
             written_at=wall_ms(),
             refused=shard.refused_lately(),
             topic_ids=shard.topic_ids,
+            alarms=shard.alarms,
+            breaker=shard.breaker,
         )
 
 

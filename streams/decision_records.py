@@ -65,7 +65,7 @@ AUDIT = JsonWriter(
     )
 )
 """`PriceDecided` of the columns of `Decisions`."""
-AUDIT_COLUMNS = tuple(f.name for f in fields(Decisions) if f.name not in {"now", "rows", "policies"})
+AUDIT_COLUMNS = tuple(f.name for f in fields(Decisions) if f.name not in {"now", "rows", "policies", "loops"})
 CHANGE = JsonWriter(
     Object(
         {

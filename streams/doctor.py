@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from schemas.topics import HOT_SOURCES, Topic
+from streams.breaker_report import standing, summaries
 from streams.errors import RepricerError
 from streams.partitioner import partition_of
 from streams.settings import Settings
@@ -49,6 +50,7 @@ def _examine_cluster(settings: Settings) -> Iterator[Finding]:
     yield from _guarded("topics", lambda: _examine_topics(admin))
     yield from _guarded("partitioner", lambda: _examine_placement(settings, admin))
     yield from _guarded("group", lambda: _examine_group(settings, admin))
+    yield from _guarded("breaker", lambda: _examine_breaker(settings))
 
 
 def _guarded(area: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
@@ -169,6 +171,17 @@ def _positions(
     if not expired and not beyond:
         lag = sum(end[place] - offset for place, offset in known.items())
         yield Finding("group", "ok", f"group {settings.group}: {lag} records behind on {len(known)} partitions")
+
+
+def _examine_breaker(settings: Settings) -> Iterator[Finding]:
+    found = summaries(settings)
+    lines = list(standing(found))
+    for line in lines:
+        yield Finding("breaker", "wrong", line, "`repricer alarms --severity critical`; then `repricer control resume`")
+    if not found:
+        yield Finding("breaker", "unknown", "no shard has said anything yet")
+    elif not lines:
+        yield Finding("breaker", "ok", f"{len(found)} shards, none of them stands")
 
 
 def _examine_device() -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from schemas.binary import BinaryArray, Int64
+from schemas.codec import Decoded, Reject
 from schemas.compiled import kernel
 from schemas.hashing import hash_pair
 
@@ -71,6 +72,15 @@ class DuplicateWindow:
         """Take ids back: their records were refused after all, and may come again."""
         if self._size:
             _forget(self._first, self._second, self._age, ids.data, ids.start, ids.length)
+
+
+def judged_by(rejects: list[Reject], window: DuplicateWindow, decoded: Decoded[Any], dropped: Int64) -> Int64:
+    """Let the window forget what was refused. Returns the dropped rows that it took for duplicates of just that."""
+    refused = np.searchsorted(decoded.columns.index, [reject.index for reject in rejects])
+    ids = decoded.event_ids.take(refused)
+    window.forget(ids)
+    names = set(ids)
+    return dropped[np.array([name in names for name in decoded.event_ids.take(dropped)], np.bool_)]
 
 
 @kernel

@@ -22,6 +22,7 @@ from schemas.dead_letter import MAX_KEPT_BYTES, DeadLettered
 from schemas.offer_keys import channels_and_skus
 from schemas.timestamps import format_ms
 from schemas.topics import DEAD_LETTERS, PRICE_CHANGES, PRICE_DECISIONS
+from streams.alarms import example, note_holds, note_loops
 from streams.decision_records import AUDIT_COLUMNS, CHANGE_COLUMNS, DECISION_ID, WRITERS
 from streams.metrics import (
     ACKNOWLEDGEMENT_ALARMS,
@@ -66,6 +67,9 @@ class Emitter:
         if not len(decisions):
             return {}
         self._count(decisions)
+        books = {partition: shards[partition].alarms for partition in decided.rows}
+        note_holds(decisions, decided.rows, books)
+        note_loops(decisions, decided.rows, books)
         columns = _columns(decisions, AUDIT_COLUMNS) | {
             "is_chosen": decisions.chosen != NONE,
             "is_proposed": decisions.outcome == PROPOSED,
@@ -101,9 +105,13 @@ class Emitter:
 
     def resends(self, shard: Shard, wall: int) -> list[OutputBatch]:
         """The same price change again for every offer whose answer is overdue; an alarm where that did not help."""
-        resends: Resends = self._engine.overdue_acknowledgements(shard.partition, Moment(shard.now, shard.run_modes))
+        resends: Resends = self._engine.overdue_acknowledgements(
+            shard.partition, Moment(shard.now, shard.modes_in_force)
+        )
         self._metrics.add(RESENDS, len(resends))
-        self._metrics.add(ACKNOWLEDGEMENT_ALARMS, resends.alarms)
+        self._metrics.add(ACKNOWLEDGEMENT_ALARMS, len(resends.given_up))
+        if len(resends.given_up):
+            shard.alarms.note("acknowledgement_overdue", len(resends.given_up), example(resends.given_up[0]))
         return self._changes({shard.partition: len(resends)}, _columns(resends, CHANGE_COLUMNS), wall)
 
     def dead_letters(self, batch: RecordBatch, rejects: Iterable[Reject], wall: int) -> list[OutputBatch]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pricing_core.experiments.assignment import Experiment
-from pricing_core.run_modes import scope_of
+from pricing_core.run_modes import ALL, scope_of
 from schemas.codec import Reject, decode_run_mode
 from schemas.dead_letter import Reason
 from schemas.experiments import decode_experiment, is_experiment
+from schemas.timestamps import parse_ms
 from streams.shard import Shard
 
 
@@ -17,7 +18,10 @@ def hear(shard: Shard, offset: int, key: bytes | None, value: bytes | None) -> R
     said = decode_run_mode(key, value)
     if isinstance(said, Reject):
         return said
-    shard.set_run_mode(said.mode, offset, scope_of(said.channel, said.category))
+    scope = scope_of(said.channel, said.category)
+    shard.set_run_mode(said.mode, offset, scope)
+    if scope == ALL:
+        shard.breaker.hear(said.mode, offset, parse_ms(said.at))
     return None
 
 

@@ -6,7 +6,15 @@ import asyncio
 
 from schemas.topics import HOT_SOURCES
 from streams.clock import wall_ms
-from streams.metrics import LAG_RECORDS, LAG_SECONDS, PENDING_CHANGES, QUEUE_DEPTH, STATE_OFFERS, Metrics
+from streams.metrics import (
+    LAG_RECORDS,
+    LAG_SECONDS,
+    PENDING_CHANGES,
+    QUEUE_DEPTH,
+    STATE_OFFERS,
+    STOPPED_SHARDS,
+    Metrics,
+)
 from streams.ownership import Ownership
 from streams.settings import Settings
 from streams.transport.data_plane import DataPlane
@@ -51,3 +59,4 @@ class LagGauge:
             self._metrics.forget(LAG_RECORDS, *labels)
             self._metrics.forget(LAG_SECONDS, *labels)
         self._measured = measured
+        self._metrics.set(STOPPED_SHARDS, self._ownership.stopped)

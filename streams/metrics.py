@@ -39,6 +39,9 @@ RESENDS = Metric("repricer_resends_total", "counter", "changes", "Price changes 
 ACKNOWLEDGEMENT_ALARMS = Metric(
     "repricer_acknowledgement_alarms_total", "counter", "changes", "Price changes never answered: given up."
 )
+ALARMS = Metric("repricer_alarms_total", "counter", "alarms", "Alarms raised.", ("severity", "code"))
+BREAKER_STOPS = Metric("repricer_breaker_stops_total", "counter", "stops", "Shards stopped by the breaker.", ("cause",))
+STOPPED_SHARDS = Metric("repricer_stopped_shards", "gauge", "shards", "Shards that stand until a person resumes.")
 LAG_RECORDS = Metric(
     "repricer_lag_records", "gauge", "records", "Records on the broker not yet applied.", ("topic", "partition")
 )
@@ -81,6 +84,9 @@ METRICS: Final = (
     PENDING_CHANGES,
     RESENDS,
     ACKNOWLEDGEMENT_ALARMS,
+    ALARMS,
+    BREAKER_STOPS,
+    STOPPED_SHARDS,
     LAG_RECORDS,
     LAG_SECONDS,
     QUEUE_DEPTH,

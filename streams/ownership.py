@@ -19,6 +19,7 @@ from streams.clock import wall_ms
 from streams.controls import Controls
 from streams.cutter import Cutter
 from streams.errors import CutFailed
+from streams.fleet import FleetExcess
 from streams.holdings import Holdings
 from streams.joining import Joining
 from streams.metrics import (
@@ -126,6 +127,11 @@ class Ownership:
     def offers(self) -> int:
         """Offers in the state."""
         return sum(self._pipeline.engine.offer_count(partition) for partition in self.shards)
+
+    @property
+    def stopped(self) -> int:
+        """Shards that the breaker has stopped."""
+        return sum(shard.breaker.stop is not None for shard in self.shards.values())
 
     # the transport's side
     async def on_assigned(self, claim: Claim) -> None:
@@ -240,6 +246,12 @@ class Ownership:
     async def control(self, partition: int, offset: int, key: bytes | None, value: bytes | None) -> None:
         """Set the run mode of a shard. A record that says nothing becomes a dead letter."""
         self._controls.hear(partition, offset, key, value)
+
+    def stop_for_fleet(self, fleet: FleetExcess) -> None:
+        """All shards together exceed a limit: let those that are here stand."""
+        for partition, shard in self.shards.items() if self._holdings.being_read is not None else ():
+            if outputs := self._pipeline.stop(shard, fleet, wall_ms()):
+                self._cutter.add(partition, outputs)
 
     # cutting
     async def _cut_loop(self) -> None:

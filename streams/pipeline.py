@@ -7,25 +7,26 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from pricing_core.engine import CapacityExceeded, Moment, PricingEngine
 from pricing_core.slots import NO_SLOT
-from pricing_core.state import ROW, FormatError
+from pricing_core.state import FormatError
 from schemas import packing
 from schemas.binary import BinaryArray
-from schemas.codec import BatchDecoder, Decoded, Reject, decoder_for
-from schemas.columns import Columns, CommandColumns, Int64
+from schemas.codec import BatchDecoder, Reject, decoder_for
+from schemas.columns import AppliedColumns, Columns, CommandColumns, Int64
 from schemas.dead_letter import Reason
 from schemas.json_writer import JsonWriter
 from schemas.offer_keys import channels_and_skus
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
-from streams.changelog import REBUILD
+from streams.alarms import AlarmWriter
+from streams.breaker import FLEET, Breaker
+from streams.changelog import REBUILD, state_rows
 from streams.collector import collector_paused
-from streams.duplicate_window import DuplicateWindow
+from streams.duplicate_window import DuplicateWindow, judged_by
 from streams.emit import Emitter
 from streams.errors import ShardLost
+from streams.fleet import FleetExcess, SummaryWriter
 from streams.hearing import hear
 from streams.keeping import Controls
 from streams.latest_values import LatestValues
@@ -57,6 +58,9 @@ class Pipeline:
         self._settings = settings
         self._metrics = metrics
         self._emit = Emitter(settings, engine, metrics)
+        self._alarms = AlarmWriter(settings, metrics)
+        self._breaker = Breaker(settings, engine, metrics)
+        self._summaries = SummaryWriter(settings)
         self._decoders: dict[str, BatchDecoder[Any]] = {topic.name: self._decoder(topic) for topic in HOT_SOURCES}
         self._topics = {topic.full_name(settings.topic_prefix): topic.name for topic in HOT_SOURCES}
 
@@ -92,6 +96,7 @@ class Pipeline:
             for partition, (shard, batch) in parts.items():
                 times, rejects = applied[partition]
                 self._note_refused(shard, topic, batch, rejects)
+                self._breaker.note_records(shard, topic, len(batch))
                 shard.advance(topic, batch.next_offset, at_end=batch.at_end, times=times)
                 outputs[partition] += self._emit.dead_letters(batch, rejects, wall)
                 if topic == TICKS.name and shard.caught_up:
@@ -104,20 +109,39 @@ class Pipeline:
         Returns:
             What each partition has to say.
         """
+        stepped = {shard.partition: shard for shard in shards}
         outputs: dict[int, list[OutputBatch]] = {}
         ready = {
-            shard.partition: shard
-            for shard in shards
+            partition: shard
+            for partition, shard in stepped.items()
             if shard.now and (shard.caught_up or self._settings.decide_during_catch_up)
         }
-        moments = {partition: Moment(shard.now, shard.run_modes) for partition, shard in ready.items()}
-        is_more = bool(moments)
+        for shard in ready.values():
+            self._breaker.look(shard)
+        permit, is_more = self._breaker.permit(ready), bool(ready)
         while is_more:
-            decided = self.engine.decide_together(moments, limit=DECISIONS_AT_ONCE)
+            moments = {partition: Moment(shard.now, shard.modes_in_force) for partition, shard in ready.items()}
+            decided = self.engine.decide_together(moments, limit=DECISIONS_AT_ONCE, permit=permit)
             for partition, batches in self._emit.decisions(decided, ready, wall).items():
                 outputs.setdefault(partition, []).extend(batches)
+            self._breaker.settle()
             is_more = len(decided.decisions) == DECISIONS_AT_ONCE
+        for partition, shard in stepped.items():
+            if said := self._said(shard, wall):
+                outputs.setdefault(partition, []).extend(said)
         return outputs
+
+    def stop(self, shard: Shard, fleet: FleetExcess, wall: int) -> list[OutputBatch]:
+        """Let a shard stand because all shards together exceed a limit, unless a person has resumed it since."""
+        if shard.breaker.stop is not None or shard.breaker.resumed_at > fleet.resumed_at or not shard.now:
+            return []
+        self._breaker.stop(shard, fleet.found, {}, FLEET)
+        return self._said(shard, wall)
+
+    def _said(self, shard: Shard, wall: int) -> list[OutputBatch]:
+        """What a shard has to say of itself, beside its decisions."""
+        alarms = self._alarms.outputs(shard.partition, shard.alarms, wall)
+        return [*alarms, *self._summaries.outputs(shard, self.engine.offer_count(shard.partition), wall)]
 
     def restore(self, log: ShardLog, wall: int) -> Shard:
         """Rebuild a shard from its log, exactly as the cut left it.
@@ -133,7 +157,7 @@ class Pipeline:
         self.engine.open_shard(partition)
         sequence = 0 if record is None else record.sequence
         try:
-            self.engine.restore(partition, log.keys, _rows(log.rows), sequence=sequence)
+            self.engine.restore(partition, log.keys, state_rows(log.rows), sequence=sequence)
         except FormatError as error:
             raise ShardLost(f"partition {partition}: {error}; {REBUILD}") from error
         except CapacityExceeded as error:
@@ -146,10 +170,13 @@ class Pipeline:
         shard.topic_ids = log.topic_ids
         if record is not None:
             shard.seen, shard.now = dict(record.seen), record.now
+            shard.alarms, shard.breaker = record.alarms, record.breaker
         for name, pages in log.recent.items():
             for records in pages:
                 self._remember(shard, name, records, wall)
+        shard.breaker.taken_over()
         self.hear(shard, log.controls)
+        shard.breaker.heard_all()
         return shard
 
     @staticmethod
@@ -203,7 +230,7 @@ class Pipeline:
                 fresh = window.admit(_at(ids, rows), offsets[rows])
                 kept = rows if fresh is None else rows[fresh]
                 columns, refused = yield from self._fold(shard, topic, _at(decoded.columns, kept))
-                again = _judged_by(refused, window, decoded, np.setdiff1d(rows, kept)) if refused else rows[:0]
+                again = judged_by(refused, window, decoded, np.setdiff1d(rows, kept)) if refused else rows[:0]
                 self._metrics.add(DUPLICATES, len(rows) - len(kept) - len(again), topic)
                 times.append(columns.time)
                 rejects += refused
@@ -223,6 +250,8 @@ class Pipeline:
         foreign: list[Reject] = []
         if topic != TICKS.name:
             columns, foreign = self._without_foreign(shard.partition, columns)
+        if isinstance(columns, AppliedColumns):
+            self._breaker.note_answers(shard, columns)
         refused = yield columns
         self._metrics.add(EVENTS, len(columns) - len(refused), topic)
         return columns, [*foreign, *refused]
@@ -256,29 +285,3 @@ class Pipeline:
 def _at(columns: T, rows: Int64) -> T:
     """Rows of a batch; it is not copied if they are all."""
     return columns if len(rows) == len(columns) else columns.take(rows)
-
-
-def _judged_by(rejects: list[Reject], window: DuplicateWindow, decoded: Decoded[Any], dropped: Int64) -> Int64:
-    """Let the window forget what was refused. Returns the dropped rows that it took for duplicates of just that."""
-    refused = np.searchsorted(decoded.columns.index, [reject.index for reject in rejects])
-    ids = decoded.event_ids.take(refused)
-    window.forget(ids)
-    names = set(ids)
-    return dropped[np.array([name in names for name in decoded.event_ids.take(dropped)], np.bool_)]
-
-
-def _rows(values: BinaryArray) -> NDArray[np.void]:
-    """State rows out of the values of changelog records: not copied if they lie one after the other.
-
-    Raises:
-        FormatError: If one has not the size of a row.
-    """
-    size = ROW.itemsize
-    if (values.length != size).any():
-        raise FormatError(f"a row of the changelog has not {size} bytes: another format, or damaged")
-    if not len(values):
-        return np.empty(0, ROW)
-    first = int(values.start[0])
-    if (values.start == first + size * np.arange(len(values))).all():
-        return values.data[first : first + size * len(values)].view(ROW)
-    return sliding_window_view(values.data, size)[values.start].reshape(-1).view(ROW)

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from schemas.topics import HOT_SOURCES
 from streams import security
+from streams.breaker_settings import BreakerSettings
 from streams.errors import ConfigurationError
 
 PREFIX = "REPRICER_"
@@ -41,7 +42,7 @@ def _cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "repricer"
 
 
-class Settings(BaseSettings):
+class Settings(BreakerSettings):
     """Everything that can be set. Names end in their unit: ``_s`` seconds, ``_ms`` milliseconds."""
 
     model_config = SettingsConfigDict(
@@ -153,6 +154,11 @@ class Settings(BaseSettings):
     ] = 5.0
     seed: Annotated[int, Field(ge=0, le=2**63 - 1, description="Seed of exploration.")] = 0
     model_path: Annotated[Path | None, Field(description="Model to price with; the shipped one if not set.")] = None
+
+    # alarms, by the wall clock
+    alarm_interval_s: Annotated[
+        int, Field(ge=0, le=86_400, description="A shard says the same alarm again after this at the soonest.")
+    ] = 900
 
     compilation_cache: Annotated[
         Path | None, Field(description="Folder where compiled functions are kept between starts; none if null.")

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from pricing_core.experiments.assignment import Experiment
 from pricing_core.run_modes import ALL, RunModes, Scope
+from schemas.summaries import ShardSummarised
 from schemas.topics import CLICKS, COMMANDS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
+from streams.alarms import AlarmBook
+from streams.breaker_state import BreakerState
 from streams.duplicate_window import DuplicateWindow
 from streams.errors import OffsetGap
 from streams.refused_offsets import RefusedOffsets, Run
@@ -49,6 +52,17 @@ class Shard:
     at_end: set[str] = field(default_factory=set)
     topic_ids: dict[str, str] = field(default_factory=dict)
     """What the broker called the topics when the shard was taken over."""
+    alarms: AlarmBook = field(default_factory=AlarmBook)
+    breaker: BreakerState = field(default_factory=BreakerState)
+    summary: ShardSummarised | None = None
+    """What the shard has told the others last, since it is here."""
+    summarised_at: int = 0
+    """Wall clock, ms."""
+
+    @property
+    def modes_in_force(self) -> RunModes:
+        """The run modes, unless the breaker has stopped the shard."""
+        return self.run_modes if self.breaker.stop is None else self.run_modes.halted_by_breaker()
 
     def advance(self, topic: str, next_offset: int, *, at_end: bool, times: NDArray[np.int64] | None) -> None:
         """Move a source's position, and event time with it."""

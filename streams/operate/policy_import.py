@@ -131,13 +131,8 @@ class _Lines:
             return f"{offer} is on line {first} already: leave one of them out"
         before = self._known.get(offer)
         in_force = 0 if before is None else before.version
-        if version is not None and version.strip() != str(in_force):
-            return f"the file has version {version} of {offer}, in force is {in_force}: export again, and edit that"
-        if before is None and self._absent:
-            return f"{offer} has no policy yet, and a new one needs the columns {', '.join(self._absent)}"
-        if before is not None and before.currency != written.currency and self._kept_money:
-            columns = ", ".join(self._kept_money)
-            return f"{offer} is in {before.currency}: amounts in {written.currency} need the columns {columns}, too"
+        if (lack := self._lacks(offer, written, before, version)) is not None:
+            return lack
         names = [name for name in FIELDS if before is not None and name not in self._given]
         kept = {name: getattr(before, name) for name in names}
         policy = msgspec.structs.replace(
@@ -150,6 +145,19 @@ class _Lines:
         if decoded.rejects:
             return f"{decoded.rejects[0].reason}: {decoded.rejects[0].detail}"
         self.plan.edits.append(Edit(policy, before))
+        return None
+
+    def _lacks(self, offer: str, written: OfferPolicy, before: OfferPolicy | None, version: str | None) -> str | None:
+        """What the file lacks beside the policy in force; None if nothing."""
+        in_force = 0 if before is None else before.version
+        if version is not None and version.strip() != str(in_force):
+            return f"the file has version {version} of {offer}, in force is {in_force}: export again, and edit that"
+        if before is None:
+            absent = ", ".join(self._absent)
+            return f"{offer} has no policy yet, and a new one needs the columns {absent}" if absent else None
+        if before.currency != written.currency and self._kept_money:
+            columns = ", ".join(self._kept_money)
+            return f"{offer} is in {before.currency}: amounts in {written.currency} need the columns {columns}, too"
         return None
 
 

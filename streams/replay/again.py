@@ -11,10 +11,11 @@ import numpy as np
 from pricing_core.decisions import DecidedTogether, Decisions
 from pricing_core.model_file import Model
 from pricing_core.recorded import Recorded, RecordedError
-from pricing_core.replaying import Question, ReplayingEngine
-from pricing_core.rules import VERSION
+from pricing_core.replaying import Question, ReplayingEngine, Withheld
+from pricing_core.rules import BREAKER, CODES, VERSION
 from pricing_core.run_modes import MODES, SCOPES
 from schemas.binary import BinaryArray
+from schemas.columns import NONE
 from streams.emit import Emitter
 from streams.metrics import Metrics
 from streams.replay.decision_log import Found
@@ -117,6 +118,17 @@ def question_of(page: Sequence[Found]) -> Question:
         uniform=np.array([found.record.uniform or 0.0 for found in page], np.float32),
         sequence=np.array([found.sequence for found in page], np.int64),
         batch=max(found.record.batch or 0 for found in page),
+        withheld=_withheld(page),
+    )
+
+
+def _withheld(page: Sequence[Found]) -> Withheld | None:
+    stopped = np.array([found.record.reason == CODES[BREAKER] for found in page], np.bool_)
+    if not stopped.any():
+        return None
+    limits, values = ([getattr(found.record.verdict, name) for found in page] for name in ("limit", "value"))
+    return Withheld(
+        stopped, *(np.array([NONE if n is None else n for n in each], np.int64) for each in (limits, values))
     )
 
 

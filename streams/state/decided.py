@@ -43,6 +43,8 @@ OF_DECISIONS = (
     "proposed_sequence",
     "proposed_price",
     "proposed_until",
+    "drifts",
+    "loop",
     *Window._fields,
 )
 """Columns of a row that no source holds."""

@@ -24,6 +24,8 @@ from pricing_core.state import ROW, Rows
 from schemas.binary import BinaryArray
 from schemas.topics import CHANGELOG, HOT_SOURCES, TICKS
 from streams import topic_admin
+from streams.alarms import AlarmBook
+from streams.breaker_state import BreakerState
 from streams.changelog import FORMAT, ShardRecord, encode_shard_record
 from streams.clock import wall_ms
 from streams.errors import BrokerUnreachable, CutFailed, ShardLost
@@ -127,6 +129,8 @@ class _Rebuild:
             written_at=wall_ms(),
             topic_ids=self._ids,
             refused=replayed.refused,
+            alarms=AlarmBook() if before is None else before.alarms,
+            breaker=BreakerState() if before is None else before.breaker,
         )
 
     def _write(self, old: OldShard, rows: dict[bytes, Rows], record: ShardRecord) -> None:

@@ -18,9 +18,9 @@ from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams.verify.log import Log
 
 SHARD_KEY = b"\0shard"
-RECORD_FORMATS = frozenset({1, 2})
+RECORD_FORMATS = frozenset({1, 2, 3})
 """Of shard records; what is read here they all have."""
-ROW_FORMAT, ROW_BYTES = 3, 784
+ROW_FORMAT, ROW_BYTES = 3, 840
 ROW = np.dtype(
     {
         "names": ["format", "totals", "price", "price_version", "on_hand", "stock_at", "decided_version"],

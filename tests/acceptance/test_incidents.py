@@ -1,7 +1,6 @@
 """Prices that made the news, told again to this repricer: the events of each story, and what is decided.
 
-What needs the limits over all offers (a bad model that moves 100,000 prices at once) or the catalog (one that says
-"done" and applies nothing) is not here.
+Those about all offers at once and about the catalog are in `test_incidents_of_all_offers.py`.
 """
 
 import json

@@ -243,11 +243,11 @@ def test_an_answer_that_does_not_come_is_asked_for_three_times_then_alarmed_once
         again = made.overdue_acknowledgements(0, Moment(T0 + hour * HOUR))
         assert (list(again.keys), again.version.tolist(), again.price.tolist()) == ([KEY], [1], [sent.price])
         assert (again.sequence.tolist(), again.reasons, again.policy_version.tolist()) == ([1], ["demand"], [1])
-        assert (again.previous_price.tolist(), again.currency.tolist(), again.alarms) == ([1299], [EUR], 0)
+        assert (again.previous_price.tolist(), again.currency.tolist(), len(again.given_up)) == ([1299], [EUR], 0)
         assert made.dirty_count(0) == 1
         assert len(made.overdue_acknowledgements(0, Moment(T0 + hour * HOUR + 1))) == 0
     alarm = made.overdue_acknowledgements(0, Moment(T0 + 4 * HOUR))
-    assert (len(alarm), alarm.alarms) == (0, 1)
-    assert made.overdue_acknowledgements(0, Moment(T0 + 9 * HOUR)).alarms == 0
+    assert (len(alarm), list(alarm.given_up)) == (0, [KEY])
+    assert len(made.overdue_acknowledgements(0, Moment(T0 + 9 * HOUR)).given_up) == 0
     made.apply(0, applied(price=sent.price))
     assert only(decide(made, T0 + DAY)).version == 2

@@ -19,7 +19,7 @@ def test_headers_follow_the_kafka_binding_of_cloud_events():
 
 
 def test_every_json_topic_has_an_event_type_of_its_own_name():
-    types = {topic.type for topic in TOPICS if topic.type is not None}
+    types = {kind for topic in TOPICS for kind in (topic.type, *topic.others) if kind is not None}
     assert types == set(EVENT_TYPES)
     assert len({event_type.name for event_type in EVENT_TYPES.values()}) == len(types)
 

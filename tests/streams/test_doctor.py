@@ -33,7 +33,14 @@ def test_a_foreign_partitioner_is_found_and_its_cure_named(findings):
 def test_broker_topics_device_and_model_are_each_looked_at(findings):
     states = {finding.area: finding.state for finding in findings if finding.area != "partitioner"}
 
-    assert states == {"broker": "ok", "topics": "ok", "group": "unknown", "device": "ok", "model": "ok"}
+    assert states == {
+        "broker": "ok",
+        "topics": "ok",
+        "group": "unknown",
+        "breaker": "unknown",
+        "device": "ok",
+        "model": "ok",
+    }
 
 
 def test_without_a_broker_the_rest_is_looked_at_all_the_same():

@@ -3,10 +3,14 @@
 import base64
 import re
 
+import numpy as np
 import pytest
 
+from pricing_core.breaker import withhold
+from pricing_core.decisions import CHANGED
 from pricing_core.features import FEATURES
 from pricing_core.rules import VERSION
+from pricing_core.shards import Moment
 from schemas import columns as c
 from streams.errors import NotReproduced
 from streams.replay.again import Replayer, question_of
@@ -55,6 +59,26 @@ def test_every_record_comes_out_again_byte_for_byte(founds, replayer):
     assert (report.decisions, report.identical, report.differences) == (2 * OFFERS, 2 * OFFERS, [])
     assert {found.record.reason for found in founds} >= {"no_policy", "halted", "demand"}
     require_reproduced(report, None)
+
+
+def test_what_the_breaker_has_held_comes_out_held_again_and_what_it_has_not_does_not(replayer):
+    made, stopped = engine(0), []
+    made.apply(0, batch(c.PolicyColumns, *({"key": b"web:%d" % i} for i in range(OFFERS))))
+
+    def hold_every_other(decided):
+        stopped.extend(np.flatnonzero(decided.decisions.outcome == CHANGED)[::2].tolist())
+        withhold(decided.decisions, np.array(stopped), 5000, 8000)
+
+    decided = made.decide_together({0: Moment(T0 + DAY)}, permit=hold_every_other)
+    records = records_of(made, decided.decisions)
+    reasons = [found.record.reason for found in records]
+    assert reasons.count("breaker") == len(stopped) > 10
+    assert reasons.count("demand") > 10
+    assert replayer.replay(records).identical == OFFERS
+    held, moved = records[reasons.index("breaker")], records[reasons.index("demand")]
+    changed = mutated(held, rb'"verdict":{"code":"breaker"', b'"verdict":{"code":"demand"')
+    assert replayer.replay([changed]).differences[0].field == "verdict.code"
+    assert replayer.replay([mutated(moved, rb'"reason":"demand"', b'"reason":"breaker"')]).identical == 0
 
 
 def test_decisions_of_small_calls_are_not_asked_again_in_larger_ones(founds, replayer):
