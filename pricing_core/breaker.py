@@ -12,25 +12,18 @@ comparisons are exact: integers in minor units, basis points and counts.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
-import msgspec
 import numpy as np
 
 from pricing_core.decisions import CHANGED, HELD, Decisions
 from pricing_core.rules import BREAKER, CODE, CODES, FORCED
+from pricing_core.tally import Tally, Window, frequencies
 from schemas.columns import NONE, Bool, Int64
 
-MINUTE_MS = 60_000
-MINUTES = 6
-"""The one that is running and five whole ones: no two changes within five minutes escape the window."""
 ONE = 10_000
 """In basis points."""
-PRICES_KEPT = 8
-"""Most frequent prices of a minute that are remembered."""
 _ORDERED = np.isin(np.arange(len(CODES)), (*FORCED, CODE["held_out"]))
 """Reasons of moves that a policy or a person orders, by number."""
 
@@ -69,74 +62,6 @@ class Excess(NamedTuple):
     code: str
     limit: int
     value: int
-
-
-class Tally(msgspec.Struct, array_like=True):
-    """What happened within a time, counted."""
-
-    moved: int = 0
-    """Prices that changed, but for ordered moves."""
-    repeated: int = 0
-    """Of them those that were not the offer's first."""
-    notable: int = 0
-    """Of these the ones of more than a routine move."""
-    distance_bp: int = 0
-    """Sum of the sizes of repeated moves."""
-    extreme: int = 0
-    """Of all that moved, those of more than the largest move."""
-    answered: int = 0
-    """Answers of the catalog to price changes."""
-    rejected: int = 0
-    asked: int = 0
-    """Answers of the model."""
-    anomalous: int = 0
-    """Of them those that are no number, or a price that the mask forbids."""
-    reached: dict[int, int] = {}
-    """How often each of the most frequent new prices was reached."""
-    left: dict[int, int] = {}
-    """The same of the prices before."""
-
-    def add(self, other: Tally) -> None:
-        """Count what the other has counted, too."""
-        for name in self.__struct_fields__[:-2]:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        if other.reached:
-            self.reached = _frequent(Counter(self.reached) + Counter(other.reached))
-            self.left = _frequent(Counter(self.left) + Counter(other.left))
-
-
-def total(tallies: Iterable[Tally]) -> Tally:
-    """Add tallies up."""
-    found = Tally()
-    for tally in tallies:
-        found.add(tally)
-    return found
-
-
-class Window(msgspec.Struct):
-    """The last minutes of a shard."""
-
-    minutes: dict[int, Tally] = {}
-    """By number of the minute, event time."""
-    whole: Tally = msgspec.field(default_factory=Tally)
-    """All of them together."""
-
-    def move_on(self, now: int) -> None:
-        """Forget what lies too far back.
-
-        Args:
-            now: Event time, ms; it does not go back.
-        """
-        oldest = now // MINUTE_MS - MINUTES
-        if any(number <= oldest for number in self.minutes):
-            self.minutes = {number: tally for number, tally in self.minutes.items() if number > oldest}
-            self.whole = total(self.minutes.values())
-
-    def add(self, tally: Tally, now: int) -> None:
-        """Count what happens now."""
-        self.move_on(now)
-        self.minutes.setdefault(now // MINUTE_MS, Tally()).add(tally)
-        self.whole.add(tally)
 
 
 class _Moves(NamedTuple):
@@ -203,7 +128,7 @@ def spend(window: Window, limits: Limits, offers: int, decisions: Decisions, now
         return None
     moves, stop = _moves(decisions, moved), len(decisions)
     tally = _tally(moves, limits, stop)
-    found = excess(total((window.whole, tally)), limits, offers)
+    found = excess(window.whole + tally, limits, offers)
     if found is not None:
         stop = _first_beyond(window.whole, moves, limits, offers)
         tally = _tally(moves, limits, stop)
@@ -251,8 +176,8 @@ def _tally(moves: _Moves, limits: Limits, stop: int) -> Tally:
         notable=int((repeated & (size > limits.routine_move_bp)).sum()),
         distance_bp=int(size[repeated].sum()),
         extreme=int((moved & (size > limits.max_move_bp)).sum()),
-        reached=_frequent(_counted(price[moved])),
-        left=_frequent(_counted(before[moved])),
+        reached=frequencies(price[moved]),
+        left=frequencies(before[moved]),
     )
 
 
@@ -261,7 +186,7 @@ def _first_beyond(before: Tally, moves: _Moves, limits: Limits, offers: int) -> 
     within, beyond = 0, len(moves.moved)
     while beyond - within > 1:
         middle = (within + beyond) // 2
-        if excess(total((before, _tally(moves, limits, middle))), limits, offers) is None:
+        if excess(before + _tally(moves, limits, middle), limits, offers) is None:
             within = middle
         else:
             beyond = middle
@@ -283,12 +208,3 @@ def _to_one_price(tally: Tally, limits: Limits) -> int:
 
 def _most_frequent(counts: dict[int, int]) -> tuple[int, int]:
     return max(counts.items(), key=lambda item: (item[1], item[0]), default=(0, 0))
-
-
-def _counted(prices: Int64) -> Counter[int]:
-    values, counts = np.unique(prices, return_counts=True)
-    return Counter(dict(zip(values.tolist(), counts.tolist(), strict=True)))
-
-
-def _frequent(counts: Counter[int]) -> dict[int, int]:
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:PRICES_KEPT])

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pricing_core.breaker import Excess, Limits, Tally, excess, is_counted, spend, withhold
+from pricing_core.breaker import Excess, Limits, excess, is_counted, spend, withhold
 from pricing_core.decisions import DecidedTogether, Permit
 from pricing_core.engine import PricingEngine
+from pricing_core.tally import Tally
 from schemas.columns import MANUAL, REJECTED, AppliedColumns
 from schemas.topics import CLICKS, COMPETITOR_PRICES, INVENTORY, ORDERS, TICKS
 from streams.alarms import Values, example

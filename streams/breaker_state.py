@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from pricing_core.breaker import Excess, Window
+from pricing_core.breaker import Excess
 from pricing_core.run_modes import ACTIVE, MODES
+from pricing_core.tally import Window
 
 MEMORY_TICKS = 720
 """Ticks over which a feed's liveliness is averaged: an hour of one tick in five seconds."""

@@ -18,7 +18,8 @@ import confluent_kafka as ck
 import msgspec
 import structlog
 
-from pricing_core.breaker import MINUTE_MS, MINUTES, Excess, Limits, Tally, excess, total
+from pricing_core.breaker import Excess, Limits, excess
+from pricing_core.tally import MINUTE_MS, MINUTES, NOTHING, Tally
 from schemas.binary import BinaryArray
 from schemas.cloud_events import SHARD_SUMMARISED
 from schemas.codec import encode
@@ -116,7 +117,7 @@ class Fleet:
                 return FleetExcess(Excess(stopped.code, stopped.limit, stopped.value), resumed_at)
         newest = max((parse_ms(summary.event_time) for summary in current), default=0)
         fresh = [s for s in current if parse_ms(s.event_time) > newest - MINUTES * MINUTE_MS]
-        together = total(Tally(**{name: getattr(summary, name) for name in COUNTED}) for summary in fresh)
+        together = sum((Tally(**{name: getattr(s, name) for name in COUNTED}) for s in fresh), NOTHING)
         offers = sum(summary.offers for summary in summaries)
         found = excess(together, self._limits, offers) if len(fresh) > 1 else None
         return None if found is None else FleetExcess(found, resumed_at)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricing_core.breaker import MINUTE_MS, Excess, Limits, Tally, Window, excess, spend, withhold
+from pricing_core.breaker import Excess, Limits, excess, spend, withhold
 from pricing_core.decisions import CHANGED, HELD, RECOMMENDED, blank
 from pricing_core.rules import BREAKER, CODE, FORCED
+from pricing_core.tally import MINUTE_MS, Tally, Window
 from schemas.binary import BinaryArray
 from schemas.columns import NONE
 from tests.pricing_core.events import T0

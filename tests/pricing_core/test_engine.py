@@ -91,7 +91,7 @@ def test_in_its_cooldown_an_offer_is_neither_decided_nor_recorded():
     made = opinionated(engine(intervals=INTERVALS), UP)
     made.apply(0, policy(cooldown_ms=2 * HOUR))
     decide(made)
-    made.apply(0, applied())
+    made.apply(0, applied(price=1312))
     for minutes in range(16, 120, 16):
         made.apply(0, order(time=T0 + minutes * MINUTE))
         assert len(decide(made, T0 + minutes * MINUTE)) == 0
@@ -102,7 +102,7 @@ def test_a_review_inside_a_long_cooldown_waits_for_its_end():
     made = opinionated(engine(intervals=INTERVALS), UP)
     made.apply(0, policy(cooldown_ms=3 * DAY))
     decide(made)
-    made.apply(0, applied())
+    made.apply(0, applied(price=1312))
     assert [len(decide(made, T0 + hour * HOUR)) for hour in range(1, 72)] == [0] * 71
     assert len(decide(made, T0 + 3 * DAY)) == 1
 

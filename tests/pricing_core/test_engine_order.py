@@ -29,7 +29,7 @@ def test_fewer_decisions_than_the_limit_mean_that_nothing_else_is_due():
     offers = [{"key": b"web:%d" % i, "cooldown_ms": DAY} for i in range(10)]
     made.apply(0, batch(c.PolicyColumns, *offers))
     first = decide(made, limit=6).keys
-    made.apply(0, batch(c.AppliedColumns, *({"key": key} for key in first)))
+    made.apply(0, batch(c.AppliedColumns, *({"key": key, "price": 1312} for key in first)))
     # By now the review has come for the six, which are in their cooldown: they do not use up the limit.
     rest = decide(made, T0 + 6 * HOUR, limit=5).keys
     assert len(rest) == 4
