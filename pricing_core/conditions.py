@@ -29,7 +29,7 @@ def _superseded(offers: Offers, _: Int64) -> Finding:
     """An answer to a decision whose price does not wait for one, any more or at all; or another must be set by now."""
     given, waits = offers.state["command_value"], offers.state["proposed_sequence"]
     same_reason = (offers.must == APPROVED) | (offers.must == offers.state["proposed_code"])
-    stands = (given == waits) & (offers.policy["mode"] == ON_APPROVAL)
+    stands = (given == waits) & (waits != 0) & (offers.policy["mode"] == ON_APPROVAL)
     stands &= same_reason | (offers.state["command"] != APPROVE)
     return Finding(_is_answered(offers) & ~stands, waits, given)
 

@@ -80,10 +80,16 @@ def _set_run_mode(mode: Mode, by: str | None, why: str, channel: str | None, cat
 @offers.command("pause")
 def pause_offers(keys: Keys, why: Why, by: By = None) -> None:
     """Hold the prices of offers until somebody resumes them."""
+    from streams.errors import InputRefused
     from streams.operate.commands import Giver
+    from streams.operate.reading import read_policies
+    from streams.settings import load_settings
 
+    unknown = sorted(set(keys) - read_policies(load_settings()).keys())
+    if unknown:
+        raise InputRefused(f"there is no policy for {', '.join(unknown)}, so no price to hold")
     give = Giver(by, why)
-    _publish([give(key, "pause") for key in keys], "paused")
+    _publish([give(key, "pause") for key in keys], "hold their prices")
 
 
 @offers.command("resume")
@@ -106,10 +112,10 @@ def resume_offers(
         raise InputRefused("say which: offers, --channel, --category or --rolled-back")
     give = Giver(by, why)
     found = paused(load_settings(), Meant(channel, category, keys or ()), rolled_back=rolled_back)
-    _publish([give(key, "resume") for key in found], "resumed")
+    _publish([give(key, "resume") for key in found], "let their prices move again")
 
 
-@offers.command("paused")
+@offers.command("hold their prices")
 def list_paused(channel: Channel = None, category: Category = None, as_json: AsJson = False) -> None:
     """List the offers that persons have paused: who, when, how and why."""
     import orjson
@@ -178,14 +184,14 @@ def rollback(
     found = plan(load_settings(), parse_since(since), Meant(channel, category, offer or ()))
     print_plan(found, Console())
     if not dry_run:
-        _publish(commands(found, by, why, expires_at=expires_at), "ordered back; `repricer offers paused` lists them")
+        _publish(commands(found, by, why, expires_at=expires_at), "go back; `repricer offers paused` lists them")
 
 
 def _answer(decision_ids: list[str], verb: Literal["approve", "reject"], by: str | None, why: str) -> None:
     from streams.operate.approvals import answers
     from streams.settings import load_settings
 
-    _publish(answers(load_settings(), decision_ids, verb, by, why), f"{verb}d" if verb == "approve" else "rejected")
+    _publish(answers(load_settings(), decision_ids, verb, by, why), f"{verb} what is proposed")
 
 
 def _publish(commands: Sequence[CommandGiven], done: str) -> None:
@@ -193,4 +199,4 @@ def _publish(commands: Sequence[CommandGiven], done: str) -> None:
     from streams.settings import load_settings
 
     count = publish_commands(load_settings(), commands) if commands else 0
-    typer.echo(f"{count} offers {done}")
+    typer.echo(f"{count} commands given: {done}; the next decision about each offer says what came of it")

@@ -35,7 +35,7 @@ from schemas.cloud_events import REPLAYED
 from schemas.codec import encode
 from schemas.dead_letter import Reason, Replayed
 from schemas.timestamps import format_ms
-from schemas.topics import HOT_SOURCES, REPLAYS, TICKS, TOPICS
+from schemas.topics import COMMANDS, HOT_SOURCES, REPLAYS, TICKS, TOPICS
 from streams.clock import wall_ms
 from streams.dlq.coordinates import REPLAY_HEADER, Coordinates, replayed_from
 from streams.dlq.letters import Letter, read, read_replays
@@ -52,8 +52,8 @@ CURABLE = frozenset({Reason.FUTURE_TIMESTAMP, Reason.CURRENCY_MISMATCH, Reason.S
 """Reasons that lie outside of the record: time passes, a policy is corrected, room is made, and a replay goes where
 the key belongs. All others would come again with the same bytes, but for a newer worker or another setting."""
 
-REPLAYABLE = {topic.name: topic for topic in HOT_SOURCES if topic is not TICKS}
-"""What has passed is no source of these: an old tick or run mode would be taken for a new one."""
+REPLAYABLE = {topic.name: topic for topic in HOT_SOURCES if topic not in {TICKS, COMMANDS}}
+"""What has passed is no source of these: an old tick, command or run mode would be taken for a new one."""
 
 
 @dataclass(frozen=True, slots=True)

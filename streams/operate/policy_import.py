@@ -126,39 +126,45 @@ class _Lines:
 
     def _plan(self, written: OfferPolicy, version: str | None, line: int) -> str | None:
         """Plan one line. Returns what is wrong with it, if something is."""
-        offer = f"{written.channel}:{written.sku}"
-        if (first := self._first.setdefault(offer, line)) != line:
-            return f"{offer} is on line {first} already: leave one of them out"
-        before = self._known.get(offer)
-        in_force = 0 if before is None else before.version
-        if (lack := self._lacks(offer, written, before, version)) is not None:
-            return lack
+        before = self._known.get(f"{written.channel}:{written.sku}")
+        what = self._why_not(written, before, version, line)
+        if what is not None:
+            return what
         names = [name for name in FIELDS if before is not None and name not in self._given]
         kept = {name: getattr(before, name) for name in names}
-        policy = msgspec.structs.replace(
-            written, **{**kept, "version": in_force + 1, "updated_at": format_ms(self._now)}
-        )
+        fresh = {"version": _in_force(before) + 1, "updated_at": format_ms(self._now)}
+        policy = msgspec.structs.replace(written, **{**kept, **fresh})
         if before is not None and not _differences(policy, before):
             self.plan.unchanged += 1
             return None
-        decoded = self._strict(BinaryArray.of([offer.encode()]), BinaryArray.of([encode(policy)]), self._now)
+        key = f"{policy.channel}:{policy.sku}".encode()
+        decoded = self._strict(BinaryArray.of([key]), BinaryArray.of([encode(policy)]), self._now)
         if decoded.rejects:
             return f"{decoded.rejects[0].reason}: {decoded.rejects[0].detail}"
         self.plan.edits.append(Edit(policy, before))
         return None
 
-    def _lacks(self, offer: str, written: OfferPolicy, before: OfferPolicy | None, version: str | None) -> str | None:
-        """What the file lacks beside the policy in force; None if nothing."""
-        in_force = 0 if before is None else before.version
-        if version is not None and version.strip() != str(in_force):
-            return f"the file has version {version} of {offer}, in force is {in_force}: export again, and edit that"
+    def _why_not(self, written: OfferPolicy, before: OfferPolicy | None, version: str | None, line: int) -> str | None:
+        """Why a line cannot be put together with the policy in force."""
+        offer = f"{written.channel}:{written.sku}"
+        if (first := self._first.setdefault(offer, line)) != line:
+            return f"{offer} is on line {first} already: leave one of them out"
+        if version is not None and version.strip() != str(_in_force(before)):
+            return (
+                f"{offer}: the file has version {version}, in force is {_in_force(before)}: export again, and edit that"
+            )
         if before is None:
-            absent = ", ".join(self._absent)
-            return f"{offer} has no policy yet, and a new one needs the columns {absent}" if absent else None
+            needed = ", ".join(self._absent)
+            return f"{offer} has no policy yet, and a new one needs the columns {needed}" if needed else None
         if before.currency != written.currency and self._kept_money:
-            columns = ", ".join(self._kept_money)
-            return f"{offer} is in {before.currency}: amounts in {written.currency} need the columns {columns}, too"
+            needed = ", ".join(self._kept_money)
+            return f"{offer} is in {before.currency}: amounts in {written.currency} need the columns {needed}, too"
         return None
+
+
+def _in_force(policy: OfferPolicy | None) -> int:
+    """Version; 0 where there is no policy."""
+    return 0 if policy is None else policy.version
 
 
 def publish(settings: Settings, found: Plan) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from schemas.topics import PRICE_APPLIED
+from schemas.topics import COMMANDS, PRICE_APPLIED
 from streams.verify.facts import Facts
 from streams.verify.report import Check
 
@@ -23,6 +23,7 @@ def checks(facts: Facts) -> Iterator[Check]:
     yield _sequence(facts, decisions)
     yield _pairs(facts, decisions, changes)
     yield _versions(facts, decisions, changes)
+    yield _commands(facts, decisions)
 
 
 def readable(facts: Facts) -> Check:
@@ -142,6 +143,22 @@ def _versions(facts: Facts, decisions: pl.DataFrame, changes: pl.DataFrame) -> C
         for key, ours, theirs in wrong.select("key", "decided_version", "version").iter_rows()
     ]
     return Check.of("versions", "I2", len(tested) + len(state), found, answers.expired + facts.changes.expired)
+
+
+def _commands(facts: Facts, decisions: pl.DataFrame) -> Check:
+    """A command is carried out or refused by one decision, and that is about its offer."""
+    source = facts.sources[COMMANDS.name]
+    named = decisions.filter(pl.col("command").is_not_null())
+    given = source.rows.select("partition", "key", command="offset")
+    starts = pl.col("partition").replace_strict(source.starts, default=0, return_dtype=pl.Int64)
+    unknown = named.filter(pl.col("command") >= starts).join(given, on=[*OFFER, "command"], how="anti")
+    twice = named.filter(pl.struct("partition", "command").is_duplicated())
+    found = [
+        f"price-decisions/{p}/{offset}: command {command} {what}"
+        for rows, what in ((twice, "has more than one decision"), (unknown, "was not given about this offer"))
+        for p, offset, command in rows.select("partition", "offset", "command").sort("partition", "offset").iter_rows()
+    ]
+    return Check.of("commands", "I2", len(named), found, source.expired)
 
 
 def _at(row: dict[str, object]) -> str:

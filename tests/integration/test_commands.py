@@ -187,3 +187,20 @@ def test_what_all_these_tests_have_left_in_the_log_is_right_and_can_be_decided_a
     report = orjson.loads(repricer(settings, "replay", "--from", "1h", "--json"))
     assert report["decisions"] == report["identical"] > OFFERS
     assert report["states"]["differences"] == []
+
+
+def test_a_state_that_is_made_again_keeps_pauses_and_carries_no_command_out_twice(settings, publisher, worker):
+    operate(settings, "offers", "pause", "web:paused")
+    wait_until_read(worker, settings, COMMANDS, 30)
+    before = {key: len(changes) for key, changes in by_sku(settings, PRICE_CHANGES, "").items()}
+    worker.end(signal.SIGTERM)
+    time.sleep(settings.session_timeout_s)
+    repricer(settings, "state", "rebuild")
+    worker.start()
+    worker.wait_until_ready()
+    held = len(decided(settings, "paused", reason="paused_by_operator"))
+    publisher.tell(order("paused"), order("back-0"), order("asked"))
+    wait_for(lambda: len(decided(settings, "paused", reason="paused_by_operator")) > held, 30, "a hold", worker)
+    time.sleep(3)  # three ticks: time for a command to be carried out again
+    assert {key: len(changes) for key, changes in by_sku(settings, PRICE_CHANGES, "").items()} == before
+    check_log(settings)

@@ -236,7 +236,7 @@ def test_it_is_not_ready_before_the_takeover_stops_quickly_and_leaves_no_lag(set
     started = time.monotonic()
     assert worker.end(signal.SIGTERM) == 0
     assert time.monotonic() - started < 10
-    assert [consumer_lag(settings, topic) for topic in HOT_SOURCES if topic is not TICKS] == [0] * 6
+    assert [consumer_lag(settings, topic) for topic in HOT_SOURCES if topic is not TICKS] == [0] * 7
 
     worker.start()
     assert worker.wait_until_ready() == [0, 503, 200]

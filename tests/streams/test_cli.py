@@ -82,6 +82,36 @@ def test_what_is_in_force_is_said_by_scope_with_who_and_why(broker):
     ]
 
 
+def test_policies_come_in_and_go_out_as_csv_and_only_known_offers_are_paused(broker, tmp_path):
+    broker.create_topics(topic.full_name("bulk") for topic in TOPICS)
+    address = {"REPRICER_BOOTSTRAP_SERVERS": broker.bootstrap_servers, "REPRICER_TOPIC_PREFIX": "bulk"}
+    given, taken = tmp_path / "in.csv", tmp_path / "out.csv"
+    given.write_text("sku,channel,currency,unit_cost,list_price,floor,ceiling\nA,web,EUR,7.00,12.99,9.00,19.99\n")
+
+    tried, done, again, out = (
+        repricer("policies", *arguments, **address)
+        for arguments in (
+            ("import", given, "--dry-run"),
+            ("import", given),
+            ("import", given),
+            ("export", taken),
+        )
+    )
+    pauses = [
+        repricer("offers", "pause", offer, "--why", "x", "--by", "ann", **address) for offer in ("web:A", "web:B")
+    ]
+
+    assert "1 new policies" in tried.stdout
+    assert "1 policies published" in done.stdout
+    assert "0 policies published" in again.stdout
+    assert out.returncode == 0
+    header, line = (line.split(",") for line in taken.read_text().splitlines())
+    row = dict(zip(header, line, strict=True))
+    assert (row["sku"], row["version"], row["floor"], row["category"]) == ("A", "1", "9.00", "")
+    assert [answer.returncode == 0 for answer in pauses] == [True, False]
+    assert "no policy for web:B" in pauses[1].stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "variables", "code", "says"),
     [

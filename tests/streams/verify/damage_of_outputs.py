@@ -63,6 +63,17 @@ def hole_in_the_versions(d):
     d.change(record, version=orjson.loads(record.value)["version"] + 50)
 
 
+def command_that_nobody_gave(d):
+    d.change(d.some("price-decisions")[0], command=7)
+
+
+def command_that_was_carried_out_twice(d):
+    record, records = d.some("price-decisions")
+    require(record is not records[0])
+    for decision in (record, records[0]):
+        d.change(decision, command=7)
+
+
 def price_below_the_floor(d):
     record, _ = d.some("price-decisions", is_changed)
     d.change(record, price=899, lower_bound=1, candidates={"prices": [899, 899], "masked": [None, None], "q": []})

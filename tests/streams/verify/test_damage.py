@@ -41,6 +41,8 @@ DAMAGES = {
     damage_of_outputs.price_change_without_a_decision: "price_changes",
     damage_of_outputs.another_price_than_decided: "price_changes",
     damage_of_outputs.hole_in_the_versions: "versions",
+    damage_of_outputs.command_that_nobody_gave: "commands",
+    damage_of_outputs.command_that_was_carried_out_twice: "commands",
     damage_of_outputs.price_below_the_floor: "policy_bounds",
     damage_of_outputs.price_that_jumped: "policy_bounds",
     damage_of_outputs.price_beside_the_promotion: "policy_bounds",
