@@ -95,14 +95,14 @@ def excess(tally: Tally, limits: Limits, offers: int) -> Excess | None:
         if whole >= least and part * ONE > limit * whole:
             return Excess(code, limit, part * ONE // whole)
     if 10 * tally.extreme > least:
-        return Excess("large_moves", limits.max_move_bp, tally.extreme)
+        return Excess("large_moves", least // 10, tally.extreme)
     if tally.notable > least and tally.notable * ONE > limits.changed_bp * offers:
         return Excess("many_changes", limits.changed_bp, tally.notable * ONE // offers)
     if tally.repeated > least and tally.distance_bp > limits.mean_move_bp * offers:
         return Excess("mean_move", limits.mean_move_bp, tally.distance_bp // offers)
-    price, reached = _most_frequent(tally.reached)
-    if reached > _to_one_price(tally, limits) and 2 * _most_frequent(tally.left)[1] < reached:
-        return Excess("one_price", limits.one_price_bp, price)
+    reached, left = (max(counts.values(), default=0) for counts in (tally.reached, tally.left))
+    if reached > max(least, limits.one_price_bp * tally.moved // ONE) and 2 * left < reached:
+        return Excess("one_price", limits.one_price_bp, reached * ONE // tally.moved)
     return None
 
 
@@ -164,7 +164,8 @@ def is_counted(decisions: Decisions) -> Bool:
 def _moves(decisions: Decisions, moved: Bool) -> _Moves:
     before = np.maximum(decisions.previous_price, 1)
     size = -(-abs(decisions.price - before) * ONE // before)
-    return _Moves(moved, moved & (decisions.version > 1), size, decisions.price, before)
+    repeated = moved & (decisions.rows["decided_sequence"] > 0)
+    return _Moves(moved, repeated, size, decisions.price, before)
 
 
 def _tally(moves: _Moves, limits: Limits, stop: int) -> Tally:
@@ -200,11 +201,3 @@ def _answers(decisions: Decisions) -> Tally:
     forbidden = decisions.masked[rows, np.maximum(chosen, 0)] != 0
     strange = (decisions.code[rows] == CODE["non_finite"]) | (forbidden & (chosen != NONE))
     return Tally(asked=len(rows), anomalous=int(strange.sum()))
-
-
-def _to_one_price(tally: Tally, limits: Limits) -> int:
-    return max(limits.least, limits.one_price_bp * tally.moved // ONE)
-
-
-def _most_frequent(counts: dict[int, int]) -> tuple[int, int]:
-    return max(counts.items(), key=lambda item: (item[1], item[0]), default=(0, 0))

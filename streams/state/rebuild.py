@@ -22,10 +22,12 @@ from msgspec.structs import replace
 from pricing_core.engine import PricingEngine
 from pricing_core.state import ROW, Rows
 from schemas.binary import BinaryArray
-from schemas.topics import CHANGELOG, HOT_SOURCES, TICKS
+from schemas.timestamps import parse_ms
+from schemas.topics import CHANGELOG, HOT_SOURCES, PRICING_CONTROL, TICKS
 from streams import topic_admin
 from streams.alarms import AlarmBook
-from streams.breaker_state import BreakerState
+from streams.breaker_report import summaries
+from streams.breaker_state import BreakerState, Stop
 from streams.changelog import FORMAT, ShardRecord, encode_shard_record
 from streams.clock import wall_ms
 from streams.errors import BrokerUnreachable, CutFailed, ShardLost
@@ -130,8 +132,17 @@ class _Rebuild:
             topic_ids=self._ids,
             refused=replayed.refused,
             alarms=AlarmBook() if before is None else before.alarms,
-            breaker=BreakerState() if before is None else before.breaker,
+            breaker=self._breaker(old.partition) if before is None else before.breaker,
         )
+
+    def _breaker(self, partition: int) -> BreakerState:
+        """Of a shard whose record cannot be read: if it stood, its summary says so, and it stands on."""
+        tp = Partition(PRICING_CONTROL.full_name(self._settings.topic_prefix), partition)
+        said = next((s.stopped for s in summaries(self._settings) if s.shard == partition), None)
+        if said is None:
+            return BreakerState()
+        heard = self._offsets.end([tp], committed=True)[tp] - 1
+        return BreakerState(stop=Stop(said.code, said.limit, said.value, said.source, parse_ms(said.at), heard))
 
     def _write(self, old: OldShard, rows: dict[bytes, Rows], record: ShardRecord) -> None:
         p, keys = old.partition, list(rows)

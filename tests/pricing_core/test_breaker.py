@@ -20,11 +20,12 @@ LIMITS = Limits(least=10)
 OFFERS = 100
 
 
-def decided(*prices, before=1000, version=2, code="demand", outcome=CHANGED):
+def decided(*prices, before=1000, first=False, code="demand", outcome=CHANGED):
     """Decisions that move each price from ``before``."""
     n = len(prices)
     d = blank(np.full(n, T0), BinaryArray.of(b"web:%d" % i for i in range(n)))
-    d.previous_price[:], d.price[:], d.version[:] = before, prices, version
+    d.previous_price[:], d.price[:], d.version[:] = before, prices, 7
+    d.rows["decided_sequence"] = 0 if first else 5
     d.outcome[:], d.code[:] = outcome, CODE[code]
     d.considered[:], d.chosen[:] = True, 0
     return d
@@ -57,13 +58,13 @@ CASES = [
     (moved_by(-500, 10), 5, None),  # of so few changes nothing is concluded
     # single large moves
     (moved_by(6000, 1), 1000, None),
-    (moved_by(6000, 2, version=1), 1000, (1, "large_moves")),
+    (moved_by(6000, 2, first=True), 1000, (1, "large_moves")),
     # one price for many offers
     (decided(*[999] * 10, before=1000 + np.arange(10)), 1000, None),
     (decided(*[999] * 11, before=1000 + np.arange(11)), 1000, (10, "one_price")),
     (decided(*[999] * 30, before=1000), 1000, None),  # they had one price before
     # an offer's first change, and what a policy orders
-    (moved_by(-1000, 100, version=1), 100, None),
+    (moved_by(-1000, 100, first=True), 100, None),
     *[(moved_by(-2000, 100, code=code), 100, None) for code in ("bounds_repair", "promotion", "promotion_over")],
     (moved_by(-1000, 100, outcome=RECOMMENDED), 100, None),
     (moved_by(-1000, 100, outcome=HELD), 100, None),
@@ -79,7 +80,7 @@ def test_what_is_within_the_budget_passes_and_the_first_that_is_not_is_named(ste
 def test_a_stop_says_the_limit_and_what_was_found():
     assert spent(moved_by(-1000, 80))[1] == Excess("many_changes", 5000, 8000)
     assert spent(moved_by(550, 100))[1] == Excess("mean_move", 500, 550)
-    assert spent(decided(*[999] * 20, before=1000 + np.arange(20)))[1] == Excess("one_price", 5000, 999)
+    assert spent(decided(*[999] * 20, before=1000 + np.arange(20)))[1] == Excess("one_price", 5000, 10_000)
 
 
 def test_the_budget_is_one_of_five_minutes_whatever_the_steps():
@@ -137,14 +138,14 @@ def test_a_decision_that_changes_no_price_is_not_withheld():
 
 @given(
     sizes=st.lists(st.integers(-2000, 2000), min_size=1, max_size=80),
-    versions=st.lists(st.integers(1, 3), min_size=80, max_size=80),
+    firsts=st.lists(st.booleans(), min_size=80, max_size=80),
     codes=st.lists(st.sampled_from(["demand", "competitors", "promotion"]), min_size=80, max_size=80),
     cuts=st.lists(st.integers(0, 80), max_size=4),
 )
-def test_no_cut_into_steps_lets_more_through_than_the_limits_say(sizes, versions, codes, cuts):
+def test_no_cut_into_steps_lets_more_through_than_the_limits_say(sizes, firsts, codes, cuts):
     n = len(sizes)
     whole = decided(*(10_000 + size for size in sizes), before=10_000)
-    whole.version[:] = versions[:n]
+    whole.rows["decided_sequence"] = ~np.array(firsts[:n])
     whole.code[:] = [CODE[code] for code in codes[:n]]
     window, let_through = Window(), np.zeros(n, np.bool_)
     for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), n], strict=True):
@@ -154,7 +155,7 @@ def test_no_cut_into_steps_lets_more_through_than_the_limits_say(sizes, versions
         let_through[start : start + passed] = True
         if found is not None:
             break
-    counted = let_through & ~np.isin(whole.code, FORCED) & (whole.version > 1)
+    counted = let_through & ~np.isin(whole.code, FORCED) & (whole.rows["decided_sequence"] > 0)
     size = abs(whole.price - 10_000)
     assert (counted & (size > LIMITS.routine_move_bp)).sum() <= max(10, OFFERS // 2)
     assert counted.sum() <= 10 or size[counted].sum() <= LIMITS.mean_move_bp * OFFERS
