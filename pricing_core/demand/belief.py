@@ -17,10 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.scipy.special import gammaln
-from jax.scipy.stats import norm
 from numpy.typing import NDArray
 
+from pricing_core.demand.bought_stock import Start, with_stock
+from pricing_core.demand.counts import at_least, log_negative_binomial
 from pricing_core.demand.forms import FORMS, demand
 
 MEMORIES = (1.0, 0.97, 0.85)
@@ -74,6 +74,8 @@ class Prior(NamedTuple):
     """Median of the price elasticity at the list price."""
     elasticity_spread: Array
     """Standard deviation of its logarithm."""
+    counted_on: Array | None = None
+    """[N, J] level of each curve that a stock was bought for (`bought_stock`), nan where there is none."""
 
 
 class Tally(NamedTuple):
@@ -155,7 +157,7 @@ def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     mean, variance = _predicted(_by_memory(tally, prior), jnp.exp(split @ _LOG_G.T), period.exposure)
     best = _best_memory(tally)
     expected, its = (jnp.take_along_axis(part, best, axis=1)[:, 0] for part in (mean, variance))
-    units = jnp.where(period.censored, _at_least(expected, period.units), period.units)
+    units = jnp.where(period.censored, at_least(expected, period.units), period.units)
     over = dispersion(tally)[:, None]
     log_density = log_negative_binomial(units[:, None] / over, mean / over, variance / over**2)
     score = jnp.where(shown[:, None], FADE * tally.score, tally.score) + jnp.where(counted[:, None], log_density, 0.0)
@@ -231,12 +233,18 @@ def _by_memory(tally: Tally, prior: Prior) -> Posterior:
     over = dispersion(tally)[:, None, None]
     sold, seen = tally.units / over, tally.exposure / over
     total = sold.sum(axis=2, keepdims=True)
-    shape = prior.level_shape[:, None, None] + total
-    rate = prior.level_rate[:, None, None] + _felt(seen)
-    log_likelihood = sold @ _LOG_G.T + gammaln(shape) - shape * jnp.log(rate)
-    z = (_LOG_ELASTICITY - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[:, None]
-    weight = jax.nn.softmax(log_likelihood - 0.5 * z[:, None, :] ** 2, axis=2)
+    start = _start(prior)
+    shape = start.shape[:, None] + total
+    rate = start.rate[:, None] + _felt(seen)
+    log_likelihood = sold @ _LOG_G.T - shape * jnp.log(rate)  # the Gamma function of the shape is the same for all
+    weight = jax.nn.softmax(log_likelihood + start.log_weight[:, None], axis=2)
     return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate)
+
+
+def _start(prior: Prior) -> Start:
+    z = (jnp.asarray(_LOG_ELASTICITY) - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[:, None]
+    guessed = Start(prior.level_shape[:, None], prior.level_rate[:, None], -0.5 * z**2)
+    return guessed if prior.counted_on is None else with_stock(guessed, prior.counted_on)
 
 
 def _felt(seen: Array) -> Array:
@@ -255,21 +263,6 @@ def _predicted(each: Posterior, demand_of: Array, exposure: Array) -> tuple[Arra
     mean = (each.weight * by_curve).sum(axis=2)
     second = (each.weight * by_curve**2 * (1.0 + 1.0 / each.shape)).sum(axis=2)
     return mean, jnp.maximum(mean + second - mean**2, mean)
-
-
-def log_negative_binomial(units: Array, mean: Array, variance: Array) -> Array:
-    """Log probability of counts whose mean and variance are given; Poisson where the variance is no larger."""
-    mean = jnp.maximum(mean, 1e-6)
-    size = mean**2 / jnp.maximum(variance - mean, 1e-4 * mean**2)
-    p = size / (size + mean)
-    return gammaln(units + size) - gammaln(size) - gammaln(units + 1.0) + size * jnp.log(p) + units * jnp.log1p(-p)
-
-
-def _at_least(expected: Array, units: Array) -> Array:
-    """E[D | D >= units] of a Poisson demand, by a normal's hazard: what a stock-out has hidden."""
-    spread = jnp.sqrt(jnp.maximum(expected, 0.25))
-    z = (units - 0.5 - expected) / spread
-    return jnp.maximum(units, expected + spread * jnp.exp(norm.logpdf(z) - norm.logsf(z)))
 
 
 def _split(x: Array) -> Array:

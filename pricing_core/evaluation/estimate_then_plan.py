@@ -26,6 +26,7 @@ from pricing_core.demand.belief import (
     Prior,
     Tally,
 )
+from pricing_core.demand.bought_stock import counted_on
 from pricing_core.demand.control_function import control
 from pricing_core.demand.forms import demand
 from pricing_core.evaluation import family_pricing
@@ -75,7 +76,7 @@ class EstimateThenPlan:
         units = jnp.where(guessed, view.prior_units / view.exposure, 1.0)
         shape = 1.0 / jnp.expm1(jnp.where(guessed, LEVEL_SPREAD, UNKNOWN_LEVEL_SPREAD) ** 2)
         elasticity = view.prior_elasticity * jnp.where(jnp.isfinite(view.rival_price), ANSWERED, 1.0)
-        prior = Prior(shape, shape / units, elasticity, jnp.full_like(units, ELASTICITY_SPREAD))
+        prior = Prior(shape, shape / units, elasticity, jnp.full_like(units, ELASTICITY_SPREAD), _counted_on(view))
         tally = belief.empty(len(units))
         if history is not None:
             ratio = history.price / view.list_price
@@ -113,16 +114,27 @@ class EstimateThenPlan:
         return Memory(belief.observe(memory.tally, memory.prior, period), memory.prior, families, ratio, unanswered)
 
 
+def _counted_on(view: View) -> Array:
+    """Level of each curve that the stock was bought for, [N, J]: see `demand.bought_stock`."""
+    curves = _relative_demand(view)
+    margin = view.prices - view.unit_cost[:, None]
+    return counted_on(curves, margin, view.stock, view.periods_left * view.exposure)
+
+
+def _relative_demand(view: View) -> Array:
+    """Demand of each curve at each price, to that at the list price: [N, J, A]."""
+    ratio = view.prices / view.list_price[:, None]
+    form, elasticity = (jnp.asarray(part)[None, :, None] for part in (FORM_OF_CURVE, ELASTICITY_OF_CURVE))
+    return jnp.maximum(demand(form, elasticity, ratio[:, None, :]), LEAST_DEMAND)
+
+
 def _limited(view: View) -> Array:
     return jnp.isfinite(view.stock) & jnp.isfinite(view.periods_left)
 
 
 def _steady(held: Posterior, periods: Array, view: View) -> Array:
     """Choose for a stock that never ends, index [N]: by the profit of a period, and what it teaches for later ones."""
-    ratio = view.prices / view.list_price[:, None]
-    form, elasticity = (jnp.asarray(part)[None, :, None] for part in (FORM_OF_CURVE, ELASTICITY_OF_CURVE))
-    curves = jnp.maximum(demand(form, elasticity, ratio[:, None, :]), LEAST_DEMAND)
-    units = (held.level * view.exposure[:, None])[:, :, None] * curves
+    units = (held.level * view.exposure[:, None])[:, :, None] * _relative_demand(view)
     worth = units * (view.prices - view.unit_cost[:, None])[:, None, :]
     return _best(held.weight, worth, units, view, exploration.horizon(periods))
 
