@@ -250,9 +250,8 @@ def _by_memory(tally: Tally, prior: Prior) -> Posterior:
     start = _start(prior)
     shape = start.shape[:, None] + total
     rate = start.rate[:, None] + _felt(seen)
-    log_likelihood = sold @ _LOG_ON_KNOTS.T - shape * jnp.log(
-        rate
-    )  # the Gamma function of the shape is the same for all
+    # The Gamma function of the shape is the same for all curves.
+    log_likelihood = sold @ _LOG_ON_KNOTS.T - shape * jnp.log(rate)
     weight = jax.nn.softmax(log_likelihood + start.log_weight[:, None], axis=2)
     return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate, told)
 
@@ -278,9 +277,8 @@ def _predicted(each: Posterior, period: Period) -> tuple[Array, Array]:
     x = jnp.log(period.ratio)
     by_curve = (period.exposure[:, None] * jnp.exp(split(x) @ _LOG_ON_KNOTS.T))[:, None] * each.level
     if each.sold is not None:
-        by_curve *= deviation.correction(each.sold, nearness(x[:, None, None]), jnp.asarray(ON_KNOTS), each.level)[
-            ..., 0
-        ]
+        here = nearness(x[:, None, None])
+        by_curve *= deviation.correction(each.sold, here, jnp.asarray(ON_KNOTS), each.level)[..., 0]
     mean = (each.weight * by_curve).sum(axis=2)
     second = (each.weight * by_curve**2 * (1.0 + 1.0 / each.shape)).sum(axis=2)
     return mean, jnp.maximum(mean + second - mean**2, mean)

@@ -46,7 +46,7 @@ ELASTICITY_SPREAD = 0.28
 """The same of an elasticity about its category's."""
 ANSWERED = 0.75
 """What rivals' answers leave of an elasticity, where a rival is seen."""
-DEVIATION_SPREAD = 0.2
+DEVIATION_SPREAD = 0.1
 """Standard deviation of log demand at a price about every curve, in the season of a product of no category."""
 SEASON_SHARE = 0.5
 """Of what a try would save in the rest of a season: the other part is learned anyway, as the stock sells."""
