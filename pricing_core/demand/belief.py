@@ -24,7 +24,7 @@ from pricing_core.demand.bought_stock import Start, with_stock
 from pricing_core.demand.counts import at_least, log_negative_binomial
 from pricing_core.demand.deviation import Sold
 from pricing_core.demand.forms import FORMS, demand
-from pricing_core.demand.knots import KNOT, KNOTS, nearness, split
+from pricing_core.demand.knots import KNOTS, PLACES, nearness, shares_of
 
 MEMORIES = (1.0, 0.97, 0.85)
 """What is left of an observation after a period."""
@@ -36,7 +36,7 @@ DISPERSION_FADE = 0.98
 """What is left of a residual after a period."""
 DISPERSION_PRIOR = 20.0
 """Periods that the prior of the over-dispersion, 1, is worth."""
-CHANGE_NATS = 6.0
+CHANGE_NATS = 4.0
 """A faster memory that has predicted so much better overwrites a slower one: the world has changed."""
 LEAST_DEMAND = 0.01
 """Relative demand is never taken to be less, or one sale would refute a form."""
@@ -54,15 +54,16 @@ _LOG_ELASTICITY = np.log(ELASTICITY_OF_CURVE)
 
 def _on_knots() -> NDArray[Any]:
     """Relative demand of each curve at each knot, [J, B]."""
-    ratio = np.exp(KNOT * (np.arange(KNOTS) - KNOTS // 2))
+    ratio = np.exp(PLACES)
     with jax.ensure_compile_time_eval():
         of_curves = demand(jnp.asarray(FORM_OF_CURVE)[:, None], jnp.asarray(ELASTICITY_OF_CURVE)[:, None], ratio[None])
         return np.maximum(np.asarray(of_curves, np.float32), np.float32(LEAST_DEMAND))
 
 
-ON_KNOTS = _on_knots()
+_G = _on_knots()
+_LOG_G = np.log(_G)
+ON_KNOTS = _G
 """float32 [J, B]: relative demand of each curve at each knot."""
-_LOG_ON_KNOTS = np.log(ON_KNOTS)
 
 
 class Prior(NamedTuple):
@@ -158,7 +159,7 @@ def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
 def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     """Add a period; one without exposure adds nothing."""
     shown, counted = period.exposure > 0, (period.exposure > 0) & ~period.censored
-    shares = split(jnp.log(period.ratio))
+    shares = shares_of(jnp.log(period.ratio))
     mean, variance = _predicted(_by_memory(tally, prior), period)
     best = _best_memory(tally)
     expected, its = (_of_memory(part, best) for part in (mean, variance))
@@ -198,17 +199,17 @@ def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Arr
     def add(carry: tuple[Array, Array], row: tuple[Array, Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
         seen, sold = carry
         x, exposed, bought, weight = row
-        shares = split(x)[:, None, :] * (weight * evidence[:, None])[:, :, None]
+        shares = shares_of(x)[:, None, :] * (weight * evidence[:, None])[:, :, None]
         return (seen + shares * exposed[:, None, None], sold + shares * bought[:, None, None]), None
 
     (seen, sold), _ = jax.lax.scan(add, (zero, zero), (jnp.log(ratio), exposure, units, kept))
     after = tally._replace(exposure=tally.exposure + seen, units=tally.units + sold)
     held = jax.tree.map(lambda part: part[:, 0], _by_memory(after, prior))
-    on_knots = jnp.einsum("nj,jb->nb", held.weight * held.level, ON_KNOTS)
+    on_knots = jnp.einsum("nj,jb->nb", held.weight * held.level, _G)
 
     def residual(total: Array, row: tuple[Array, Array, Array]) -> tuple[Array, None]:
         x, exposed, bought = row
-        mean = exposed * (split(x) * on_knots).sum(axis=1)
+        mean = exposed * (shares_of(x) * on_knots).sum(axis=1)
         return total + jnp.minimum((bought - mean) ** 2 / jnp.maximum(mean, 1e-6), _SURPRISE), None
 
     total, _ = jax.lax.scan(residual, jnp.zeros(ratio.shape[1]), (jnp.log(ratio), exposure, units))
@@ -251,7 +252,7 @@ def _by_memory(tally: Tally, prior: Prior) -> Posterior:
     shape = start.shape[:, None] + total
     rate = start.rate[:, None] + _felt(seen)
     # The Gamma function of the shape is the same for all curves.
-    log_likelihood = sold @ _LOG_ON_KNOTS.T - shape * jnp.log(rate)
+    log_likelihood = sold @ _LOG_G.T - shape * jnp.log(rate)
     weight = jax.nn.softmax(log_likelihood + start.log_weight[:, None], axis=2)
     return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate, told)
 
@@ -269,16 +270,16 @@ def _felt(seen: Array) -> Array:
     than the exponential of its mean logarithm (Jensen), and no more at a single price.
     """
     total = jnp.maximum(seen.sum(axis=2, keepdims=True), _LEAST_EXPOSURE)
-    return jnp.maximum(seen @ ON_KNOTS.T, total * jnp.exp(seen @ _LOG_ON_KNOTS.T / total))
+    return jnp.maximum(seen @ _G.T, total * jnp.exp(seen @ _LOG_G.T / total))
 
 
 def _predicted(each: Posterior, period: Period) -> tuple[Array, Array]:
     """Mean and variance of the next period's units, [N, M]."""
     x = jnp.log(period.ratio)
-    by_curve = (period.exposure[:, None] * jnp.exp(split(x) @ _LOG_ON_KNOTS.T))[:, None] * each.level
+    by_curve = (period.exposure[:, None] * jnp.exp(shares_of(x) @ _LOG_G.T))[:, None] * each.level
     if each.sold is not None:
         here = nearness(x[:, None, None])
-        by_curve *= deviation.correction(each.sold, here, jnp.asarray(ON_KNOTS), each.level)[..., 0]
+        by_curve *= deviation.correction(each.sold, here, jnp.asarray(_G), each.level)[..., 0]
     mean = (each.weight * by_curve).sum(axis=2)
     second = (each.weight * by_curve**2 * (1.0 + 1.0 / each.shape)).sum(axis=2)
     return mean, jnp.maximum(mean + second - mean**2, mean)

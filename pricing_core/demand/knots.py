@@ -1,8 +1,9 @@
-"""Where on the price axis a belief keeps what an offer has sold: at knots of ln(price / list price)."""
+"""Prices at which the tally of an offer keeps what was seen, and how what lies between them is shared."""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from pricing_core.demand.deviation import near
@@ -10,10 +11,12 @@ from pricing_core.demand.deviation import near
 KNOT = 0.06
 """Distance of knots in ln(price / list price)."""
 KNOTS = 31
+PLACES = KNOT * (np.arange(KNOTS) - KNOTS // 2)
+"""ln(price / list price) of each, [B]."""
 
 
-def split(x: Array) -> Array:
-    """Shares of an observation at the knots, [N, B]; beyond the last knot it counts there.
+def shares_of(x: Array) -> Array:
+    """Share an observation at ln(price / list price) [N] among the knots, [N, B]; beyond the last it counts there.
 
     Lagrange's cubic of the four knots about it, so that demand and its logarithm are both interpolated closely; some
     shares are below 0. With linear shares the mean of demand exceeds what the mean of the logarithm says, most so for
@@ -42,4 +45,5 @@ def nearness(x: Array) -> Array:
 
 
 def _position(x: Array) -> Array:
+    """ln(price / list price) in knots; beyond the last knot it is there."""
     return jnp.clip(x / KNOT + KNOTS // 2, 0.0, KNOTS - 1.0)

@@ -8,7 +8,7 @@ import pytest
 from pricing_core.demand import belief, deviation
 from pricing_core.demand.belief import ON_KNOTS, Period, Prior
 from pricing_core.demand.deviation import Sold
-from pricing_core.demand.knots import KNOTS, nearness, split
+from pricing_core.demand.knots import KNOTS, nearness, shares_of
 
 VARIANCE = 0.04
 RATIOS = jnp.asarray([29.9, 34.9, 39.9, 44.9]) / 34.9
@@ -19,7 +19,7 @@ HERE = jnp.log(RATIOS)[None]
 
 def sold_at(ratio_index, units, expected, variance=VARIANCE):
     """One offer that was sold at one price; a flat curve of level 1 expected so much."""
-    share = split(HERE[0, ratio_index][None])
+    share = shares_of(HERE[0, ratio_index][None])
     return Sold(share * expected, share * units, jnp.full(1, variance))
 
 
@@ -71,7 +71,7 @@ def believed(variance):
     rows = jnp.tile(RATIOS, 400), (luck < CHANCES).astype(jnp.float32).ravel()
     tally, _ = jax.jit(lambda: jax.lax.scan(shopper, belief.empty(1), rows))()
     held = belief.posterior(tally, prior)
-    on_curves = jnp.exp(split(HERE[0]) @ jnp.log(ON_KNOTS).T).T[None] * held.level[..., None]
+    on_curves = jnp.exp(shares_of(HERE[0]) @ jnp.log(ON_KNOTS).T).T[None] * held.level[..., None]
     factor = deviation.correction(held.sold, nearness(HERE), jnp.asarray(ON_KNOTS), held.level)
     return (held.weight[..., None] * on_curves * factor)[0].sum(axis=0), (luck < CHANCES).mean(axis=0)
 
