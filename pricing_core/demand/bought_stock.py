@@ -5,6 +5,9 @@ without a limit. Buyers know their category, so the true level is taken to be lo
 is a second opinion beside the guess at the units, and an informative one: a curve on which the two agree is more likely
 to be the right one. Newsvendors order in proportion to the demand they expect (Arrow, Harris & Marschak 1951,
 Econometrica 19); here the order is read backwards.
+
+The assumption: nobody buys many times more, or less, than sells by the deadline; a factor of e is two standard
+deviations. It is worth some four units sold, and is overruled by sales like any prior.
 """
 
 from __future__ import annotations

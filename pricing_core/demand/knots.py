@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from pricing_core.demand.deviation import near
+from pricing_core.demand import deviation
 
 KNOT = 0.06
 """Distance of knots in ln(price / list price)."""
@@ -41,7 +41,7 @@ def shares_of(x: Array) -> Array:
 
 def nearness(x: Array) -> Array:
     """Weigh knots for `deviation` by their distance from ln(price / list price), [...] → [..., B]."""
-    return near(_position(x), KNOTS)
+    return deviation.near(_position(x), KNOTS)
 
 
 def _position(x: Array) -> Array:
