@@ -15,22 +15,26 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from pricing_core.demand import belief
+from pricing_core.demand import belief, deviation, knots
 from pricing_core.demand.belief import (
     CURVES,
     ELASTICITY_OF_CURVE,
     FORM_OF_CURVE,
     LEAST_DEMAND,
+    ON_KNOTS,
     Period,
     Posterior,
     Prior,
     Tally,
 )
+from pricing_core.demand.bought_stock import counted_on
 from pricing_core.demand.control_function import control
+from pricing_core.demand.deviation import Sold
 from pricing_core.demand.forms import demand
 from pricing_core.evaluation import family_pricing
 from pricing_core.evaluation.family_pricing import Families
 from pricing_core.planning import exploration, planner
+from pricing_core.planning.linear_program import best_mixture
 from pricing_core.planning.planner import Curve
 from pricing_core.simulator.bar.interface import History, Outcome, View
 
@@ -42,6 +46,8 @@ ELASTICITY_SPREAD = 0.28
 """The same of an elasticity about its category's."""
 ANSWERED = 0.75
 """What rivals' answers leave of an elasticity, where a rival is seen."""
+DEVIATION_SPREAD = 0.1
+"""Standard deviation of log demand at a price about every curve, in the season of a product of no category."""
 SEASON_SHARE = 0.5
 """Of what a try would save in the rest of a season: the other part is learned anyway, as the stock sells."""
 SAME_PRICE = 1e-3
@@ -75,7 +81,10 @@ class EstimateThenPlan:
         units = jnp.where(guessed, view.prior_units / view.exposure, 1.0)
         shape = 1.0 / jnp.expm1(jnp.where(guessed, LEVEL_SPREAD, UNKNOWN_LEVEL_SPREAD) ** 2)
         elasticity = view.prior_elasticity * jnp.where(jnp.isfinite(view.rival_price), ANSWERED, 1.0)
-        prior = Prior(shape, shape / units, elasticity, jnp.full_like(units, ELASTICITY_SPREAD))
+        deviates = jnp.where(_limited(view) & ~guessed, DEVIATION_SPREAD**2, 0.0)
+        prior = Prior(
+            shape, shape / units, elasticity, jnp.full_like(units, ELASTICITY_SPREAD), _counted_on(view), deviates
+        )
         tally = belief.empty(len(units))
         if history is not None:
             ratio = history.price / view.list_price
@@ -113,16 +122,27 @@ class EstimateThenPlan:
         return Memory(belief.observe(memory.tally, memory.prior, period), memory.prior, families, ratio, unanswered)
 
 
+def _counted_on(view: View) -> Array:
+    """Level of each curve that the stock was bought for, [N, J]: see `demand.bought_stock`."""
+    curves = _relative_demand(view)
+    margin = view.prices - view.unit_cost[:, None]
+    return counted_on(curves, margin, view.stock, view.periods_left * view.exposure)
+
+
+def _relative_demand(view: View) -> Array:
+    """Demand of each curve at each price, to that at the list price: [N, J, A]."""
+    ratio = view.prices / view.list_price[:, None]
+    form, elasticity = (jnp.asarray(part)[None, :, None] for part in (FORM_OF_CURVE, ELASTICITY_OF_CURVE))
+    return jnp.maximum(demand(form, elasticity, ratio[:, None, :]), LEAST_DEMAND)
+
+
 def _limited(view: View) -> Array:
     return jnp.isfinite(view.stock) & jnp.isfinite(view.periods_left)
 
 
 def _steady(held: Posterior, periods: Array, view: View) -> Array:
     """Choose for a stock that never ends, index [N]: by the profit of a period, and what it teaches for later ones."""
-    ratio = view.prices / view.list_price[:, None]
-    form, elasticity = (jnp.asarray(part)[None, :, None] for part in (FORM_OF_CURVE, ELASTICITY_OF_CURVE))
-    curves = jnp.maximum(demand(form, elasticity, ratio[:, None, :]), LEAST_DEMAND)
-    units = (held.level * view.exposure[:, None])[:, :, None] * curves
+    units = (held.level * view.exposure[:, None])[:, :, None] * _relative_demand(view)
     worth = units * (view.prices - view.unit_cost[:, None])[:, None, :]
     return _best(held.weight, worth, units, view, exploration.horizon(periods))
 
@@ -140,21 +160,47 @@ def _in_season(held: Posterior, view: View) -> Array:
     A price earns the profit of a period less what the units sold would be worth later: the mean over scenarios, in
     each of which demand is known from the next period on (Littman, Cassandra & Kaelbling 1995, Q-MDP).
     """
-    curve, weight = _scenarios(held, view)
+    curve, weight, index = _scenarios(held, view)
     stock, left, cost = (column[:, None, None] for column in (view.stock, view.periods_left, view.unit_cost))
     bid = planner.bid_price(curve, cost, stock, left)[..., None]
     wide = Curve(*(part[..., None] for part in curve))
     price = view.prices[:, None, None, :]
     units = wide.level * demand(wide.form, wide.elasticity, price / wide.list_price)
     n, prices = view.prices.shape
+    if held.sold is not None:
+        on_curve = units
+        units *= _deviating(held.sold, curve, index, view).reshape(units.shape)
+        pace = stock / jnp.maximum(left, 1.0)
+        bid = jnp.maximum(bid + _scarcity(units, view, pace) - _scarcity(on_curve, view, pace), 0.0)
     gain = planner.expected_sales(units, stock[..., None]) * (price - cost[..., None] - bid)
     gain, units = (part.reshape(n, -1, prices) for part in (gain, units))
     remaining = jnp.where(_limited(view), jnp.maximum(view.periods_left - 1.0, 0.0), 0.0)
     return _best(weight.reshape(n, -1), gain, units, view, SEASON_SHARE * remaining)
 
 
-def _scenarios(held: Posterior, view: View) -> tuple[Curve, Array]:
-    """Curves at even quantiles of the belief, in the order of forms and elasticities, and their weights: [N, S, 3]."""
+def _deviating(sold: Sold, curve: Curve, index: Array, view: View) -> Array:
+    """Factor on the demand of scenarios at each price, [N, 3 S, A]: see `demand.deviation`."""
+    n, s = index.shape
+    nearness = knots.nearness(jnp.log(view.prices / view.list_price[:, None]))
+    on_knots = jnp.broadcast_to(jnp.asarray(ON_KNOTS)[index][:, :, None], (n, s, len(_ROOTS), knots.KNOTS))
+    level = (curve.level / view.exposure[:, None, None]).reshape(n, -1)
+    factor = deviation.correction(sold, nearness, on_knots.reshape(n, -1, knots.KNOTS), level)
+    return factor * deviation.unknown(sold, nearness, level.shape[1])
+
+
+def _scarcity(units: Array, view: View, pace: Array) -> Array:
+    """Bid price of the fluid relaxation in each scenario, [N, S, 3, 1]: what deviations do to the bid of a curve."""
+    margin = view.prices - view.unit_cost[:, None]
+    of_offer = jax.vmap(jax.vmap(best_mixture, (None, 0, None)), (None, 0, None))
+    return jax.vmap(of_offer)(margin, units, pace[:, 0, 0]).bid_price[..., None]
+
+
+def _scenarios(held: Posterior, view: View) -> tuple[Curve, Array, Array]:
+    """Curves at even quantiles of the belief, in the order of forms and elasticities.
+
+    Returns:
+        Curves and their weights, [N, S, 3], and which of the belief's they are, int [N, S].
+    """
     shape = (len(view.stock), SCENARIOS, len(_ROOTS))
     quantiles = (jnp.arange(SCENARIOS) + 0.5) / SCENARIOS
     index = jax.vmap(jnp.searchsorted, (0, None))(jnp.cumsum(held.weight, axis=1), quantiles)
@@ -168,4 +214,4 @@ def _scenarios(held: Posterior, view: View) -> tuple[Curve, Array]:
         mean * jnp.maximum(root, 0.05) ** 3 * view.exposure[:, None, None],
         jnp.broadcast_to(view.list_price[:, None, None], shape),
     )
-    return curve, jnp.broadcast_to(jnp.asarray(_WEIGHTS) / SCENARIOS, shape)
+    return curve, jnp.broadcast_to(jnp.asarray(_WEIGHTS) / SCENARIOS, shape), index

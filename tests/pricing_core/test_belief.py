@@ -7,8 +7,9 @@ import pytest
 from scipy.special import gammaln
 
 from pricing_core.demand import belief
-from pricing_core.demand.belief import ELASTICITY_OF_CURVE, FORM_OF_CURVE, KNOT, MEMORIES, Period, Prior
+from pricing_core.demand.belief import ELASTICITY_OF_CURVE, FORM_OF_CURVE, MEMORIES, Period, Prior
 from pricing_core.demand.forms import demand
+from pricing_core.demand.knots import KNOT
 
 ON_KNOTS = np.exp(KNOT * np.array([-8, -3, 0, 2, 7]))
 
@@ -63,7 +64,7 @@ def test_sales_at_one_price_between_two_knots_say_nothing_about_the_curve():
 def test_a_belief_stays_finite_at_any_price(log_ratio):
     prior = prior_of(1)
     held = belief.posterior(told(prior, [float(np.exp(log_ratio))] * 60, [25] * 60), prior)
-    assert all(bool(jnp.isfinite(part).all()) for part in held)
+    assert all(bool(jnp.isfinite(part).all()) for part in jax.tree.leaves(held))
     assert float(held.rate.min()) > 0.0
 
 
