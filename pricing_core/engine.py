@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing_core import acknowledgements, price_window, valuation
+from pricing_core import acknowledgements, periods, price_window, valuation
 from pricing_core import offers as offer_views
+from pricing_core.arena import Arena
 from pricing_core.deciding import decide
 from pricing_core.decisions import CHANGED, DecidedTogether, Decisions, Resends, no_decisions
+from pricing_core.demand.packing import WIDTH
 from pricing_core.draws import uniform
 from pricing_core.fold import fold
 from pricing_core.grouping import Grouper
@@ -51,7 +53,7 @@ class PricingEngine:
         refused = engine.apply(0, orders)
         decisions = engine.decide(0, now, "ACTIVE")
 
-    A later model of the same shapes may be assigned to ``model`` between two calls; nothing compiles anew.
+    A later model may be assigned to ``model`` between two calls; nothing compiles anew.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class PricingEngine:
         self._state = State(capacity)
         self._policies = PolicyTable(capacity)
         self._sums = RollingSums(capacity)
+        self._tallies = Arena(capacity, (WIDTH,))
         self._group = Grouper(capacity)
         self._dirty = DirtyRows(capacity)
         self._schedule = Schedule(self._state, self._policies, self._slots, self._intervals)
@@ -76,8 +79,9 @@ class PricingEngine:
         price_window.warm_up()
         for rows in (self._state.rows, self._policies.rows):
             take_memory(rows)
-        self._sums.warm_up()
-        valuation.warm_up(self.model, self._sums)
+        for arena in (self._sums, self._tallies):
+            arena.warm_up()
+        valuation.warm_up(self.model, valuation.Memory(self._sums, self._tallies))
 
     # Shards
 
@@ -99,12 +103,13 @@ class PricingEngine:
         slots = self._slots.drop(shard)
         self._schedule.drop(shard, slots)
         self._policies.clear(slots)
-        self._sums.clear(slots)
+        for arena in (self._sums, self._tallies):
+            arena.clear(slots)
 
     @property
     def device_bytes(self) -> int:
         """Memory that the state takes on the device."""
-        return int(self._sums.device.nbytes)
+        return int(self._sums.device.nbytes + self._tallies.device.nbytes)
 
     def sequence(self, shard: int) -> int:
         """Number of the shard's last decision; 0 before the first."""
@@ -121,16 +126,12 @@ class PricingEngine:
     # Events
 
     def apply(self, shard: int, columns: Columns, *, due: bool = True) -> list[Reject]:
-        """Fold a batch of events into the state of a shard.
+        """Fold a batch of events into the state of a shard; returns the rows that the state refuses.
 
         Args:
             shard: An open shard.
             columns: Events of one kind, in the order in which they were read.
-            due: False repeats what was applied once already: no row becomes due or dirty by it, but for an offer
-                that was never decided.
-
-        Returns:
-            The rows that the state refuses; all others are folded in.
+            due: False repeats what was applied already: no row becomes due or dirty but one that was never decided.
         """
         return self.apply_together({shard: columns}, due=due)[shard]
 
@@ -233,7 +234,7 @@ class PricingEngine:
         return acknowledgements.resends(self._state, self._policies, sent, self._slots.keys(sent), len(alarmed))
 
     def _ask(self, offers: Offers, ladder: Ladder, chance: NDArray[np.float32]) -> valuation.Valuation:
-        return valuation.value(self.model, self._sums, offers, ladder, chance)
+        return valuation.value(self.model, valuation.Memory(self._sums, self._tallies), offers, ladder, chance)
 
     def _write_down(self, due: ShardRows, offers: Offers, decisions: Decisions) -> None:
         """Let the state know what was decided, and when each offer is due again."""
@@ -243,6 +244,7 @@ class PricingEngine:
         changed = decisions.outcome == CHANGED
         window = price_window.rolled(offers.window, np.where(changed, decisions.price, offers.current), now)
         window.take(priced).put(state, slots[priced])
+        periods.after_decisions(state, offers, decisions.considered)
         acknowledgements.expect(state, slots[changed], decisions, np.flatnonzero(changed))
         self._schedule.after_decisions(due, offers, decisions)
         for shard, rows in due.parts():
@@ -267,6 +269,7 @@ class PricingEngine:
     def _complete(self, rows: Rows, slots: Slots) -> None:
         """Add to copied rows what lies elsewhere."""
         rows["due_at"], rows["sums"] = self._state.due_at[slots], self._sums.take(slots)
+        rows["tally"] = self._tallies.take(slots)
 
     def restore(self, shard: int, keys: BinaryArray, rows: Rows, *, sequence: int) -> None:
         """Fill an empty shard from the rows of its snapshots: the last one of every key.
@@ -285,6 +288,7 @@ class PricingEngine:
             return
         self._state.put(slots, rows)
         self._sums.put(slots, rows["sums"])
+        self._tallies.put(slots, rows["tally"])
         self._schedule.restore(shard, slots)
         record.pending.update(slots[self._state.pending[slots] == 1].tolist())
         record.now = int(self._state.last_decided_at[slots].max())
@@ -292,7 +296,5 @@ class PricingEngine:
     def totals(self, shard: int) -> dict[bytes | None, dict[str, int]]:
         """Return the exact totals of every offer of a shard, by name. For verification: slow."""
         slots = self._slots.of(shard)
-        rows = self._state.totals[slots].tolist()
-        return {
-            key: dict(zip(TOTALS, row, strict=True)) for key, row in zip(self._slots.keys(slots), rows, strict=True)
-        }
+        named = (dict(zip(TOTALS, row, strict=True)) for row in self._state.totals[slots].tolist())
+        return dict(zip(self._slots.keys(slots), named, strict=True))

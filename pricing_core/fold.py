@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing_core import price_window
+from pricing_core import periods, price_window
 from pricing_core.grouping import Groups
 from pricing_core.policy_table import PolicyTable, newest
 from pricing_core.rolling_sums import DAY_MS, RollingSums, reduce
@@ -118,6 +118,7 @@ def fold_inventory(state: State, groups: Groups, columns: InventoryColumns) -> N
     newer = columns.time[rows] >= state.stock_at[groups.touched]
     touched, rows = groups.touched[newer], rows[newer]
     state.on_hand[touched], state.stock_at[touched] = columns.on_hand[rows], columns.time[rows]
+    periods.note_stock(state, touched, columns.on_hand[rows], columns.time[rows])
     see(state, groups, columns.time)
 
 
@@ -161,7 +162,9 @@ def fold_applied(state: State, groups: Groups, columns: AppliedColumns, list_pri
     before = np.where(before > 0, before, after)
     state.price[touched], state.price_version[touched], state.price_at[touched] = after, version, columns.time[rows]
     _set_reference(state, touched, after)
-    changed = manual & (before != after)
+    moved = before != after
+    periods.begin(state, touched[moved], after[moved], now[rows][moved])
+    changed = manual & moved
     _date_change(state, touched[changed], before[changed], after[changed], now[rows][changed])
     return _settle(state, touched, version)
 

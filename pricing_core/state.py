@@ -1,7 +1,7 @@
-"""The state: one row per offer. Exact numbers on the host; decayed sums on the device (`rolling_sums`).
+"""The state: one row per offer. Exact numbers on the host; decayed sums and tallies on the device (`arena`).
 
 `ROW` is both the layout in memory and the value of a changelog record, so that a snapshot is a copy. A row is
-728 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
+1,120 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing_core.features import HALF_LIVES_DAYS, STATISTICS
+from pricing_core.decayed_demand import HALF_LIVES_DAYS, STATISTICS
+from pricing_core.demand.packing import WIDTH
 from pricing_core.slots import Slots
 from schemas.columns import Int64
 
@@ -53,7 +54,7 @@ ROW = np.dtype(
         ("pending", "u1"),  # 1: a decided price waits for the catalog's answer
         ("resends", "u1"),
         ("decided_code", "u1"),  # index into guardrails.CODES
-        ("reserved", "u1"),
+        ("counts_shoppers", "u1"),  # 1: impressions are the exposure in the tally, else days are
         ("rival_in_stock", "u1", (RIVALS,)),
         # What nearly every event touches fills the first cache line.
         ("landmark", "<i8"),  # the time to which the sums are decayed
@@ -87,7 +88,13 @@ ROW = np.dtype(
         ("rival", "<i8", (RIVALS,)),
         ("rival_price", "<i8", (RIVALS,)),
         ("rival_seen_at", "<i8", (RIVALS,)),  # 0: empty place
+        ("opened_at", "<i8"),  # the open period at one price (`periods`); 0: none
+        ("opened_price", "<i8"),
+        ("opened_units", "<i8"),  # placed less cancelled, when it began
+        ("opened_impressions", "<i8"),
+        ("sold_out_at", "<i8"),  # when the stock first ran out in it; 0: not
         ("sums", "<f4", (len(HALF_LIVES_DAYS), len(STATISTICS))),
+        ("tally", "<f4", (WIDTH,)),  # what was sold at which price (`demand.belief`)
     ]
 )
 
@@ -112,8 +119,8 @@ def _blank() -> Rows:
 class State:
     """The rows of all shards. Every attribute is a view of ``rows``: int64 [capacity] unless `ROW` says otherwise.
 
-    ``due_at`` alone lies outside, in one piece, because it is searched; ``rows["due_at"]`` and ``rows["sums"]`` are
-    filled in snapshots only.
+    ``due_at`` alone lies outside, in one piece, because it is searched; ``due_at``, ``sums`` and ``tally`` of the rows
+    are filled in snapshots only.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -157,6 +164,12 @@ class State:
         self.rival_seen_at: Int64 = rows["rival_seen_at"]
         self.rival_in_stock: NDArray[np.uint8] = rows["rival_in_stock"]
         self.landmark: Int64 = rows["landmark"]
+        self.counts_shoppers: NDArray[np.uint8] = rows["counts_shoppers"]
+        self.opened_at: Int64 = rows["opened_at"]
+        self.opened_price: Int64 = rows["opened_price"]
+        self.opened_units: Int64 = rows["opened_units"]
+        self.opened_impressions: Int64 = rows["opened_impressions"]
+        self.sold_out_at: Int64 = rows["sold_out_at"]
 
     def clear(self, slots: Slots) -> None:
         """Make rows blank."""
@@ -164,7 +177,7 @@ class State:
         self.due_at[slots] = NEVER
 
     def take(self, slots: Slots) -> Rows:
-        """Copy rows, without their sums and due times."""
+        """Copy rows, without their sums, tallies and due times."""
         return self._raw[slots].view(ROW)
 
     def put(self, slots: Slots, rows: Rows) -> None:

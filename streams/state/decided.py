@@ -39,8 +39,15 @@ OF_DECISIONS = (
     "regular_price",
     "decided_prior_price",
     *Window._fields,
+    "counts_shoppers",
+    "opened_at",
+    "opened_price",
+    "opened_units",
+    "opened_impressions",
+    "sold_out_at",
+    "tally",
 )
-"""Columns of a row that no source holds."""
+"""Columns of a row that no source holds. What was sold at which price is one: it begins anew where the row is lost."""
 
 
 @dataclass(slots=True)
