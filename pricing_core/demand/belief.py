@@ -22,18 +22,16 @@ from jax.scipy.stats import norm
 from numpy.typing import NDArray
 
 from pricing_core.demand.forms import FORMS, demand
+from pricing_core.demand.knots import KNOTS, PLACES, shares_of
 
-MEMORIES = (1.0, 0.97, 0.85)
-"""What is left of an observation after a period."""
-MEMORY_PRIOR = (0.90, 0.08, 0.02)
-KNOT = 0.06
-"""Distance of knots in ln(price / list price)."""
-KNOTS = 31
-ELASTICITIES = np.geomspace(0.6, 8.0, 32)
+MEMORIES = (1.0, 0.85)
+"""What is left of an observation after a day; where a market has no days, after a period."""
+MEMORY_PRIOR = (0.92, 0.08)
+ELASTICITIES = np.geomspace(0.6, 8.0, 12)
 FADE = 0.97
-"""What is left of a memory's score after a period: old successes do not count for ever."""
+"""What is left of a memory's score after a day: old successes do not count for ever."""
 DISPERSION_FADE = 0.98
-"""What is left of a residual after a period."""
+"""What is left of a residual after a day."""
 DISPERSION_PRIOR = 20.0
 """Periods that the prior of the over-dispersion, 1, is worth."""
 CHANGE_NATS = 6.0
@@ -41,6 +39,12 @@ CHANGE_NATS = 6.0
 LEAST_DEMAND = 0.01
 """Relative demand is never taken to be less, or one sale would refute a form."""
 _LEAST_EXPOSURE = 1e-6
+ELASTICITY_SPREAD = 0.28
+"""Standard deviation of the log of an elasticity about its category's."""
+ANSWERED = 0.8
+"""What rivals' answers leave of an elasticity, where a rival is seen."""
+UNKNOWN_LEVEL_SPREAD = 2.0
+"""Standard deviation of the log of the level where nobody has a guess at it."""
 _SURPRISE = 16.0
 """A squared standardised residual counts no more than this."""
 
@@ -54,7 +58,7 @@ _LOG_ELASTICITY = np.log(ELASTICITY_OF_CURVE)
 
 def _on_knots() -> NDArray[Any]:
     """Relative demand of each curve at each knot, [J, B]."""
-    ratio = np.exp(KNOT * (np.arange(KNOTS) - KNOTS // 2))
+    ratio = np.exp(PLACES)
     with jax.ensure_compile_time_eval():
         of_curves = demand(jnp.asarray(FORM_OF_CURVE)[:, None], jnp.asarray(ELASTICITY_OF_CURVE)[:, None], ratio[None])
         return np.maximum(np.asarray(of_curves, np.float32), np.float32(LEAST_DEMAND))
@@ -102,6 +106,8 @@ class Period(NamedTuple):
     """float32, sold."""
     censored: Array
     """bool: stock ran out, demand was at least that. What is believed fills the gap (the E step of EM)."""
+    days: Array | float = 1.0
+    """float32, its length in the unit of the memories: so much of them fades."""
 
 
 class Posterior(NamedTuple):
@@ -120,6 +126,11 @@ class Posterior(NamedTuple):
         return self.shape / self.rate
 
 
+def felt_elasticity(of_category: Array | float, rival_seen: Array) -> Array:
+    """Guess the elasticity that lasts, [N]: where a rival is seen (bool [N]), it follows and takes a part off."""
+    return jnp.where(rival_seen, ANSWERED, 1.0) * of_category
+
+
 def empty(n: int) -> Tally:
     """Nothing seen."""
     zero = jnp.zeros((n, len(MEMORIES), KNOTS))
@@ -134,14 +145,17 @@ def dispersion(tally: Tally) -> Array:
 def posterior(tally: Tally, prior: Prior) -> Posterior:
     """Believe the memory whose predictions were best."""
     best = _best_memory(tally)[:, :, None]
-    return Posterior(*(jnp.take_along_axis(part, best, axis=1)[:, 0] for part in _by_memory(tally, prior)))
+    believed = tally._replace(
+        exposure=jnp.take_along_axis(tally.exposure, best, axis=1), units=jnp.take_along_axis(tally.units, best, axis=1)
+    )
+    return Posterior(*(part[:, 0] for part in _by_memory(believed, prior)))
 
 
 def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
     """Log probability of a period's units by what was believed before it, [N]; 0 without exposure."""
     held = posterior(tally, prior)
     each = Posterior(*(part[:, None] for part in held))
-    curves = jnp.exp(_split(jnp.log(period.ratio)) @ _LOG_G.T)
+    curves = jnp.exp(shares_of(jnp.log(period.ratio)) @ _LOG_G.T)
     mean, variance = (part[:, 0] for part in _predicted(each, curves, period.exposure))
     over = dispersion(tally)
     log_density = log_negative_binomial(period.units / over, mean / over, variance / over**2)
@@ -151,20 +165,22 @@ def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
 def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     """Add a period; one without exposure adds nothing."""
     shown, counted = period.exposure > 0, (period.exposure > 0) & ~period.censored
-    split = _split(jnp.log(period.ratio))
+    split = shares_of(jnp.log(period.ratio))
     mean, variance = _predicted(_by_memory(tally, prior), jnp.exp(split @ _LOG_G.T), period.exposure)
     best = _best_memory(tally)
     expected, its = (jnp.take_along_axis(part, best, axis=1)[:, 0] for part in (mean, variance))
     units = jnp.where(period.censored, _at_least(expected, period.units), period.units)
     over = dispersion(tally)[:, None]
     log_density = log_negative_binomial(units[:, None] / over, mean / over, variance / over**2)
-    score = jnp.where(shown[:, None], FADE * tally.score, tally.score) + jnp.where(counted[:, None], log_density, 0.0)
+    kept, still, dispersed = (
+        jnp.where(shown[:, None], _faded(share, period.days), 1.0) for share in (MEMORIES, (FADE,), (DISPERSION_FADE,))
+    )
+    score = still * tally.score + jnp.where(counted[:, None], log_density, 0.0)
     surprise = jnp.minimum((units - expected) ** 2 / jnp.maximum(its, 1e-6), _SURPRISE)
-    kept = jnp.where(shown[:, None, None], jnp.asarray(MEMORIES)[:, None], 1.0)
-    faded = jnp.where(counted, DISPERSION_FADE, 1.0)
+    faded = jnp.where(counted, dispersed[:, 0], 1.0)
     after = Tally(
-        exposure=kept * tally.exposure + (split * period.exposure[:, None])[:, None],
-        units=kept * tally.units + (split * jnp.where(shown, units, 0.0)[:, None])[:, None],
+        exposure=kept[:, :, None] * tally.exposure + (split * period.exposure[:, None])[:, None],
+        units=kept[:, :, None] * tally.units + (split * jnp.where(shown, units, 0.0)[:, None])[:, None],
         score=score - score.max(axis=1, keepdims=True),
         residual=faded * tally.residual + jnp.where(counted, surprise, 0.0),
         periods=faded * tally.periods + counted,
@@ -191,7 +207,7 @@ def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Arr
     def add(carry: tuple[Array, Array], row: tuple[Array, Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
         seen, sold = carry
         x, exposed, bought, weight = row
-        split = _split(x)[:, None, :] * (weight * evidence[:, None])[:, :, None]
+        split = shares_of(x)[:, None, :] * (weight * evidence[:, None])[:, :, None]
         return (seen + split * exposed[:, None, None], sold + split * bought[:, None, None]), None
 
     (seen, sold), _ = jax.lax.scan(add, (zero, zero), (jnp.log(ratio), exposure, units, kept))
@@ -201,12 +217,17 @@ def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Arr
 
     def residual(total: Array, row: tuple[Array, Array, Array]) -> tuple[Array, None]:
         x, exposed, bought = row
-        mean = exposed * (_split(x) * on_knots).sum(axis=1)
+        mean = exposed * (shares_of(x) * on_knots).sum(axis=1)
         return total + jnp.minimum((bought - mean) ** 2 / jnp.maximum(mean, 1e-6), _SURPRISE), None
 
     total, _ = jax.lax.scan(residual, jnp.zeros(ratio.shape[1]), (jnp.log(ratio), exposure, units))
     periods = jnp.minimum(length, 50.0)
     return after._replace(residual=total / length * periods, periods=jnp.full_like(total, periods))
+
+
+def _faded(shares: tuple[float, ...], days: Array | float) -> Array:
+    """What is left of something after so many days, [N, len(shares)] or [1, len(shares)]."""
+    return jnp.asarray(shares) ** jnp.reshape(jnp.asarray(days), (-1, 1))
 
 
 def _overwrite(tally: Tally) -> Tally:
@@ -233,7 +254,7 @@ def _by_memory(tally: Tally, prior: Prior) -> Posterior:
     total = sold.sum(axis=2, keepdims=True)
     shape = prior.level_shape[:, None, None] + total
     rate = prior.level_rate[:, None, None] + _felt(seen)
-    log_likelihood = sold @ _LOG_G.T + gammaln(shape) - shape * jnp.log(rate)
+    log_likelihood = sold @ _LOG_G.T - shape * jnp.log(rate)  # the Gamma function of the shape is the same for all
     z = (_LOG_ELASTICITY - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[:, None]
     weight = jax.nn.softmax(log_likelihood - 0.5 * z[:, None, :] ** 2, axis=2)
     return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate)
@@ -270,27 +291,3 @@ def _at_least(expected: Array, units: Array) -> Array:
     spread = jnp.sqrt(jnp.maximum(expected, 0.25))
     z = (units - 0.5 - expected) / spread
     return jnp.maximum(units, expected + spread * jnp.exp(norm.logpdf(z) - norm.logsf(z)))
-
-
-def _split(x: Array) -> Array:
-    """Shares of an observation at the knots, [N, B]; beyond the last knot it counts there.
-
-    Lagrange's cubic of the four knots about it, so that demand and its logarithm are both interpolated closely; some
-    shares are below 0. With linear shares the mean of demand exceeds what the mean of the logarithm says, most so for
-    steep curves: sales at one price between two knots then spoke for a flat curve, ever louder.
-    """
-    position = jnp.clip(x / KNOT + KNOTS // 2, 0.0, KNOTS - 1.0)
-    first = jnp.clip(jnp.floor(position) - 1.0, 0.0, KNOTS - 4.0)
-    u = (position - first)[:, None]
-    near = jnp.concatenate(
-        [
-            -(u - 1.0) * (u - 2.0) * (u - 3.0) / 6.0,
-            u * (u - 2.0) * (u - 3.0) / 2.0,
-            -u * (u - 1.0) * (u - 3.0) / 2.0,
-            u * (u - 1.0) * (u - 2.0) / 6.0,
-        ],
-        axis=1,
-    )
-    place = (jnp.arange(KNOTS) - first[:, None]).astype(jnp.int32)
-    shares = jnp.take_along_axis(near, jnp.clip(place, 0, 3), axis=1)
-    return jnp.where((place >= 0) & (place <= 3), shares, 0.0)

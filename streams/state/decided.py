@@ -46,8 +46,15 @@ OF_DECISIONS = (
     "drifts",
     "loop",
     *Window._fields,
+    "counts_shoppers",
+    "opened_at",
+    "opened_price",
+    "opened_units",
+    "opened_impressions",
+    "sold_out_at",
+    "tally",
 )
-"""Columns of a row that no source holds."""
+"""Columns of a row that no source holds. What was sold at which price is one: it begins anew where the row is lost."""
 
 
 @dataclass(slots=True)

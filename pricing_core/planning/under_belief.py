@@ -1,0 +1,122 @@
+"""Plan under a belief about demand: what each price is worth, on average over all that may be true.
+
+For N offers. A finite stock is planned for scenarios, in each of which demand is known from the next period on
+(Littman, Cassandra & Kaelbling 1995, Q-MDP); for a stock that never ends each elasticity is a scenario, and a period is
+worth its profit. What the price of a period teaches for later ones comes on top (`exploration`). The worker
+(`outlook`) and the policy of the bar (`evaluation.estimate_then_plan`) both plan by this.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from pricing_core.demand.belief import (
+    CURVES,
+    ELASTICITIES,
+    ELASTICITY_OF_CURVE,
+    FORM_OF_CURVE,
+    LEAST_DEMAND,
+    Posterior,
+)
+from pricing_core.demand.forms import FORMS, demand, of_each_form
+from pricing_core.planning import exploration, planner
+from pricing_core.planning.planner import Curve
+
+SCENARIOS = 12
+"""Curves that stand for a belief; each comes with three levels."""
+_ROOTS = (-(3.0**0.5), 0.0, 3.0**0.5)
+_WEIGHTS = (1.0 / 6.0, 2.0 / 3.0, 1.0 / 6.0)
+_LEAST_WEIGHT = 1e-30
+
+
+class Situation(NamedTuple):
+    """What a plan goes by besides the belief. [N] float32."""
+
+    list_price: Array
+    """At which the level of demand is meant."""
+    unit_cost: Array
+    """Of a unit sold; what is left at the deadline keeps it."""
+    exposure: Array
+    """Of a period."""
+    stock: Array
+    """Units; inf if unlimited."""
+    periods_left: Array
+    """inf if there is no deadline."""
+
+
+class Plans(NamedTuple):
+    """What N offers with A prices are worth in each of S scenarios. Offers come last: sums over scenarios are fast."""
+
+    weight: Array
+    """[S, N], sums to 1 over S."""
+    gain: Array
+    """[S, A, N] profit of the next period, less what the units sold would be worth later."""
+    units: Array
+    """[S, A, N] expected demand of the period."""
+
+    @property
+    def worth(self) -> Array:
+        """[N, A] mean gain."""
+        return (self.weight[:, None] * self.gain).sum(axis=0).T
+
+    def saved(self, log_price: Array) -> Array:
+        """What a period at each price is expected to save in each later one, [N, A] at ln prices [N, A]."""
+        return exploration.saved_by_trying(self.weight, self.gain, self.units, log_price.T).T
+
+
+def endless(held: Posterior, exposure: Array, ratio: Array, margin: Array) -> Plans:
+    """Plan for a stock that never ends: an elasticity is a scenario, its demand the mean over all forms.
+
+    Args:
+        held: What is believed.
+        exposure: [N] of a period.
+        ratio: [N, A] price / list price.
+        margin: [N, A] profit of a unit there.
+    """
+    by_form = (len(FORMS), len(ELASTICITIES), -1)
+    weight = jnp.maximum(held.weight.T.reshape(by_form), _LEAST_WEIGHT)
+    of_elasticity = weight.sum(axis=0)
+    level = (held.level.T * exposure).reshape(by_form) * weight / of_elasticity
+    curves = of_each_form(jnp.asarray(ELASTICITIES, jnp.float32)[:, None, None], ratio.T)
+    units = sum(
+        (at[:, None] * jnp.maximum(curve, LEAST_DEMAND) for at, curve in zip(level, curves, strict=True)),
+        start=jnp.zeros(()),
+    )
+    return Plans(of_elasticity, units * margin.T, units)
+
+
+def of_season(held: Posterior, situation: Situation, prices: Array) -> Plans:
+    """Plan for scenarios at even quantiles of the belief, three levels of each, at prices [N, A]."""
+    curve, weight = scenarios(held, situation)
+    stock, left, cost = (
+        column[:, None, None] for column in (situation.stock, situation.periods_left, situation.unit_cost)
+    )
+    bid = planner.bid_price(curve, cost, stock, left)[..., None]
+    wide = Curve(*(part[..., None] for part in curve))
+    price = prices[:, None, None, :]
+    units = wide.level * demand(wide.form, wide.elasticity, price / wide.list_price)
+    gain = planner.expected_sales(units, stock[..., None]) * (price - cost[..., None] - bid)
+    n, a = prices.shape
+    return Plans(weight.reshape(n, -1).T, *(jnp.moveaxis(part.reshape(n, -1, a), 0, -1) for part in (gain, units)))
+
+
+def scenarios(held: Posterior, situation: Situation) -> tuple[Curve, Array]:
+    """Curves at even quantiles of the belief, in the order of forms and elasticities, and their weights: [N, S, 3]."""
+    shape = (len(situation.stock), SCENARIOS, len(_ROOTS))
+    quantiles = (jnp.arange(SCENARIOS) + 0.5) / SCENARIOS
+    index = jax.vmap(jnp.searchsorted, (0, None))(jnp.cumsum(held.weight, axis=1), quantiles)
+    index = jnp.minimum(index, CURVES - 1)
+    k, mean = (jnp.take_along_axis(part, index, axis=1)[..., None] for part in (held.shape, held.level))
+    # The cube root of a Gamma is nearly normal (Wilson & Hilferty 1931): Gauss-Hermite points of that.
+    root = 1.0 - 1.0 / (9.0 * k) + jnp.asarray(_ROOTS) / (3.0 * jnp.sqrt(k))
+    curve = Curve(
+        jnp.broadcast_to(jnp.asarray(FORM_OF_CURVE)[index][..., None], shape),
+        jnp.broadcast_to(jnp.asarray(ELASTICITY_OF_CURVE)[index][..., None], shape),
+        mean * jnp.maximum(root, 0.05) ** 3 * situation.exposure[:, None, None],
+        jnp.broadcast_to(situation.list_price[:, None, None], shape),
+    )
+    return curve, jnp.broadcast_to(jnp.asarray(_WEIGHTS) / SCENARIOS, shape)
