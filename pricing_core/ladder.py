@@ -271,6 +271,7 @@ def _not_to_be_announced(offers: Offers, prices: Int64) -> Bool | None:
     if not strict.any():
         return None
     since, lowest = offers.window.priced_since, offers.window.month_lowest.min(axis=1)
-    lowest = np.where((since > 0) & (offers.now - since >= MONTH_MS), lowest, 0)
+    known = (since > 0) & (offers.now - since >= MONTH_MS)
+    lowest = np.where(known, lowest, -IMPOSSIBLE)  # an ending may ask for less than nothing
     reduced: Bool = strict[:, None] & (prices < offers.current[:, None]) & (prices >= lowest[:, None])
     return reduced

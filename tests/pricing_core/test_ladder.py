@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pricing_core.features import HOLD, MOVES_BP
 from pricing_core.ladder import build
 from pricing_core.rules import CODES
-from schemas.columns import NONE, SILENT
-from tests.pricing_core.events import POLICY
+from schemas.columns import ANNOUNCED_OR_HELD, NONE, SILENT
+from tests.pricing_core.events import DAY, POLICY
 from tests.pricing_core.rules_by_hand import (
     Situation,
     band,
@@ -40,7 +40,12 @@ def legal_prices(policy, current, in_effect=None):
     return [price for price, mask in zip(prices, masks, strict=True) if mask == "legal"]
 
 
+CHEAP = POLICY | {"list_price": 1, "floor": 1, "ceiling": 1, "unit_cost": 0, "ending": 2, "ending_modulus": 10}
+BELOW_NOTHING = Situation(CHEAP | {"reductions": ANNOUNCED_OR_HELD, "min_change_bp": 0}, 1, [1], known=DAY)
+
+
 @given(st.lists(situations(), min_size=1, max_size=8))
+@example([BELOW_NOTHING])  # the ending asks for -8
 def test_a_legal_move_breaks_no_rule_and_a_masked_one_breaks_the_rule_it_names(found):
     found = [s for s in found if is_free(s)] or [Situation(POLICY, 1299, [1299])]
     made = build(offers_of(*found))

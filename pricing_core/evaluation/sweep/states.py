@@ -14,7 +14,7 @@ from pricing_core.rules import CODE
 from pricing_core.run_modes import MODES
 from pricing_core.state import MONTH, NEVER, RIVALS, WINDOW, State
 from schemas.binary import BinaryArray
-from schemas.columns import APPROVE, NONE, REJECT, ROLL_BACK, Int8, Int64, PolicyColumns
+from schemas.columns import APPROVE, NONE, ON_APPROVAL, REJECT, ROLL_BACK, Int8, Int64, PolicyColumns
 from schemas.policies import MAX_NAMED
 
 NOW = 1_800_000_000_000
@@ -157,11 +157,11 @@ def _state(rng: Generator, anchor: Int64, policies: PolicyColumns) -> State:
     promoted = rng.random(n) < 0.1
     state.decided_code[promoted], state.decided_price[promoted] = CODE["promotion"], current[promoted]
     state.regular_price[promoted] = _times(rng, anchor, 0.5, 1.5)[promoted]
-    _put_commands(rng, state, anchor, current)
+    _put_commands(rng, state, policies, anchor, current)
     return state
 
 
-def _put_commands(rng: Generator, state: State, anchor: Int64, current: Int64) -> None:
+def _put_commands(rng: Generator, state: State, policies: PolicyColumns, anchor: Int64, current: Int64) -> None:
     """Pauses, proposals that wait or were rejected, answers to them and to others, rollbacks far and near."""
     n = len(anchor)
     codes = [CODE[name] for name in ("demand", "demand", "competitors", "bounds_repair", "promotion", "promotion_over")]
@@ -171,6 +171,8 @@ def _put_commands(rng: Generator, state: State, anchor: Int64, current: Int64) -
     state.proposed_code[:] = rng.choice(np.array(codes), n)
     state.proposed_until[:] = NOW + _one_of(rng, n, -NOW, 0, HOUR, HOUR)
     state.command[:] = _one_of(rng, n, *[0] * 16, APPROVE, APPROVE, APPROVE, REJECT, ROLL_BACK, ROLL_BACK)
+    answered = (state.command == APPROVE) | (state.command == REJECT)
+    state.command[answered & (policies.mode != ON_APPROVAL) & (rng.random(n) < 0.9)] = 0
     wanted = np.where(rng.random(n) < 0.5, _times(rng, current, 0.8, 1.2), _times(rng, anchor, 0.02, 30.0))
     state.command_value[:] = np.where(state.command == ROLL_BACK, wanted, np.maximum(state.proposed_sequence, 1))
     state.command_expires_at[:] = _one_of(rng, n, NOW, NOW + 1, NEVER, NEVER, NEVER)
