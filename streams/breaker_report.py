@@ -40,7 +40,7 @@ def summaries(settings: Settings) -> list[ShardSummarised]:
 
 def why(stopped: Stopped) -> str:
     """Why a shard stands, in words."""
-    cause, _ = STOPS[stopped.code]
+    cause, _ = STOPS.get(stopped.code, (stopped.code, ""))  # a later version may know more
     whose = "all shards together: " if stopped.source == "fleet" else f"{stopped.source}: " if stopped.source else ""
     return f"{whose}{cause} (limit {stopped.limit:,}, found {stopped.value:,}), event time {stopped.at}"
 

@@ -28,6 +28,7 @@ from schemas.timestamps import format_ms, parse_ms
 from schemas.topics import SHARD_SUMMARIES
 from streams.breaker import FLEET, limits_of
 from streams.breaker_state import Stop
+from streams.clock import wall_ms
 from streams.output import OutputBatch
 from streams.settings import Settings
 from streams.shard import Shard
@@ -95,30 +96,50 @@ class SummaryWriter:
         )
 
 
+class _Heard(NamedTuple):
+    """A summary, and its times in ms."""
+
+    summary: ShardSummarised
+    at: int
+    resumed_at: int
+
+
 class Fleet:
     """The last summary of every shard, added up."""
 
     def __init__(self, settings: Settings) -> None:
         self._limits: Limits = limits_of(settings).lowered(settings.breaker_fleet_bp)
-        self._summaries: dict[int, ShardSummarised] = {}
+        self._heard: dict[int, _Heard] = {}
 
-    def hear(self, summary: ShardSummarised) -> None:
-        """Take over what a shard says now."""
-        self._summaries[summary.shard] = summary
+    def hear(self, raw: bytes | None) -> None:
+        """Take over what a shard says now.
 
-    def excess(self) -> FleetExcess | None:
-        """Whether all shards together exceed a limit; one shard alone has its own."""
-        summaries = self._summaries.values()
-        resumed_at = max(map(_resumed_at, summaries), default=0)
-        current = [summary for summary in summaries if _resumed_at(summary) == resumed_at]
-        for summary in current:
-            stopped = summary.stopped
+        Raises:
+            ValueError: If that cannot be understood.
+        """
+        try:
+            summary = msgspec.json.decode(raw or b"", type=ShardSummarised)
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from error
+        resumed_at = 0 if summary.resumed_at is None else parse_ms(summary.resumed_at)
+        self._heard[summary.shard] = _Heard(summary, parse_ms(summary.at), resumed_at)
+
+    def excess(self, wall: int) -> FleetExcess | None:
+        """Whether all shards together exceed a limit; one shard alone has its own.
+
+        Args:
+            wall: Wall clock, ms. A shard that moves says so every few seconds: an old summary is that of a dead owner,
+                whatever its event time. Event time may run ahead in one shard, and must not silence the others.
+        """
+        resumed_at = max((heard.resumed_at for heard in self._heard.values()), default=0)
+        current = [heard for heard in self._heard.values() if heard.resumed_at == resumed_at]
+        for heard in current:
+            stopped = heard.summary.stopped
             if stopped is not None and stopped.source == FLEET:
                 return FleetExcess(Excess(stopped.code, stopped.limit, stopped.value), resumed_at)
-        newest = max((parse_ms(summary.event_time) for summary in current), default=0)
-        fresh = [s for s in current if parse_ms(s.event_time) > newest - MINUTES * MINUTE_MS]
+        fresh = [heard.summary for heard in current if heard.at > wall - MINUTES * MINUTE_MS]
         together = sum((Tally(**{name: getattr(s, name) for name in COUNTED}) for s in fresh), NOTHING)
-        offers = sum(summary.offers for summary in summaries)
+        offers = sum(heard.summary.offers for heard in self._heard.values())
         found = excess(together, self._limits, offers) if len(fresh) > 1 else None
         return None if found is None else FleetExcess(found, resumed_at)
 
@@ -140,7 +161,7 @@ class FleetWatch:
             while True:
                 for message in self._consumer.consume(AT_ONCE, 0):
                     self._hear(message)
-                found = self._fleet.excess()
+                found = self._fleet.excess(wall_ms())
                 if found is not None:
                     self._stop(found)
                 await asyncio.sleep(POLL_S)
@@ -152,14 +173,10 @@ class FleetWatch:
             log.warning("summaries_unreadable", error=str(message.error()))
             return
         try:
-            self._fleet.hear(msgspec.json.decode(message.value() or b"", type=ShardSummarised))
-        except msgspec.DecodeError as error:  # another version's, or a stranger's: its shard still has its own breaker
+            self._fleet.hear(message.value())
+        except ValueError as error:  # another version's, or a stranger's: its shard still has its own breaker
             log.warning("summary_not_understood", partition=message.partition(), error=str(error))
 
 
 def _stopped(stop: Stop) -> Stopped:
     return Stopped(stop.code, stop.limit, stop.value, stop.source, format_ms(stop.at))
-
-
-def _resumed_at(summary: ShardSummarised) -> int:
-    return 0 if summary.resumed_at is None else parse_ms(summary.resumed_at)

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from pricing_core.breaker import Excess
 from pricing_core.features import HOLD
+from schemas.codec import encode
 from schemas.examples import SUMMARY
 from schemas.summaries import ShardSummarised, Stopped
 from schemas.timestamps import format_ms
@@ -14,11 +15,11 @@ from streams.breaker import FLEET
 from streams.breaker_report import standing
 from streams.fleet import Fleet, FleetExcess
 from streams.settings import Settings
-from tests.pricing_core.events import HOUR, MINUTE, T0
+from tests.pricing_core.events import DAY, HOUR, MINUTE, T0
 from tests.streams.shards import Shards
 
 QUIET = replace(
-    SUMMARY, event_time=format_ms(T0), offers=1000, moved=0, repeated=0, notable=0, distance_bp=0, answered=0,
+    SUMMARY, at=format_ms(T0 + 9 * MINUTE), offers=1000, moved=0, repeated=0, notable=0, distance_bp=0, answered=0,
     rejected=0, asked=0, anomalous=0, stopped=None,
 )  # fmt: skip
 BUSY = replace(QUIET, moved=450, repeated=450, notable=450, distance_bp=450_000)
@@ -29,8 +30,8 @@ TOO_MUCH = FleetExcess(Excess("many_changes", 4000, 4500), 0)
 def fleet(*summaries, **settings):
     made = Fleet(Settings(**settings))
     for shard, summary in enumerate(summaries):
-        made.hear(replace(summary, shard=shard))
-    return made.excess()
+        made.hear(encode(replace(summary, shard=shard)))
+    return made.excess(T0 + 10 * MINUTE)
 
 
 def test_what_each_shard_may_do_is_too_much_if_all_do_it():
@@ -41,10 +42,22 @@ def test_what_each_shard_may_do_is_too_much_if_all_do_it():
 
 
 def test_what_a_shard_said_long_ago_is_not_added():
-    later = replace(BUSY, event_time=format_ms(T0 + 10 * MINUTE))
-    assert fleet(BUSY, BUSY, later) is None
-    assert fleet(later, later, later, QUIET) is None
-    assert fleet(later, later, later) == TOO_MUCH
+    long_ago = replace(BUSY, at=format_ms(T0))
+    assert fleet(BUSY, BUSY, long_ago) is None
+    assert fleet(BUSY, BUSY, BUSY, replace(QUIET, at=format_ms(T0))) is None  # its offers are there all the same
+
+
+def test_a_shard_whose_event_time_runs_ahead_does_not_silence_the_others():
+    ahead = replace(QUIET, event_time=format_ms(T0 + DAY))
+    assert fleet(BUSY, BUSY, BUSY, BUSY, ahead, breaker_fleet_bp=7000).found.code == "many_changes"
+
+
+@pytest.mark.parametrize("raw", [None, b"", b"{}", encode(replace(SUMMARY, at="yesterday"))])
+def test_what_is_no_summary_is_refused_and_changes_nothing(raw):
+    made = Fleet(Settings())
+    with pytest.raises(ValueError, match=r"\w"):
+        made.hear(raw)
+    assert made.excess(T0) is None
 
 
 def test_what_was_before_a_resume_is_not_added_to_what_came_after():
@@ -78,9 +91,9 @@ def summaries(shop):
 
 def watched(shop, made):
     """What every worker does with the summaries that have come."""
-    for summary in summaries(shop):
-        made.hear(summary)
-    found = made.excess()
+    for summary in shop.taken(SHARD_SUMMARIES):
+        made.hear(encode(msgspec.convert(summary, ShardSummarised)))
+    found = made.excess(shop.wall)
     for shard in shop.shards.values() if found else ():
         shop.published += shop.pipeline.stop(shard, found, shop.wall)
     return found
