@@ -46,6 +46,9 @@ OF_DECISIONS = (
     "drifts",
     "loop",
     *Window._fields,
+)
+"""Columns of a row that no source holds."""
+LEARNED = (
     "counts_shoppers",
     "opened_at",
     "opened_price",
@@ -54,7 +57,7 @@ OF_DECISIONS = (
     "sold_out_at",
     "tally",
 )
-"""Columns of a row that no source holds. What was sold at which price is one: it begins anew where the row is lost."""
+"""What was sold at which price: no decision's record names it, so it begins anew where the row itself is lost."""
 
 
 @dataclass(slots=True)
@@ -114,7 +117,7 @@ def blank() -> Rows:
 def with_decisions(row: Rows, decided: Rows) -> Rows:
     """A row of the sources with the columns that no source holds; a version that the catalog knows is not undercut."""
     row, answered = row.copy(), row["price_version"]
-    for column in OF_DECISIONS:
+    for column in (*OF_DECISIONS, *LEARNED):
         row[column] = decided[column]
     row["decided_version"] = np.maximum(answered, decided["decided_version"])
     row["pending"] &= answered < decided["decided_version"]
