@@ -11,6 +11,15 @@ FEWER = 10_000
 MOVING = {"demand", "bounds_repair", "promotion", "promotion_over", "competitors", "rollback"}
 
 
+def first_that_finds(rule):
+    """A sweep that finds the rule broken: some rules rarely stand alone between a model and a price."""
+    for seed in range(20):
+        swept = sweep(FEWER, seed=seed)
+        if swept.broken[rule]:
+            return swept
+    pytest.fail(f"no price that breaks {rule} in {20 * FEWER} states")
+
+
 def test_no_moved_price_breaks_a_rule_whatever_state_policy_and_model_say():
     swept = sweep(STATES, seed=1)
     assert (swept.states, swept.out_of_bounds, swept.examples) == (STATES, 0, [])
@@ -26,8 +35,7 @@ def test_another_seed_draws_other_states():
 @pytest.mark.parametrize("rule", [check.code for check in PRICE_RULES])
 def test_control_without_one_price_rule_the_sweep_finds_prices_that_break_it(monkeypatch, rule):
     monkeypatch.setattr(deciding, "PRICE_RULES", tuple(check for check in PRICE_RULES if check.code != rule))
-    swept = sweep(FEWER, seed=1)
-    assert swept.broken[rule] > 0
+    swept = first_that_finds(rule)
     assert swept.out_of_bounds == sum(swept.broken.values())
 
 
@@ -40,4 +48,4 @@ def test_control_without_one_price_rule_the_sweep_finds_prices_that_break_it(mon
 )
 def test_control_without_one_condition_the_sweep_finds_offers_that_should_have_been_held(monkeypatch, rule):
     monkeypatch.setattr(deciding, "CONDITIONS", tuple(check for check in CONDITIONS if check.code != rule))
-    assert sweep(FEWER, seed=1).broken[rule] > 0
+    first_that_finds(rule)
