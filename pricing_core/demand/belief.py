@@ -17,12 +17,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.scipy.special import gammaln
-from jax.scipy.stats import norm
 from numpy.typing import NDArray
 
+from pricing_core.demand import deviation
+from pricing_core.demand.bought_stock import Start, with_stock
+from pricing_core.demand.counts import at_least, log_negative_binomial
+from pricing_core.demand.deviation import Sold
 from pricing_core.demand.forms import FORMS, demand
-from pricing_core.demand.knots import KNOTS, PLACES, shares_of
+from pricing_core.demand.knots import KNOTS, PLACES, nearness, shares_of
 
 MEMORIES = (1.0, 0.85)
 """What is left of an observation after a day; where a market has no days, after a period."""
@@ -34,7 +36,7 @@ DISPERSION_FADE = 0.98
 """What is left of a residual after a day."""
 DISPERSION_PRIOR = 20.0
 """Periods that the prior of the over-dispersion, 1, is worth."""
-CHANGE_NATS = 6.0
+CHANGE_NATS = 4.0
 """A faster memory that has predicted so much better overwrites a slower one: the world has changed."""
 LEAST_DEMAND = 0.01
 """Relative demand is never taken to be less, or one sale would refute a form."""
@@ -66,6 +68,8 @@ def _on_knots() -> NDArray[Any]:
 
 _G = _on_knots()
 _LOG_G = np.log(_G)
+ON_KNOTS = _G
+"""float32 [J, B]: relative demand of each curve at each knot."""
 
 
 class Prior(NamedTuple):
@@ -78,6 +82,10 @@ class Prior(NamedTuple):
     """Median of the price elasticity at the list price."""
     elasticity_spread: Array
     """Standard deviation of its logarithm."""
+    counted_on: Array | None = None
+    """[N, J] level of each curve that a stock was bought for (`bought_stock`), nan where there is none."""
+    deviation: Array | None = None
+    """[N] variance of log demand at a price about every curve (`deviation`); None if there is none anywhere."""
 
 
 class Tally(NamedTuple):
@@ -119,6 +127,8 @@ class Posterior(NamedTuple):
     """[N, J] of the level."""
     rate: Array
     """[N, J]."""
+    sold: Sold | None = None
+    """[N] what corrects the curves at prices, if demand may deviate from them."""
 
     @property
     def level(self) -> Array:
@@ -144,19 +154,20 @@ def dispersion(tally: Tally) -> Array:
 
 def posterior(tally: Tally, prior: Prior) -> Posterior:
     """Believe the memory whose predictions were best."""
-    best = _best_memory(tally)[:, :, None]
+    best = _best_memory(tally)
     believed = tally._replace(
-        exposure=jnp.take_along_axis(tally.exposure, best, axis=1), units=jnp.take_along_axis(tally.units, best, axis=1)
+        exposure=_of_memory(tally.exposure, best)[:, None], units=_of_memory(tally.units, best)[:, None]
     )
-    return Posterior(*(part[:, 0] for part in _by_memory(believed, prior)))
+    held: Posterior = jax.tree.map(lambda part: part[:, 0], _by_memory(believed, prior))
+    return held
 
 
 def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
     """Log probability of a period's units by what was believed before it, [N]; 0 without exposure."""
     held = posterior(tally, prior)
-    each = Posterior(*(part[:, None] for part in held))
-    curves = jnp.exp(shares_of(jnp.log(period.ratio)) @ _LOG_G.T)
-    mean, variance = (part[:, 0] for part in _predicted(each, curves, period.exposure))
+    each = jax.tree.map(lambda part: part[:, None], held)
+    x = jnp.log(period.ratio)
+    mean, variance = (part[:, 0] for part in _predicted(each, x, shares_of(x), period.exposure))
     over = dispersion(tally)
     log_density = log_negative_binomial(period.units / over, mean / over, variance / over**2)
     return jnp.where(period.exposure > 0, log_density - jnp.log(over), 0.0)
@@ -165,11 +176,12 @@ def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
 def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     """Add a period; one without exposure adds nothing."""
     shown, counted = period.exposure > 0, (period.exposure > 0) & ~period.censored
-    split = shares_of(jnp.log(period.ratio))
-    mean, variance = _predicted(_by_memory(tally, prior), jnp.exp(split @ _LOG_G.T), period.exposure)
+    x = jnp.log(period.ratio)
+    split = shares_of(x)
+    mean, variance = _predicted(_by_memory(tally, prior), x, split, period.exposure)
     best = _best_memory(tally)
-    expected, its = (jnp.take_along_axis(part, best, axis=1)[:, 0] for part in (mean, variance))
-    units = jnp.where(period.censored, _at_least(expected, period.units), period.units)
+    expected, its = (_of_memory(part, best) for part in (mean, variance))
+    units = jnp.where(period.censored, at_least(expected, period.units), period.units)
     over = dispersion(tally)[:, None]
     log_density = log_negative_binomial(units[:, None] / over, mean / over, variance / over**2)
     kept, still, dispersed = (
@@ -212,7 +224,7 @@ def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Arr
 
     (seen, sold), _ = jax.lax.scan(add, (zero, zero), (jnp.log(ratio), exposure, units, kept))
     after = tally._replace(exposure=tally.exposure + seen, units=tally.units + sold)
-    held = Posterior(*(part[:, 0] for part in _by_memory(after, prior)))
+    held = jax.tree.map(lambda part: part[:, 0], _by_memory(after, prior))
     on_knots = jnp.einsum("nj,jb->nb", held.weight * held.level, _G)
 
     def residual(total: Array, row: tuple[Array, Array, Array]) -> tuple[Array, None]:
@@ -243,21 +255,37 @@ def _overwrite(tally: Tally) -> Tally:
 
 
 def _best_memory(tally: Tally) -> Array:
-    """Index of the memory to believe, int [N, 1]."""
-    return jnp.argmax(tally.score + jnp.log(jnp.asarray(MEMORY_PRIOR)), axis=1)[:, None]
+    """Index of the memory to believe, int [N]."""
+    return jnp.argmax(tally.score + jnp.log(jnp.asarray(MEMORY_PRIOR)), axis=1)
+
+
+def _of_memory(part: Array, index: Array) -> Array:
+    """Take one memory of each offer, [N, M, ...] → [N, ...]."""
+    return part[jnp.arange(len(index)), index]
 
 
 def _by_memory(tally: Tally, prior: Prior) -> Posterior:
     """[N, M, J] of each memory."""
     over = dispersion(tally)[:, None, None]
     sold, seen = tally.units / over, tally.exposure / over
+    told = None
+    if prior.deviation is not None:
+        told = Sold(seen, sold, jnp.broadcast_to(prior.deviation[:, None], sold.shape[:2]))
+        sold, seen = (part * deviation.counts(told.units, told.variance) for part in (sold, seen))
     total = sold.sum(axis=2, keepdims=True)
-    shape = prior.level_shape[:, None, None] + total
-    rate = prior.level_rate[:, None, None] + _felt(seen)
-    log_likelihood = sold @ _LOG_G.T - shape * jnp.log(rate)  # the Gamma function of the shape is the same for all
+    start = _start(prior)
+    shape = start.shape[:, None] + total
+    rate = start.rate[:, None] + _felt(seen)
+    # The Gamma function of the shape is the same for all curves.
+    log_likelihood = sold @ _LOG_G.T - shape * jnp.log(rate)
+    weight = jax.nn.softmax(log_likelihood + start.log_weight[:, None], axis=2)
+    return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate, told)
+
+
+def _start(prior: Prior) -> Start:
     z = (_LOG_ELASTICITY - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[:, None]
-    weight = jax.nn.softmax(log_likelihood - 0.5 * z[:, None, :] ** 2, axis=2)
-    return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate)
+    guessed = Start(prior.level_shape[:, None], prior.level_rate[:, None], jnp.asarray(-0.5 * z**2))
+    return guessed if prior.counted_on is None else with_stock(guessed, prior.counted_on)
 
 
 def _felt(seen: Array) -> Array:
@@ -270,24 +298,12 @@ def _felt(seen: Array) -> Array:
     return jnp.maximum(seen @ _G.T, total * jnp.exp(seen @ _LOG_G.T / total))
 
 
-def _predicted(each: Posterior, demand_of: Array, exposure: Array) -> tuple[Array, Array]:
-    """Mean and variance of the next period's units, [N, M], for relative demand [N, J]."""
-    by_curve = (exposure[:, None] * demand_of)[:, None] * each.level
+def _predicted(each: Posterior, x: Array, shares: Array, exposure: Array) -> tuple[Array, Array]:
+    """Mean and variance of the next period's units, [N, M], at ln(price / list price) [N] with its shares [N, B]."""
+    by_curve = (exposure[:, None] * jnp.exp(shares @ _LOG_G.T))[:, None] * each.level
+    if each.sold is not None:
+        here = nearness(x[:, None, None])
+        by_curve *= deviation.correction(each.sold, here, jnp.asarray(_G), each.level)[..., 0]
     mean = (each.weight * by_curve).sum(axis=2)
     second = (each.weight * by_curve**2 * (1.0 + 1.0 / each.shape)).sum(axis=2)
     return mean, jnp.maximum(mean + second - mean**2, mean)
-
-
-def log_negative_binomial(units: Array, mean: Array, variance: Array) -> Array:
-    """Log probability of counts whose mean and variance are given; Poisson where the variance is no larger."""
-    mean = jnp.maximum(mean, 1e-6)
-    size = mean**2 / jnp.maximum(variance - mean, 1e-4 * mean**2)
-    p = size / (size + mean)
-    return gammaln(units + size) - gammaln(size) - gammaln(units + 1.0) + size * jnp.log(p) + units * jnp.log1p(-p)
-
-
-def _at_least(expected: Array, units: Array) -> Array:
-    """E[D | D >= units] of a Poisson demand, by a normal's hazard: what a stock-out has hidden."""
-    spread = jnp.sqrt(jnp.maximum(expected, 0.25))
-    z = (units - 0.5 - expected) / spread
-    return jnp.maximum(units, expected + spread * jnp.exp(norm.logpdf(z) - norm.logsf(z)))

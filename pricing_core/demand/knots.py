@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from pricing_core.demand.deviation import near
+
 KNOT = 0.06
 """Distance of knots in ln(price / list price)."""
 KNOTS = 21
@@ -22,7 +24,7 @@ def shares_of(x: Array) -> Array:
     shares are below 0. With linear shares the mean of demand exceeds what the mean of the logarithm says, most so for
     steep curves: sales at one price between two knots then spoke for a flat curve, ever louder.
     """
-    position = jnp.clip(x / KNOT + KNOTS // 2, 0.0, KNOTS - 1.0)
+    position = _position(x)
     first = jnp.clip(jnp.floor(position) - 1.0, 0.0, KNOTS - 4.0)
     u = (position - first)[:, None]
     near = jnp.concatenate(
@@ -37,3 +39,13 @@ def shares_of(x: Array) -> Array:
     place = (jnp.arange(KNOTS) - first[:, None]).astype(jnp.int32)
     shares = jnp.take_along_axis(near, jnp.clip(place, 0, 3), axis=1)
     return jnp.where((place >= 0) & (place <= 3), shares, 0.0)
+
+
+def nearness(x: Array) -> Array:
+    """Weigh knots for `deviation` by their distance from ln(price / list price), [...] → [..., B]."""
+    return near(_position(x), KNOTS)
+
+
+def _position(x: Array) -> Array:
+    """ln(price / list price) in knots; beyond the last knot it is there."""
+    return jnp.clip(x / KNOT + KNOTS // 2, 0.0, KNOTS - 1.0)

@@ -18,14 +18,19 @@ from jax import Array
 
 from pricing_core.demand import belief
 from pricing_core.demand.belief import (
+    ELASTICITY_OF_CURVE,
     ELASTICITY_SPREAD,
+    FORM_OF_CURVE,
+    LEAST_DEMAND,
     UNKNOWN_LEVEL_SPREAD,
     Period,
     Posterior,
     Prior,
     Tally,
 )
+from pricing_core.demand.bought_stock import counted_on
 from pricing_core.demand.control_function import control
+from pricing_core.demand.forms import demand
 from pricing_core.evaluation import family_pricing
 from pricing_core.evaluation.family_pricing import Families
 from pricing_core.planning import exploration
@@ -34,6 +39,8 @@ from pricing_core.simulator.bar.interface import History, Outcome, View
 
 LEVEL_SPREAD = 0.9
 """Standard deviation of the log of the level about its guess."""
+DEVIATION_SPREAD = 0.1
+"""Standard deviation of log demand at a price about every curve, in the season of a product of no category."""
 SAME_PRICE = 1e-3
 """Prices are the same if their ratio is as near to 1 as this."""
 
@@ -59,7 +66,10 @@ class EstimateThenPlan:
         units = jnp.where(guessed, view.prior_units / view.exposure, 1.0)
         shape = 1.0 / jnp.expm1(jnp.where(guessed, LEVEL_SPREAD, UNKNOWN_LEVEL_SPREAD) ** 2)
         elasticity = belief.felt_elasticity(view.prior_elasticity, jnp.isfinite(view.rival_price))
-        prior = Prior(shape, shape / units, elasticity, jnp.full_like(units, ELASTICITY_SPREAD))
+        deviates = jnp.where(_limited(view) & ~guessed, DEVIATION_SPREAD**2, 0.0)
+        prior = Prior(
+            shape, shape / units, elasticity, jnp.full_like(units, ELASTICITY_SPREAD), _counted_on(view), deviates
+        )
         tally = belief.empty(len(units))
         if history is not None:
             ratio = history.price / view.list_price
@@ -94,6 +104,15 @@ class EstimateThenPlan:
             alone = belief.log_predictive(memory.tally, memory.prior, period)
             families = family_pricing.learn(families, period, alone)
         return Memory(belief.observe(memory.tally, memory.prior, period), memory.prior, families, ratio)
+
+
+def _counted_on(view: View) -> Array:
+    """Level of each curve that the stock was bought for, [N, J]: see `demand.bought_stock`."""
+    ratio = view.prices / view.list_price[:, None]
+    form, elasticity = (jnp.asarray(part)[None, :, None] for part in (FORM_OF_CURVE, ELASTICITY_OF_CURVE))
+    curves = jnp.maximum(demand(form, elasticity, ratio[:, None, :]), LEAST_DEMAND)
+    margin = view.prices - view.unit_cost[:, None]
+    return counted_on(curves, margin, view.stock, view.periods_left * view.exposure)
 
 
 def _limited(view: View) -> Array:

@@ -15,6 +15,7 @@ from jax import Array
 from pricing_core.demand import belief, choice
 from pricing_core.demand.belief import Period
 from pricing_core.demand.choice import Choice
+from pricing_core.demand.counts import log_negative_binomial
 from pricing_core.planning import exploration
 from pricing_core.planning.joint import best_joint_prices
 from pricing_core.simulator.bar.interface import History, View
@@ -53,7 +54,7 @@ def learn(families: Families, period: Period, alone: Array) -> Families:
     """
     rows = tuple(_by_family(families, part) for part in (period.ratio, period.exposure, period.units))
     mean, variance = jax.vmap(choice.predict)(families.choice, *rows[:2])
-    together = jnp.where(rows[1] > 0.0, belief.log_negative_binomial(rows[2], mean, variance), 0.0)
+    together = jnp.where(rows[1] > 0.0, log_negative_binomial(rows[2], mean, variance), 0.0)
     gained = (together - _by_family(families, alone)).sum(axis=1)
     return Families(jax.vmap(choice.observe)(families.choice, *rows), belief.FADE * families.lead + gained)
 

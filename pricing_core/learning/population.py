@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from pricing_core.demand.belief import log_negative_binomial
+from pricing_core.demand.counts import log_negative_binomial
 from pricing_core.demand.population import (
     EFFECTS,
     ELASTICITY_EFFECT,

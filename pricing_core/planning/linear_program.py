@@ -22,6 +22,8 @@ class Mixture(NamedTuple):
     """float32 scalar: profit a period."""
     share: Array
     """float32 [A] of the periods at each price. What is missing to 1: ask a price at which nobody buys."""
+    bid_price: Array
+    """float32 scalar: what one more unit of supply a period would be worth."""
 
 
 def best_mixture(margin: Array, mean: Array, supply: Array) -> Mixture:
@@ -44,4 +46,6 @@ def best_mixture(margin: Array, mean: Array, supply: Array) -> Mixture:
     value = jnp.where(under <= supply, first * profit[:, None] + (1.0 - first) * profit[None, :], -jnp.inf)
     i, j = jnp.divmod(value.argmax(), a + 1)
     share = jnp.zeros(a + 1).at[i].add(first[i, j]).at[j].add(1.0 - first[i, j])
-    return Mixture(value.max(), share[:a])
+    scarce = (i != j) & (spare[i, j] < 1.0)
+    worth = (profit[i] - profit[j]) / jnp.where(scarce, demand[i] - demand[j], 1.0)
+    return Mixture(value.max(), share[:a], jnp.where(scarce, worth, 0.0))

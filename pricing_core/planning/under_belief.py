@@ -14,16 +14,20 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from pricing_core.demand import deviation, knots
 from pricing_core.demand.belief import (
     CURVES,
     ELASTICITIES,
     ELASTICITY_OF_CURVE,
     FORM_OF_CURVE,
     LEAST_DEMAND,
+    ON_KNOTS,
     Posterior,
 )
+from pricing_core.demand.deviation import Sold
 from pricing_core.demand.forms import demand, of_each_form
 from pricing_core.planning import exploration, planner
+from pricing_core.planning.linear_program import best_mixture
 from pricing_core.planning.planner import Curve
 
 SCENARIOS = 12
@@ -83,8 +87,11 @@ def endless(held: Posterior, exposure: Array, ratio: Array, margin: Array) -> Pl
 
 
 def of_season(held: Posterior, situation: Situation, prices: Array) -> Plans:
-    """Plan for scenarios at even quantiles of the belief, three levels of each, at prices [N, A]."""
-    curve, weight = scenarios(held, situation)
+    """Plan for scenarios at even quantiles of the belief, three levels of each, at prices [N, A].
+
+    Where demand may deviate from every curve (`demand.deviation`), that of a scenario does, and with it its bid price.
+    """
+    curve, weight, index = scenarios(held, situation)
     stock, left, cost = (
         column[:, None, None] for column in (situation.stock, situation.periods_left, situation.unit_cost)
     )
@@ -92,13 +99,38 @@ def of_season(held: Posterior, situation: Situation, prices: Array) -> Plans:
     wide = Curve(*(part[..., None] for part in curve))
     price = prices[:, None, None, :]
     units = wide.level * demand(wide.form, wide.elasticity, price / wide.list_price)
+    if held.sold is not None:
+        on_curve = units
+        units *= _deviating(held.sold, curve, index, situation, prices).reshape(units.shape)
+        margin, pace = prices - situation.unit_cost[:, None], stock / jnp.maximum(left, 1.0)
+        bid = jnp.maximum(bid + _scarcity(units, margin, pace) - _scarcity(on_curve, margin, pace), 0.0)
     gain = planner.expected_sales(units, stock[..., None]) * (price - cost[..., None] - bid)
     n, a = prices.shape
     return Plans(weight.reshape(n, -1).T, *(jnp.moveaxis(part.reshape(n, -1, a), 0, -1) for part in (gain, units)))
 
 
-def scenarios(held: Posterior, situation: Situation) -> tuple[Curve, Array]:
-    """Curves at even quantiles of the belief, in the order of forms and elasticities, and their weights: [N, S, 3]."""
+def _deviating(sold: Sold, curve: Curve, index: Array, situation: Situation, prices: Array) -> Array:
+    """Factor on the demand of scenarios at each price, [N, 3 S, A]: see `demand.deviation`."""
+    n, s = index.shape
+    nearness = knots.nearness(jnp.log(prices / situation.list_price[:, None]))
+    on_knots = jnp.broadcast_to(jnp.asarray(ON_KNOTS)[index][:, :, None], (n, s, len(_ROOTS), knots.KNOTS))
+    level = (curve.level / situation.exposure[:, None, None]).reshape(n, -1)
+    factor = deviation.correction(sold, nearness, on_knots.reshape(n, -1, knots.KNOTS), level)
+    return factor * deviation.unknown(sold, nearness, level.shape[1])
+
+
+def _scarcity(units: Array, margin: Array, pace: Array) -> Array:
+    """Bid price of the fluid relaxation in each scenario, [N, S, 3, 1]: what deviations do to the bid of a curve."""
+    of_offer = jax.vmap(jax.vmap(best_mixture, (None, 0, None)), (None, 0, None))
+    return jax.vmap(of_offer)(margin, units, pace[:, 0, 0]).bid_price[..., None]
+
+
+def scenarios(held: Posterior, situation: Situation) -> tuple[Curve, Array, Array]:
+    """Curves at even quantiles of the belief, in the order of forms and elasticities.
+
+    Returns:
+        Curves and their weights, [N, S, 3], and which of the belief's they are, int [N, S].
+    """
     shape = (len(situation.stock), SCENARIOS, len(_ROOTS))
     quantiles = (jnp.arange(SCENARIOS) + 0.5) / SCENARIOS
     index = jax.vmap(jnp.searchsorted, (0, None))(jnp.cumsum(held.weight, axis=1), quantiles)
@@ -112,4 +144,4 @@ def scenarios(held: Posterior, situation: Situation) -> tuple[Curve, Array]:
         mean * jnp.maximum(root, 0.05) ** 3 * situation.exposure[:, None, None],
         jnp.broadcast_to(situation.list_price[:, None, None], shape),
     )
-    return curve, jnp.broadcast_to(jnp.asarray(_WEIGHTS) / SCENARIOS, shape)
+    return curve, jnp.broadcast_to(jnp.asarray(_WEIGHTS) / SCENARIOS, shape), index

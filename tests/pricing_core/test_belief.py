@@ -64,7 +64,7 @@ def test_sales_at_one_price_between_two_knots_say_nothing_about_the_curve():
 def test_a_belief_stays_finite_at_any_price(log_ratio):
     prior = prior_of(1)
     held = belief.posterior(told(prior, [float(np.exp(log_ratio))] * 60, [25] * 60), prior)
-    assert all(bool(jnp.isfinite(part).all()) for part in held)
+    assert all(bool(jnp.isfinite(part).all()) for part in jax.tree.leaves(held))
     assert float(held.rate.min()) > 0.0
 
 

@@ -69,6 +69,14 @@ def test_the_fluid_programme_mixes_the_prices_around_the_supply(supply, share, v
     assert mixture.value == pytest.approx(value, rel=1e-5)
 
 
+@pytest.mark.parametrize("supply", [0.05, 0.25, 0.5, 0.7, 0.9])
+def test_the_bid_price_is_what_more_supply_would_earn(supply):
+    less, more = (
+        best_mixture(FERREIRA_PRICES, FERREIRA_CHANCES, jnp.asarray(units)) for units in (supply, supply + 0.01)
+    )
+    assert less.bid_price == pytest.approx(float(more.value - less.value) / 0.01, abs=0.02)
+
+
 def test_the_fluid_bound_lies_above_the_exact_value_and_comes_close_in_a_long_season():
     exact = optimal_value(FERREIRA_PRICES, bernoulli_tails(FERREIRA_CHANCES), stock=500, periods=2000)[-1]
     bound = 2000 * best_mixture(FERREIRA_PRICES, FERREIRA_CHANCES, jnp.asarray(0.25)).value

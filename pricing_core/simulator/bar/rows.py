@@ -71,11 +71,11 @@ MARKS: Mapping[str, Mark] = MappingProxyType(
 
 FLOORS: Mapping[str, float] = MappingProxyType(
     {
-        "finite_logged_10": 0.948,
-        "drifting_regime": 0.951,
-        "reference": 0.958,
+        "finite_logged_10": 0.958,
+        "drifting_regime": 0.960,
+        "reference": 0.960,
         "substitutes": 0.981,
-        "rivals": 0.946,
+        "rivals": 0.960,
         "endogenous": 0.977,
         "categories": 0.967,
     }
