@@ -115,7 +115,7 @@ def resume_offers(
     _publish([give(key, "resume") for key in found], "let their prices move again")
 
 
-@offers.command("hold their prices")
+@offers.command("paused")
 def list_paused(channel: Channel = None, category: Category = None, as_json: AsJson = False) -> None:
     """List the offers that persons have paused: who, when, how and why."""
     import orjson

@@ -109,6 +109,8 @@ def test_policies_come_in_and_go_out_as_csv_and_only_known_offers_are_paused(bro
     row = dict(zip(header, line, strict=True))
     assert (row["sku"], row["version"], row["floor"], row["category"]) == ("A", "1", "9.00", "")
     assert [answer.returncode == 0 for answer in pauses] == [True, False]
+    paused = repricer("offers", "paused", "--json", **address)
+    assert orjson.loads(paused.stdout)["offer"] == "web:A"
     assert "no policy for web:B" in pauses[1].stderr
 
 
