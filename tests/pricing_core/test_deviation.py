@@ -78,6 +78,6 @@ def believed(variance):
 
 def test_what_fits_no_curve_is_believed_all_the_same():
     expected, share = believed(VARIANCE)
-    assert float(jnp.abs(expected / share - 1.0).max()) < 0.06
+    assert float(jnp.abs(expected / share - 1.0).max()) < 0.1
     expected, share = believed(0.0)
     assert float(jnp.abs(expected / share - 1.0).max()) > 0.15  # the best curve alone
