@@ -18,10 +18,10 @@ from pricing_core.engine import Intervals, PricingEngine
 from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams import topic_admin
 from streams.agents import control, market
+from streams.breaker.fleet import FleetWatch
 from streams.carefully import carefully
 from streams.compiled import keep_compiled
 from streams.errors import CutFailed, NotReady, RepricerError, StreamFault
-from streams.fleet import FleetWatch
 from streams.http_server import HealthServer
 from streams.lag import LagGauge
 from streams.log_setup import set_up_logging

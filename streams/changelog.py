@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from pricing_core.state import ROW, FormatError
 from schemas.binary import BinaryArray, Int64
-from streams.alarms import AlarmBook
-from streams.breaker_state import BreakerState
+from streams.alarms.book import AlarmBook
+from streams.breaker.state import BreakerState
 from streams.errors import ShardLost
 
 SHARD_KEY = b"\0shard"

@@ -71,8 +71,8 @@ def alarms(
     """Show what a person should look at: what was seen, how often, and what to do."""
     import msgspec
 
-    from streams.alarm_log import alarms as found
-    from streams.alarm_log import print_alarm
+    from streams.alarms.log import alarms as found
+    from streams.alarms.log import print_alarm
     from streams.dlq.letters import parse_since
     from streams.settings import load_settings
 
@@ -89,7 +89,7 @@ def breaker(as_json: AsJson = False) -> None:
     """Show how much each shard has changed lately, and which of them stand and why; `control resume` starts them."""
     import msgspec
 
-    from streams.breaker_report import print_summaries, summaries
+    from streams.breaker.report import print_summaries, summaries
     from streams.settings import load_settings
 
     found = summaries(load_settings())

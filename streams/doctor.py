@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from schemas.topics import HOT_SOURCES, Topic
-from streams.breaker_report import standing, summaries
+from streams.breaker.report import standing, summaries
 from streams.errors import RepricerError
 from streams.partitioner import partition_of
 from streams.settings import Settings

@@ -22,7 +22,7 @@ from schemas.dead_letter import MAX_KEPT_BYTES, DeadLettered
 from schemas.offer_keys import channels_and_skus
 from schemas.timestamps import format_ms
 from schemas.topics import DEAD_LETTERS, PRICE_CHANGES, PRICE_DECISIONS
-from streams.alarms import example, note_holds, note_loops
+from streams.alarms.book import example, note_holds, note_loops
 from streams.decision_records import AUDIT_COLUMNS, CHANGE_COLUMNS, DECISION_ID, WRITERS
 from streams.metrics import (
     ACKNOWLEDGEMENT_ALARMS,

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import structlog
 
 from schemas.topics import HOT_SOURCES
+from streams.breaker.fleet import FleetExcess
 from streams.carefully import carefully
 from streams.clock import wall_ms
 from streams.controls import Controls
 from streams.cutter import Cutter
 from streams.errors import CutFailed
-from streams.fleet import FleetExcess
 from streams.holdings import Holdings
 from streams.joining import Joining
 from streams.metrics import (

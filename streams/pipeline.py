@@ -19,14 +19,14 @@ from schemas.dead_letter import Reason
 from schemas.json_writer import JsonWriter
 from schemas.offer_keys import channels_and_skus
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
-from streams.alarms import AlarmWriter
-from streams.breaker import FLEET, Breaker
+from streams.alarms.book import AlarmWriter
+from streams.breaker.fleet import FleetExcess, SummaryWriter
+from streams.breaker.watch import FLEET, Breaker
 from streams.changelog import REBUILD, state_rows
 from streams.collector import collector_paused
 from streams.duplicate_window import DuplicateWindow, judged_by
 from streams.emit import Emitter
 from streams.errors import ShardLost
-from streams.fleet import FleetExcess, SummaryWriter
 from streams.hearing import hear
 from streams.keeping import Controls
 from streams.latest_values import LatestValues

@@ -19,7 +19,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from schemas.topics import HOT_SOURCES
 from streams import security
-from streams.breaker_settings import BreakerSettings
+from streams.breaker.settings import BreakerSettings
 from streams.errors import ConfigurationError
 
 PREFIX = "REPRICER_"

@@ -12,8 +12,8 @@ from pricing_core.experiments.assignment import Experiment
 from pricing_core.run_modes import ALL, RunModes, Scope
 from schemas.summaries import ShardSummarised
 from schemas.topics import CLICKS, COMMANDS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, TICKS
-from streams.alarms import AlarmBook
-from streams.breaker_state import BreakerState
+from streams.alarms.book import AlarmBook
+from streams.breaker.state import BreakerState
 from streams.duplicate_window import DuplicateWindow
 from streams.errors import OffsetGap
 from streams.refused_offsets import RefusedOffsets, Run

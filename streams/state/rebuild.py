@@ -25,9 +25,9 @@ from schemas.binary import BinaryArray
 from schemas.timestamps import parse_ms
 from schemas.topics import CHANGELOG, HOT_SOURCES, PRICING_CONTROL, TICKS
 from streams import topic_admin
-from streams.alarms import AlarmBook
-from streams.breaker_report import summaries
-from streams.breaker_state import BreakerState, Stop
+from streams.alarms.book import AlarmBook
+from streams.breaker.report import summaries
+from streams.breaker.state import BreakerState, Stop
 from streams.changelog import FORMAT, ShardRecord, encode_shard_record
 from streams.clock import wall_ms
 from streams.errors import BrokerUnreachable, CutFailed, ShardLost

@@ -7,7 +7,7 @@ import pytest
 from pricing_core.shards import Moment
 from schemas import columns as c
 from schemas.alarms import AlarmRaised
-from streams.alarms import KINDS, AlarmBook, AlarmWriter, note_holds
+from streams.alarms.book import KINDS, AlarmBook, AlarmWriter, note_holds
 from streams.changelog import FORMAT, ShardRecord, decode_shard_record, encode_shard_record
 from streams.metrics import ALARMS, Metrics
 from streams.settings import Settings

@@ -7,7 +7,7 @@ from pricing_core.features import HOLD
 from schemas.examples import ORDER
 from schemas.timestamps import format_ms
 from schemas.topics import ORDERS
-from streams.breaker_state import LIVELY, MEMORY_TICKS
+from streams.breaker.state import LIVELY, MEMORY_TICKS
 from streams.metrics import BREAKER_STOPS
 from tests.pricing_core.events import DAY, HOUR, MINUTE
 from tests.streams.shards import Shards

@@ -11,9 +11,9 @@ from schemas.examples import SUMMARY
 from schemas.summaries import ShardSummarised, Stopped
 from schemas.timestamps import format_ms
 from schemas.topics import SHARD_SUMMARIES
-from streams.breaker import FLEET
-from streams.breaker_report import standing
-from streams.fleet import Fleet, FleetExcess
+from streams.breaker.fleet import Fleet, FleetExcess
+from streams.breaker.report import standing
+from streams.breaker.watch import FLEET
 from streams.settings import Settings
 from tests.pricing_core.events import DAY, HOUR, MINUTE, T0
 from tests.streams.shards import Shards

@@ -39,7 +39,7 @@ class Stop(msgspec.Struct, frozen=True):
     limit: int
     value: int
     source: str
-    """The feed that is silent, or `streams.breaker.FLEET`; else empty."""
+    """The feed that is silent, or `streams.breaker.watch.FLEET`; else empty."""
     at: int
     """Event time, ms."""
     after_control: int

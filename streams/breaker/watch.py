@@ -2,7 +2,7 @@
 
 It is asked after deciding and before anything is written down (`pricing_core.breaker`). A shard that it has stopped is
 held as if a person had halted it, until a person says ACTIVE on ``pricing-control``, later in that topic than the stop.
-What it remembers is part of the shard record (`streams.breaker_state`): no restart and no other owner forgets it.
+What it remembers is part of the shard record (`streams.breaker.state`): no restart and no other owner forgets it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pricing_core.engine import PricingEngine
 from pricing_core.tally import Tally
 from schemas.columns import MANUAL, REJECTED, AppliedColumns
 from schemas.topics import CLICKS, COMPETITOR_PRICES, INVENTORY, ORDERS, TICKS
-from streams.alarms import Values, example
-from streams.breaker_state import LIVELY, Feed
+from streams.alarms.book import Values, example
+from streams.breaker.state import LIVELY, Feed
 from streams.metrics import BREAKER_STOPS, Metrics
 from streams.settings import Settings
 from streams.shard import Shard

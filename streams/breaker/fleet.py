@@ -26,8 +26,8 @@ from schemas.codec import encode
 from schemas.summaries import ShardSummarised, Stopped
 from schemas.timestamps import format_ms, parse_ms
 from schemas.topics import SHARD_SUMMARIES
-from streams.breaker import FLEET, limits_of
-from streams.breaker_state import Stop
+from streams.breaker.state import Stop
+from streams.breaker.watch import FLEET, limits_of
 from streams.clock import wall_ms
 from streams.output import OutputBatch
 from streams.settings import Settings

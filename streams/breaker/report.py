@@ -10,7 +10,7 @@ from rich.table import Column, Table
 
 from schemas.summaries import ShardSummarised, Stopped
 from schemas.topics import SHARD_SUMMARIES
-from streams.alarms import STOPS
+from streams.alarms.book import STOPS
 from streams.dlq.letters import read
 from streams.errors import InputRefused
 from streams.settings import Settings
