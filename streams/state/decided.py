@@ -23,6 +23,16 @@ from streams.settings import Settings
 from streams.state.old_shard import DEADLINE_S, deadline
 from streams.transport.partition import Partition
 
+BEGINS_ANEW = (
+    "counts_shoppers",
+    "opened_at",
+    "opened_price",
+    "opened_units",
+    "opened_impressions",
+    "sold_out_at",
+    "tally",
+)
+"""What was sold at which price: no record holds it, so it begins anew where the row is lost."""
 OF_DECISIONS = (
     "pending",
     "resends",
@@ -46,18 +56,9 @@ OF_DECISIONS = (
     "drifts",
     "loop",
     *Window._fields,
+    *BEGINS_ANEW,
 )
 """Columns of a row that no source holds."""
-LEARNED = (
-    "counts_shoppers",
-    "opened_at",
-    "opened_price",
-    "opened_units",
-    "opened_impressions",
-    "sold_out_at",
-    "tally",
-)
-"""What was sold at which price: no decision's record names it, so it begins anew where the row itself is lost."""
 
 
 @dataclass(slots=True)
@@ -117,7 +118,7 @@ def blank() -> Rows:
 def with_decisions(row: Rows, decided: Rows) -> Rows:
     """A row of the sources with the columns that no source holds; a version that the catalog knows is not undercut."""
     row, answered = row.copy(), row["price_version"]
-    for column in (*OF_DECISIONS, *LEARNED):
+    for column in OF_DECISIONS:
         row[column] = decided[column]
     row["decided_version"] = np.maximum(answered, decided["decided_version"])
     row["pending"] &= answered < decided["decided_version"]
