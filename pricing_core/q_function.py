@@ -19,6 +19,9 @@ from pricing_core.features import CANDIDATE_FEATURES, CLIP, FEATURES, MOVES_BP
 
 RANGE = "range"
 """Name of the layer that holds what occurred in training: ``low`` and ``high``, [F] each."""
+UNIT = "discounted profit, in units of the offer's profit at its reference price"
+"""Of what `QFunction` says."""
+
 
 
 class Values(NamedTuple):

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from schemas.base64_text import base64_text, base64_width
 from schemas.binary import BinaryArray, Bytes, Int64
@@ -22,6 +21,7 @@ from schemas.columns import NONE
 from schemas.compiled import kernel
 from schemas.copying import copy_bytes
 from schemas.float_text import FLOAT_WIDTH, INTEGER_WIDTH, NULL_WIDTH, float_text, integer_text, null_text
+from schemas.json_columns import StackedColumns, strings_of
 from schemas.json_layout import Base64, Float, Integer, Joined, Name, Object, OnlyIf, Shared, Text, Value
 
 LITERAL, SHARED, INTEGERS, FLOATS, NAMES, TEXT, ONLY_IF, BASE64 = range(8)
@@ -36,32 +36,6 @@ ESCAPED_WIDTH = 6
 """Bytes of the longest escape, ``\\u001f``."""
 
 
-class _Columns:
-    """Columns of one kind of number, side by side in one array."""
-
-    def __init__(self, kind: type[np.generic]) -> None:
-        self._kind = kind
-        self._names: list[str] = []
-        self._size = 0
-
-    def add(self, name: str, width: int) -> int:
-        """Return where it begins."""
-        first, self._size = self._size, self._size + max(width, 1)
-        self._names.append(name)
-        return first
-
-    def stack(self, columns: Mapping[str, Any], n: int) -> NDArray[Any]:
-        """[n, all of them]."""
-        stacked = np.empty((n, self._size), self._kind)
-        at = 0
-        for name in self._names:
-            column = columns[name]
-            width = 1 if column.ndim == 1 else column.shape[1]
-            stacked[:, at : at + width] = column.reshape(n, width)
-            at += width
-        return stacked
-
-
 class JsonWriter:
     """Writes records of one kind."""
 
@@ -74,7 +48,7 @@ class JsonWriter:
         """Start and length of each, in the literals."""
         self._limits: dict[str, int] = {}
         """How many names the table of a column has."""
-        self._integers, self._floats = _Columns(np.int64), _Columns(np.float32)
+        self._integers, self._floats = StackedColumns(np.int64), StackedColumns(np.float32)
         self._texts: list[str] = []
         self._blobs: list[str] = []
         self._width = 0
@@ -108,7 +82,7 @@ class JsonWriter:
         self._require_names(columns, n)
         literals, places = self._with_shared(shared)
         group = np.repeat(np.arange(len(shared)), sizes)
-        texts, blobs = _strings(columns, self._texts, n), _strings(columns, self._blobs, n)
+        texts, blobs = strings_of(columns, self._texts, n), strings_of(columns, self._blobs, n)
         longest = int(places[:, :, 1].sum(axis=1).max(initial=0))
         room = n * (self._width + longest) + ESCAPED_WIDTH * int(texts[2].sum())
         room += base64_width(int(blobs[2].sum()) + 3 * blobs[2].size)  # each is padded by itself
@@ -188,18 +162,6 @@ class JsonWriter:
         self._compile(value.value)
         self._program[at][2] = len(self._program) - at - 1
         self._width += NULL_WIDTH
-
-
-def _strings(columns: Mapping[str, Any], names: list[str], n: int) -> tuple[Bytes, Int64, Int64]:
-    """The buffer in which columns of strings lie, and [n, names] where each begins and how long it is."""
-    given = [columns[name] for name in names]
-    data = given[0].data if given else np.empty(0, np.uint8)
-    if any(column.data is not data for column in given):
-        raise ValueError("the strings of a record lie in one buffer")
-    start, length = np.zeros((2, n, len(given)), np.int64)
-    for i, column in enumerate(given):
-        start[:, i], length[:, i] = column.start, column.length
-    return data, start, length
 
 
 @kernel

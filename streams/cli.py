@@ -175,13 +175,9 @@ def skip_expired_records() -> None:
 
 
 def _quiet_settings() -> Settings:
-    """For a command whose answer is on stdout: of the log, only what is wrong."""
-    from streams.log_setup import set_up_logging
-    from streams.settings import load_settings
+    from streams.log_setup import quiet_settings
 
-    settings = load_settings()
-    set_up_logging(settings.model_copy(update={"log_level": "warning"}), component="state")
-    return settings
+    return quiet_settings("state")
 
 
 @catalog.callback(invoke_without_command=True)

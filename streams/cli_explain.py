@@ -124,13 +124,10 @@ def whatif(
 
 
 def _settings() -> Settings:
-    """For a command whose answer is on stdout: of the log, only what is wrong."""
     from streams.compiled import keep_compiled
-    from streams.log_setup import set_up_logging
-    from streams.settings import load_settings
+    from streams.log_setup import quiet_settings
 
-    settings = load_settings()
-    set_up_logging(settings.model_copy(update={"log_level": "warning"}), component="replay")
+    settings = quiet_settings("replay")
     keep_compiled(settings.compilation_cache)
     return settings
 

@@ -14,7 +14,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from streams.settings import Settings
+from streams.settings import Settings, load_settings
 
 CHATTY = ("faust", "mode", "aiokafka", "aiohttp.access", "jax", "absl")
 """Libraries whose INFO is about themselves; they speak from WARNING on, unless we debug."""
@@ -80,3 +80,10 @@ def _configure_stdlib(threshold: int, shared: list[Processor], format_: str, tar
     logging.captureWarnings(capture=True)
     for name in CHATTY:
         logging.getLogger(name).setLevel(threshold if threshold <= logging.DEBUG else max(threshold, logging.WARNING))
+
+
+def quiet_settings(component: str) -> Settings:
+    """Settings for a command whose answer is on stdout: of the log, only what is wrong."""
+    settings = load_settings()
+    set_up_logging(settings.model_copy(update={"log_level": "warning"}), component=component)
+    return settings

@@ -155,6 +155,33 @@ def action_values(params: Params, observation: Array) -> Array:
     return cast(Array, DuelingNetwork(outputs - 1, width).apply({"params": params}, observation))
 
 
+def double_q_errors(params: Params, target: Params, drawn: Transition, q_tm1: Array) -> Array:
+    """Huber losses of transitions against their double-Q targets, float32 [B].
+
+    Args:
+        params: Of the network that chooses.
+        target: Of the one that values what was chosen.
+        drawn: Transitions.
+        q_tm1: [B, A] what the network says of them.
+    """
+    aim = targets.double_q_target(
+        drawn.r_t,
+        drawn.discount_t,
+        action_values(params, drawn.o_t),
+        action_values(target, drawn.o_t),
+        drawn.allowed_t,
+    )
+    chosen = jnp.take_along_axis(q_tm1, drawn.a_tm1[:, None], axis=1)[:, 0]
+    errors: Array = optax.losses.huber_loss(chosen, jax.lax.stop_gradient(aim), delta=1.0)
+    return errors
+
+
+def descent(learning_rate: float, updates: int) -> optax.GradientTransformation:
+    """Adam whose rate falls to 0 as a cosine; gradients are cut at a norm of 10."""
+    rate = optax.schedules.cosine_decay_schedule(learning_rate, updates)
+    return optax.chain(optax.clip_by_global_norm(10.0), optax.adam(rate))
+
+
 def _step(episodes: Episodes, recipe: Recipe, learner: Learner) -> tuple[Learner, tuple[Array, Array]]:
     k_act, k_update = jax.random.split(jax.random.fold_in(learner.key, learner.step))
     action = _act(recipe, learner, k_act)
@@ -193,17 +220,7 @@ def _update(
     recipe: Recipe, params: Params, optimiser: Any, target: Params, drawn: Transition
 ) -> tuple[tuple[Params, Any], Array]:
     def objective(params: Params) -> Array:
-        q_tm1 = action_values(params, drawn.o_tm1)
-        aim = targets.double_q_target(
-            drawn.r_t,
-            drawn.discount_t,
-            action_values(params, drawn.o_t),
-            action_values(target, drawn.o_t),
-            drawn.allowed_t,
-        )
-        chosen = jnp.take_along_axis(q_tm1, drawn.a_tm1[:, None], axis=1)[:, 0]
-        errors = optax.losses.huber_loss(chosen, jax.lax.stop_gradient(aim), delta=1.0)
-        return jnp.mean(drawn.weight * errors)
+        return jnp.mean(drawn.weight * double_q_errors(params, target, drawn, action_values(params, drawn.o_tm1)))
 
     loss, gradient = jax.value_and_grad(objective)(params)
     change, optimiser = _optimiser(recipe).update(gradient, optimiser, params)
@@ -227,6 +244,4 @@ def _network(episodes: Episodes, recipe: Recipe) -> DuelingNetwork:
 
 
 def _optimiser(recipe: Recipe) -> optax.GradientTransformation:
-    updates = max((recipe.steps - recipe.warm_up) * recipe.updates, 1)
-    rate = optax.schedules.cosine_decay_schedule(recipe.learning_rate, updates)
-    return optax.chain(optax.clip_by_global_norm(10.0), optax.adam(rate))
+    return descent(recipe.learning_rate, max((recipe.steps - recipe.warm_up) * recipe.updates, 1))

@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from pricing_core.learning import targets
-from pricing_core.learning.deep_q import DuelingNetwork, Params, action_values
+from pricing_core.learning.deep_q import DuelingNetwork, Params, action_values, descent, double_q_errors
+from pricing_core.learning.replay import Transition
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _fit(log: Log, recipe: OfflineRecipe, key: Array) -> Params:
     k_params, k_run = jax.random.split(key)
     network = DuelingNetwork(log.allowed.shape[0], recipe.width)
     params = dict(network.init(k_params, log.observation[:1])["params"])
-    optimiser = _optimiser(recipe)
+    optimiser = descent(recipe.learning_rate, recipe.updates)
 
     def update(carried: tuple[Params, Params, Any], number: Array) -> tuple[tuple[Params, Params, Any], None]:
         params, target, state = carried
@@ -111,25 +111,21 @@ def _fit(log: Log, recipe: OfflineRecipe, key: Array) -> Params:
 
 
 def _objective(params: Params, target: Params, log: Log, at: Array, recipe: OfflineRecipe) -> Array:
-    allowed = jnp.broadcast_to(log.allowed, (recipe.batch, log.allowed.shape[0]))
-    q_tm1, after = action_values(params, log.observation[at]), log.observation[at + 1]
-    aim = targets.double_q_target(
-        log.reward[at],
-        jnp.full(recipe.batch, recipe.discount),
-        action_values(params, after),
-        action_values(target, after),
-        allowed,
+    drawn = Transition(
+        o_tm1=log.observation[at],
+        a_tm1=log.action[at],
+        r_t=log.reward[at],
+        discount_t=jnp.full(recipe.batch, recipe.discount),
+        o_t=log.observation[at + 1],
+        allowed_t=jnp.broadcast_to(log.allowed, (recipe.batch, log.allowed.shape[0])),
+        weight=jnp.ones(recipe.batch),
     )
-    chosen = jnp.take_along_axis(q_tm1, log.action[at][:, None], axis=1)[:, 0]
-    errors = optax.losses.huber_loss(chosen, jax.lax.stop_gradient(aim), delta=1.0)
-    return jnp.mean(errors + recipe.conservative * _optimism(q_tm1, chosen, allowed))
+    q_tm1 = action_values(params, drawn.o_tm1)
+    errors = double_q_errors(params, target, drawn, q_tm1)
+    return jnp.mean(errors + recipe.conservative * _optimism(q_tm1, drawn))
 
 
-def _optimism(q: Array, logged: Array, allowed: Array) -> Array:
+def _optimism(q: Array, drawn: Transition) -> Array:
     """Give log Σ exp Q(s, a) - Q(s, logged a): what the conservative term takes off."""
-    return jax.nn.logsumexp(jnp.where(allowed, q, -jnp.inf), axis=1) - logged
-
-
-def _optimiser(recipe: OfflineRecipe) -> optax.GradientTransformation:
-    rate = optax.schedules.cosine_decay_schedule(recipe.learning_rate, recipe.updates)
-    return optax.chain(optax.clip_by_global_norm(10.0), optax.adam(rate))
+    logged = jnp.take_along_axis(q, drawn.a_tm1[:, None], axis=1)[:, 0]
+    return jax.nn.logsumexp(jnp.where(drawn.allowed_t, q, -jnp.inf), axis=1) - logged

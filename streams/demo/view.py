@@ -67,7 +67,8 @@ def frame(now: Snapshot, width: int) -> RenderableType:
     top = Table.grid(expand=True)
     top.add_column(ratio=1)
     top.add_column(ratio=1)
-    panels = {"Stream": _stream(now, wide=wide), "Profit": _profit(now, wide=wide)}
+    unit = "" if now.truth is None else f", {now.truth.currency}"
+    panels = {"Stream": _stream(now, wide=wide), f"Profit{unit}": _profit(now, wide=wide)}
     top.add_row(*(_panel(title, body, TOP_ROWS) for title, body in panels.items()))
     return Group(_title(now, wide=wide), top, _panel("Price changes", _changes(now.lines), LINES + BORDER))
 
@@ -141,7 +142,7 @@ def _profit(now: Snapshot, *, wide: bool) -> RenderableType:
         table.add_column(justify=justify, no_wrap=True)
     for (name, amount, style), gain in zip(rows, gains, strict=True):
         bar = Text("█" * round(BAR_CELLS * abs(gain) / largest * wide), "green" if gain > 0 else "red")
-        money = Text(str(Money(amount, truth.currency)), style)
+        money = Text(str(Money(amount, truth.currency)).removesuffix(f" {truth.currency}"), style)
         table.add_row(Text(name, style), money, Text(f"{gain:+.1%}", style), bar)
     line = spark(now.gains, SPARK_CELLS if wide else SPARK_CELLS // 2)
     trend = Text.assemble("\nagainst hold  ", (line, "green" if gains[0] > 0 else "red"))

@@ -11,6 +11,7 @@ import numpy as np
 from pricing_core.evaluation.arrays import Float64
 from pricing_core.evaluation.standing import Mean
 from pricing_core.simulator.bar.rows import Mark
+from streams.scale import Scale
 
 LINE = 20
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 26, 20, 24
@@ -38,16 +39,8 @@ class Stripe(NamedTuple):
     mark: Mark
 
 
-class _Axis(NamedTuple):
-    """From shares (or periods) to pixels."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        return self.start + (self.end - self.start) * (value - self.low) / (self.high - self.low)
+class _Axis(Scale):
+    """Of shares, or periods."""
 
     def ticks(self) -> list[float]:
         """Give round values, at most `_TICKS` of them."""

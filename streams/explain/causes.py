@@ -8,9 +8,9 @@ import orjson
 
 from schemas.topics import HOT_SOURCES, TICKS, Topic
 from streams.log_reader import Offsets, read_ranges
-from streams.replay.decision_log import DEADLINE_S, Found
+from streams.replay.decision_log import Found
 from streams.settings import Settings
-from streams.state.old_shard import deadline
+from streams.state.old_shard import DEADLINE_S, deadline
 from streams.transport.partition import Partition
 
 SHOWN = 5

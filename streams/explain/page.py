@@ -7,6 +7,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
+from pricing_core.q_function import UNIT
 from streams.explain import telling
 from streams.explain.explanation import CandidatePrice, Explanation
 from streams.explain.svg import Curve, q_curve
@@ -17,7 +18,6 @@ _CANDIDATES = Template("""<h2>What each price is worth to the model</h2>
 price before. Shaded: outside of the legal interval. Value: $unit.</figcaption></figure>
 <div class="scroll"><table><thead><tr><th>move</th><th class="number">price</th><th class="number">value</th>
 <th>forbidden by</th></tr></thead><tbody>$rows</tbody></table></div>""")
-_UNIT = "discounted profit in units of the offer's profit at its reference price"
 
 
 def page(explanation: Explanation) -> str:
@@ -65,7 +65,7 @@ def _candidates(explanation: Explanation) -> str:
         return ""
     curve = Curve(found, record.previous_price, record.lower_bound, record.upper_bound, record.currency)
     rows = "".join(_candidate(candidate, record.currency) for candidate in found)
-    return _CANDIDATES.substitute(curve=q_curve(curve), rows=rows, unit=escape(_UNIT))
+    return _CANDIDATES.substitute(curve=q_curve(curve), rows=rows, unit=escape(UNIT))
 
 
 def _candidate(candidate: CandidatePrice, currency: str | None) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from streams.explain.explanation import CandidatePrice
 from streams.explain.words import amount, in_words
+from streams.scale import Scale
 
 WIDTH, HEIGHT = 760, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 24, 60
@@ -25,19 +26,6 @@ class Curve(NamedTuple):
     currency: str | None
 
 
-class _Scale(NamedTuple):
-    """From prices or values to pixels."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        span = (self.high - self.low) or 1.0
-        return self.start + (self.end - self.start) * (value - self.low) / span
-
-
 def q_curve(curve: Curve) -> str:
     """Draw the candidates by price and value; masked ones are hollow, the chosen one is ringed."""
     valued = [(c, c.q) for c in curve.candidates if c.q is not None]
@@ -45,8 +33,8 @@ def q_curve(curve: Curve) -> str:
         return ""
     prices, values = [c.price for c, _ in valued], [q for _, q in valued]
     margin = 0.08 * (max(prices) - min(prices) or 1)
-    x = _Scale(min(prices) - margin, max(prices) + margin, _LEFT, WIDTH - _RIGHT)
-    y = _Scale(min(values), max(values), HEIGHT - _BOTTOM, _TOP)
+    x = Scale(min(prices) - margin, max(prices) + margin, _LEFT, WIDTH - _RIGHT)
+    y = Scale(min(values), max(values), HEIGHT - _BOTTOM, _TOP)
     parts = [_outside(curve, x), _levels(y), *_axis(curve, x), _line(valued, x, y)]
     parts += [_point(candidate, x(candidate.price), y(q), curve.currency) for candidate, q in valued]
     return (
@@ -55,7 +43,7 @@ def q_curve(curve: Curve) -> str:
     )
 
 
-def _outside(curve: Curve, x: _Scale) -> str:
+def _outside(curve: Curve, x: Scale) -> str:
     """Shade what lies outside of the legal interval."""
     parts = []
     for name, bound, is_lower in (("lower bound", curve.lower, True), ("upper bound", curve.upper, False)):
@@ -76,7 +64,7 @@ def _inner() -> int:
     return HEIGHT - _TOP - _BOTTOM
 
 
-def _levels(y: _Scale) -> str:
+def _levels(y: Scale) -> str:
     levels = [y.low + (y.high - y.low) * step / 4 for step in range(5)]
     return "".join(
         f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y(q):.1f}" y2="{y(q):.1f}" class="grid"/>'
@@ -85,7 +73,7 @@ def _levels(y: _Scale) -> str:
     )
 
 
-def _axis(curve: Curve, x: _Scale) -> list[str]:
+def _axis(curve: Curve, x: Scale) -> list[str]:
     """Prices below the plot, in two lines so that neighbours do not touch."""
     parts = []
     for place, price in enumerate(sorted({candidate.price for candidate in curve.candidates})):
@@ -101,7 +89,7 @@ def _axis(curve: Curve, x: _Scale) -> list[str]:
     return parts
 
 
-def _line(valued: Sequence[tuple[CandidatePrice, float]], x: _Scale, y: _Scale) -> str:
+def _line(valued: Sequence[tuple[CandidatePrice, float]], x: Scale, y: Scale) -> str:
     points = " ".join(f"{x(c.price):.1f},{y(q):.1f}" for c, q in sorted(valued, key=lambda pair: pair[0].price))
     return f'<polyline points="{points}"/>'
 

@@ -18,11 +18,10 @@ from streams.errors import InputRefused
 from streams.log_reader import Offsets, read_ranges
 from streams.partitioner import partition_of
 from streams.settings import Settings
-from streams.state.old_shard import deadline
+from streams.state.old_shard import DEADLINE_S, deadline
 from streams.topic_presence import require_present
 from streams.transport.partition import Partition
 
-DEADLINE_S = 600.0
 STRETCH = 20_000
 """Records that are read at once rather than halved."""
 

@@ -21,7 +21,7 @@ from pricing_core.recorded import RecordedError
 from pricing_core.replaying import ReplayingEngine
 from pricing_core.shards import Moment
 from schemas.binary import BinaryArray
-from schemas.topics import HOT_SOURCES, TICKS, Topic
+from schemas.topics import OFFER_POLICIES, Topic
 from streams.changelog import FORMAT, ShardRecord
 from streams.clock import wall_ms
 from streams.log_reader import Offsets, read_ranges
@@ -29,13 +29,13 @@ from streams.metrics import Metrics
 from streams.pipeline import Pipeline
 from streams.records import Records
 from streams.replay.again import Replayer, question_of, step_of
-from streams.replay.decision_log import DEADLINE_S, Found
+from streams.replay.decision_log import Found
 from streams.replay.report import StateReport
 from streams.replay.rows import judge
 from streams.replay.sources import Source, spans
 from streams.settings import Settings
 from streams.shard import WINDOWED, Shard
-from streams.state.old_shard import deadline
+from streams.state.old_shard import DEADLINE_S, deadline
 from streams.state.replay import NOT_YET, REPLAYED, Place, dead_letters, refused_before
 from streams.takeover import ShardLog
 from streams.transport.partition import Partition
@@ -67,7 +67,7 @@ class Rebuild:
         """Rebuild one shard. Returns why that is not possible, if it is not."""
         is_first = steps[0][0].sequence == 1
         applied = dict.fromkeys(steps[0][0].record.applied, 0) if is_first else dict(steps[0][0].record.applied)
-        ranges, expired = spans(self._settings, partition, applied, steps[-1][0].record.applied)
+        ranges, expired = spans(self._settings, self._offsets, partition, applied, steps[-1][0].record.applied)
         if expired:
             return "; ".join(expired)
         known = dead_letters(self._settings, self._offsets, partition)
@@ -89,12 +89,9 @@ class Rebuild:
         refused = refused_before(self._settings, applied, known)
         record = ShardRecord(FORMAT, "", 0, applied, {}, 0, sequence, 0, {}, refused)
         log = ShardLog(partition, applied, dict.fromkeys(applied, NOT_YET), record)
-        for topic in HOT_SOURCES:
-            pages = list(self._before(topic, partition, applied[topic.name]))
-            if topic.cleanup == "compact":
-                log.policies = pages
-            elif topic in WINDOWED:
-                log.recent[topic.name] = pages
+        log.policies = list(self._before(OFFER_POLICIES, partition, applied[OFFER_POLICIES.name]))
+        for topic in WINDOWED:
+            log.recent[topic.name] = list(self._before(topic, partition, applied[topic.name]))
         return self._pipeline.restore(log, wall_ms())
 
     def _before(self, topic: Topic, partition: int, offset: int) -> Iterator[Records]:
@@ -102,10 +99,8 @@ class Rebuild:
         start = self._offsets.start([tp])[tp]
         if topic.cleanup == "delete":
             start = max(start, offset - self._settings.duplicate_window)
-        if topic is not TICKS:
-            ranges = {tp: (start, offset)}
-            config = self._settings.consumer_config()
-            yield from (page for _, page in read_ranges(config, ranges, cancelled=deadline(DEADLINE_S)))
+        config = self._settings.consumer_config()
+        yield from (page for _, page in read_ranges(config, {tp: (start, offset)}, cancelled=deadline(DEADLINE_S)))
 
     def _apply(self, shard: Shard, sources: Sequence[Source], found: Found, known: dict[Place, str]) -> None:
         """Apply what came between the step before and this one."""

@@ -100,7 +100,7 @@ def print_report(report: Report, state: StateReport | None, console: Console) ->
     console.print(
         f"{report.identical:,} of {report.decisions:,} decisions are identical, made again from their records"
     )
-    _print_reasons("not made again", report.not_recomputed, console)
+    print_reasons("not made again", report.not_recomputed, console)
     _print_differences(report.differences, report.different, console)
     if state is None:
         return
@@ -112,7 +112,7 @@ def print_report(report: Report, state: StateReport | None, console: Console) ->
         console.print(f"{state.begun:,} are the first of their offer in this time: nothing to compare")
     if state.without_policy:
         console.print(f"{state.without_policy:,} name a policy version that the compacted topic no longer has")
-    _print_reasons("not rebuilt", state.not_rebuilt, console)
+    print_reasons("not rebuilt", state.not_rebuilt, console)
     _print_differences(state.differences, state.different, console)
 
 
@@ -130,7 +130,8 @@ def require_reproduced(report: Report, state: StateReport | None) -> None:
         )
 
 
-def _print_reasons(what: str, reasons: Counter[str], console: Console) -> None:
+def print_reasons(what: str, reasons: Counter[str], console: Console) -> None:
+    """Say how many decisions something could not be done with, and why."""
     for reason, count in reasons.most_common():
         console.print(f"[yellow]{count:,} {what}[/]: {escape(reason)}", highlight=False)
 

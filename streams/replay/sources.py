@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from schemas.binary import BinaryArray
 from schemas.topics import HOT_SOURCES, TICKS, Topic
 from streams.log_reader import Offsets, read_ranges
 from streams.records import Records
@@ -49,14 +50,14 @@ class Source:
 
 
 def spans(
-    settings: Settings, partition: int, first: Mapping[str, int], last: Mapping[str, int]
+    settings: Settings, offsets: Offsets, partition: int, first: Mapping[str, int], last: Mapping[str, int]
 ) -> tuple[dict[Topic, tuple[int, int]], list[str]]:
     """Ranges of every source between two steps, and where records that are needed have expired.
 
     Ticks only tell the time, which decisions name; of a compacted topic the last versions are still there.
     """
     tps = {topic: Partition(topic.full_name(settings.topic_prefix), partition) for topic in HOT_SOURCES}
-    starts = Offsets(settings.consumer_config()).start(list(tps.values()))
+    starts = offsets.start(list(tps.values()))
     ranges, expired = {}, []
     for topic, tp in tps.items():
         start, stop = first[topic.name], last[topic.name]
@@ -67,9 +68,6 @@ def spans(
 
 
 def _joined(pages: list[Records]) -> Records:
-    if len(pages) == 1:
-        return pages[0]
     offsets = np.concatenate([page.offsets for page in pages])
-    keys = [key for page in pages for key in page.keys]
-    values = [value for page in pages for value in page.values]
-    return Records.of(offsets.tolist(), keys, values)
+    keys, values = (BinaryArray.joined([getattr(page, name) for page in pages]) for name in ("keys", "values"))
+    return Records(offsets, keys, values)

@@ -15,20 +15,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from pricing_core.decisions import HELD, OUTCOMES, Decisions
 from pricing_core.features import HOLD
 from pricing_core.model_file import Model
+from pricing_core.q_function import UNIT
 from pricing_core.replaying import Question
 from schemas.columns import NONE, Int64
 from streams.replay.again import Replayer, pages_of, question_of
 from streams.replay.decision_log import Found
-
-SHOWN = 20
-UNIT = "discounted profit, in units of the offer's profit at its reference price"
+from streams.replay.report import SHOWN, print_reasons
 
 Float64 = NDArray[np.float64]
 Otherwise = Callable[[list[Found], Question, Replayer], Question]
@@ -46,7 +44,7 @@ class Changed(NamedTuple):
     price_then: int | None
     reason_then: str
     gain: float
-    """Of the other decision over the one that was made, see `UNIT`."""
+    """Of the other decision over the one that was made, see `q_function.UNIT`."""
 
 
 @dataclass(slots=True)
@@ -61,7 +59,7 @@ class Effect:
     outcomes: Counter[str] = field(default_factory=Counter)
     """Of the changed ones: ``held to changed``."""
     value: float = 0.0
-    """Of all decisions as they were made, see `UNIT`."""
+    """Of all decisions as they were made, see `q_function.UNIT`."""
     value_then: float = 0.0
     first: list[Changed] = field(default_factory=list)
     not_recomputed: Counter[str] = field(default_factory=Counter)
@@ -173,8 +171,7 @@ def print_effect(effect: Effect, console: Console) -> None:
     for outcome, count in effect.outcomes.most_common():
         console.print(f"  {count:,} {outcome}")
     console.print(f"expected effect {effect.value_then - effect.value:+.3f} ({UNIT}), {effect.value:.3f} as decided")
-    for reason, count in effect.not_recomputed.most_common():
-        console.print(f"[yellow]{count:,} not made again[/]: {escape(reason)}", highlight=False)
+    print_reasons("not made again", effect.not_recomputed, console)
     if not effect.first:
         return
     table = Table("decision", "offer", "was", "then", "why", "gain")

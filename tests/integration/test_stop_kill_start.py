@@ -6,16 +6,14 @@ A market of 200,000 events, the worker and the catalog, each a process. In the e
 
 import contextlib
 import signal
-import uuid
 
 import pytest
 
 from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, ORDERS, PRICE_CHANGES
 from streams.log_reader import Offsets
-from streams.settings import Settings
-from streams.topic_admin import TopicAdmin
 from streams.transport.partition import Partition
 from tests.integration.recomputation import answered, check_catalog, check_log
+from tests.integration.shop import new_settings
 from tests.integration.worker_process import (
     WorkerProcess,
     consumer_lag,
@@ -33,20 +31,8 @@ SPEEDUP = 43_200
 
 @pytest.fixture
 def settings(kafka):
-    name = f"sks{uuid.uuid4().hex[:8]}"
-    ours = Settings(
-        bootstrap_servers=kafka,
-        topic_prefix=name,
-        group=name,
-        instance="a",
-        partitions=4,
-        tick_interval_s=0,
-        acknowledgement_timeout_s=2_592_000,  # simulated time is fast; nothing is to be sent again here
-        session_timeout_s=6,
-        heartbeat_interval_s=1,
-    )
-    TopicAdmin(ours).apply()
-    return ours
+    # Simulated time is fast; nothing is to be sent again here.
+    return new_settings(kafka, tick_interval_s=0, acknowledgement_timeout_s=2_592_000)
 
 
 def published(settings):

@@ -5,6 +5,7 @@ import sys
 from io import StringIO
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from pricing_core.features import FEATURES, PRIOR_ELASTICITY
@@ -90,7 +91,8 @@ def test_a_frame_shows_processes_profits_and_reasons():
         "12,345",
         "● worker",
         "○ catalog",
-        "110.00 EUR",
+        "Profit, EUR",
+        "110.00",
         "+10.0%",
         "-10.0%",
         "12.49",
@@ -151,3 +153,17 @@ def test_leaving_ends_every_child(children):
     process = children._running["worker"]
     children.__exit__()
     assert process.poll() is not None
+
+
+def test_on_80_columns_the_profit_of_a_large_shop_is_not_cut_off():
+    truth = replace(
+        TRUTH,
+        profit=105_771_640,
+        profit_hold=93_801_477,
+        profit_match_cheapest=78_579_890,
+        profit_optimum=108_279_876,
+    )
+    now = Snapshot(phase="live", seconds=1.0, planned_s=60.0, running={}, truth=truth)
+    console = Console(file=StringIO(), width=80)
+    console.print(frame(now, 80))
+    assert {"1057716.40", "1082798.76"} <= set(console.file.getvalue().split())
