@@ -23,7 +23,6 @@ UNIT = "discounted profit, in units of the offer's profit at its reference price
 """Of what `QFunction` says."""
 
 
-
 class Values(NamedTuple):
     """What the parts of the Q-function say, float32 [N, A]."""
 
