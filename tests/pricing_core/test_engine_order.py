@@ -79,7 +79,7 @@ def test_shards_that_decide_together_decide_what_each_would_have_decided_alone()
                 continue
             columns = [getattr(decisions, f.name)[rows] for decisions, rows in found]
             if f.name == "q":  # its last digits depend on how many are valued at once
-                np.testing.assert_allclose(np.concatenate(columns), single.q, rtol=1e-5, atol=1e-6)
+                np.testing.assert_allclose(np.concatenate(columns), single.q, rtol=1e-5, atol=1e-5)
             else:
                 np.testing.assert_array_equal(np.concatenate(columns), getattr(single, f.name), f.name)
         for made in (together, alone):

@@ -73,7 +73,8 @@ def test_an_offer_is_valued_alike_alone_and_among_many():
         made.apply(0, batch(c.PolicyColumns, *({"key": key} for key in found)))
         made.apply(0, batch(c.ClickColumns, *({"key": key, "count": 30} for key in found)))
     together, single = many.decide(0, T0, "ACTIVE"), alone.decide(0, T0, "ACTIVE")
-    np.testing.assert_allclose(together.q[list(together.keys).index(keys[0])], single.q[0], rtol=1e-5, atol=1e-6)
+    # Compiled for other sizes. The gain is a difference of profits: what float32 rounds is in proportion to these.
+    np.testing.assert_allclose(together.q[list(together.keys).index(keys[0])], single.q[0], rtol=1e-5, atol=1e-5)
 
 
 def test_an_event_ahead_of_the_watermark_is_not_blown_up():
