@@ -146,9 +146,8 @@ CANDIDATE_FEATURES: tuple[Feature, ...] = (
     Feature("novelty", "distance from the mean shown price, in spreads", 2.0),
     Feature("plan", "profit over hold, as the belief expects", 0.1),
     Feature("doubt", "standard deviation of that", 0.1),
-    Feature("lesson", "what a day at the candidate is worth, see `exploration.lesson`", 0.002),
+    Feature("lesson", "share of profit that a day there saves on each later day, by what it teaches", 0.002),
 )
-LESSON = next(i for i, f in enumerate(CANDIDATE_FEATURES) if f.name == "lesson")
 
 
 class Seen(NamedTuple):
@@ -159,7 +158,7 @@ class Seen(NamedTuple):
     candidates: Array
     """float32 [N, A, C] in the order of `CANDIDATE_FEATURES`."""
     plan: Array
-    """float32 [N, A], `outlook.Outlook.gain`: as the planner says it, neither scaled nor cut."""
+    """float32 [N, A], `outlook.Outlook.worth`: as the planner says it, neither scaled nor cut."""
 
 
 def featurize(inputs: FeatureInputs, *, seasonal: bool = False) -> Seen:
@@ -172,7 +171,12 @@ def featurize(inputs: FeatureInputs, *, seasonal: bool = False) -> Seen:
     if inputs.sums.shape[1:] != (len(HALF_LIVES_DAYS), len(STATISTICS)):
         raise ValueError(f"sums: expected [N, {len(HALF_LIVES_DAYS)}, {len(STATISTICS)}], got {inputs.sums.shape}")
     expected = outlook(inputs, seasonal=seasonal)
-    return Seen(*jax.vmap(_featurize_one)(inputs, expected), expected.gain)
+    return seen_of(inputs, expected)
+
+
+def seen_of(inputs: FeatureInputs, expected: Outlook) -> Seen:
+    """Compute the same from what `outlook` says."""
+    return Seen(*jax.vmap(_featurize_one)(inputs, expected), expected.worth)
 
 
 def outlook(inputs: FeatureInputs, *, seasonal: bool = False) -> Outlook:
@@ -191,7 +195,7 @@ def outlook(inputs: FeatureInputs, *, seasonal: bool = False) -> Outlook:
         stock=jnp.where(inputs.on_hand >= 0, inputs.on_hand, jnp.inf),
         days_left=inputs.days_left,
     )
-    prior = prior_of(inputs.counts_shoppers)
+    prior = prior_of(inputs.counts_shoppers, inputs.rival_known)
     return look_ahead(inputs.tally, prior, standing, inputs.log_ratio, seasonal=seasonal)
 
 

@@ -1,8 +1,10 @@
 """What the belief about an offer's demand expects of each candidate price: the planner under the Q-function.
 
-Without a season's end a candidate is worth the profit of the next period, on average over all curves that may be
-true; with one, what `planning.under_belief` says about stock and time. All gains are less that of the current price,
-in units of the profit there (of 10 % of the price, if that is less), so that one network serves all offers.
+Without a season's end a candidate is worth the profit of a day, on average over all curves that may be true; with one,
+less what the units sold would be worth later; and what it teaches for later days comes on top: the plans, the value of
+trying and its horizon are those of `planning`, by which the policy of the bar decides, too. All gains are less that of
+the current price, in units of the profit there (of 10 % of the price, if that is less), so that one network serves all
+offers.
 """
 
 from __future__ import annotations
@@ -16,13 +18,13 @@ from pricing_core.decayed_demand import PRIOR_ELASTICITY
 from pricing_core.demand import belief
 from pricing_core.demand.belief import ELASTICITY_OF_CURVE, Posterior, Prior, Tally
 from pricing_core.planning import exploration
-from pricing_core.planning.under_belief import Situation, relative_demand, worth
+from pricing_core.planning.under_belief import Plans, Situation, endless, of_season
 
 PRIOR_UNITS_A_SHOPPER = 1.0 / 30.0
 PRIOR_UNITS_A_DAY = 1.0
 _PROBE = 0.05
 """The slope of demand is taken between prices so far below and above the current one, in ln price."""
-_LEAST_UNITS = 1e-6
+_LEAST_EXPOSURE = 1e-3
 _LARGEST_MOVE = 0.5
 
 
@@ -32,7 +34,7 @@ class Standing(NamedTuple):
     log_price: Array
     """ln of the current price."""
     profit_slope: Array
-    """a: unit profit at p is a·p - b."""
+    """a > 0: unit profit at p is a·p - b."""
     profit_offset: Array
     """b / current price."""
     salvage_offset: Array
@@ -53,7 +55,9 @@ class Outlook(NamedTuple):
     doubt: Array
     """[N, A] its standard deviation over the curves."""
     lesson: Array
-    """[N, A] what a day at the candidate is worth for each day on which what it teaches is of use."""
+    """[N, A] of profit that a day at the candidate saves on each later day, by what it teaches."""
+    horizon: Array
+    """[N] later days that count."""
     elasticity: Array
     """[N] mean of ln(elasticity at the reference price / prior elasticity)."""
     elasticity_spread: Array
@@ -65,14 +69,23 @@ class Outlook(NamedTuple):
     units: Array
     """[N] expected of a day at the current price."""
 
+    @property
+    def worth(self) -> Array:
+        """[N, A] gain, and what the candidate teaches."""
+        return self.gain + self.horizon[:, None] * self.lesson
 
-def prior_of(counts_shoppers: Array) -> Prior:
-    """Believe this of N offers before anything is known; ``counts_shoppers`` [N]: whether exposure is impressions."""
+
+def prior_of(counts_shoppers: Array, rival_seen: Array) -> Prior:
+    """Believe this of N offers before anything is known.
+
+    Args:
+        counts_shoppers: [N] > 0 where exposure is impressions, else it is days.
+        rival_seen: [N] > 0 where one is.
+    """
     shape = jnp.full(counts_shoppers.shape, 1.0 / jnp.expm1(belief.UNKNOWN_LEVEL_SPREAD**2))
     units = jnp.where(counts_shoppers > 0, PRIOR_UNITS_A_SHOPPER, PRIOR_UNITS_A_DAY)
-    return Prior(
-        shape, shape / units, jnp.full_like(shape, PRIOR_ELASTICITY), jnp.full_like(shape, belief.ELASTICITY_SPREAD)
-    )
+    elasticity = belief.felt_elasticity(PRIOR_ELASTICITY, rival_seen > 0)
+    return Prior(shape, shape / units, elasticity, jnp.full_like(shape, belief.ELASTICITY_SPREAD))
 
 
 def look_ahead(tally: Tally, prior: Prior, offers: Standing, log_ratio: Array, *, seasonal: bool) -> Outlook:
@@ -87,39 +100,38 @@ def look_ahead(tally: Tally, prior: Prior, offers: Standing, log_ratio: Array, *
     """
     held = belief.posterior(tally, prior)
     offers = offers._replace(log_price=jnp.clip(offers.log_price, -belief.FARTHEST, belief.FARTHEST))
-    log_ratio = jnp.clip(log_ratio, -_LARGEST_MOVE, _LARGEST_MOVE)
-    now, below, above, there = _curves(offers, log_ratio)
-    level = held.weight * held.level
-    units = jnp.maximum((level * now).sum(axis=1), _LEAST_UNITS)
-    share = level / units[:, None]  # of the units at the current price, by curve, for each unit of relative demand
-    mean = jnp.einsum("nj,nja->na", share, there)
-    variance = jnp.einsum("nj,nja->na", share / jnp.maximum(now, belief.LEAST_DEMAND), there**2) - mean**2
-    of_demand = jnp.einsum("nj,nja->na", share * held.level / units[:, None], there**2) / mean**2 - 1.0
-    slope, slope_spread = _moments(held.weight, (_log(below) - _log(above)) / (2.0 * _PROBE))
-    elasticity, elasticity_spread = _moments(held.weight, jnp.log(jnp.asarray(ELASTICITY_OF_CURVE) / PRIOR_ELASTICITY))
-    margin, scale, daily = _margin(offers, log_ratio), _scale(offers), units * offers.exposure
-    gain = (margin * mean - _margin(offers, jnp.zeros_like(log_ratio))) / scale
+    moves = _moves(log_ratio)
+    log_price, margin = offers.log_price[:, None] + moves, _margin(offers, moves)
+    made = endless(held, jnp.maximum(offers.exposure, _LEAST_EXPOSURE), jnp.exp(log_price), margin)
+    here = made.weight * made.units[:, :, 0]
+    expected = here.sum(axis=1)
+    share = here / expected[:, None]  # of the units at the current price, by curve
+    left = made.units[:, :, 3:] / made.units[:, :, :1]  # of them, at the candidates
+    variance = jnp.einsum("nj,nja->na", share, left**2) - jnp.einsum("nj,nja->na", share, left) ** 2
+    slope = jnp.log(made.units[:, :, 1] / made.units[:, :, 2]) / (2.0 * _PROBE)
+    scale = _scale(offers)
+    gain, lesson = _shares(made, log_price, scale * expected[:, None])
+    horizon = exploration.horizon(tally.periods)
     if seasonal:
         limited = jnp.isfinite(offers.stock) & jnp.isfinite(offers.days_left)
-        gain = jnp.where(limited[:, None], _seasonal_gain(held, offers, log_ratio, daily), gain)
+        of_it = _in_season(held, offers, log_price, scale * expected[:, None])
+        gain, lesson = (jnp.where(limited[:, None], *pair) for pair in zip(of_it, (gain, lesson), strict=True))
+        horizon = jnp.where(limited, exploration.horizon_of_season(jnp.where(limited, offers.days_left, 1.0)), horizon)
     return Outlook(
-        gain=gain,
-        doubt=jnp.abs(margin) * jnp.sqrt(jnp.maximum(variance, 0.0)) / scale,
-        lesson=exploration.lesson(daily[:, None], slope[:, None], slope_spread[:, None] ** 2, of_demand),
-        elasticity=elasticity,
-        elasticity_spread=elasticity_spread,
-        slope=slope,
-        slope_spread=slope_spread,
-        units=daily,
+        gain,
+        jnp.abs(margin[:, 3:]) * jnp.sqrt(jnp.maximum(variance, 0.0)) / scale,
+        lesson,
+        horizon,
+        *_moments(held.weight, jnp.log(jnp.asarray(ELASTICITY_OF_CURVE) / PRIOR_ELASTICITY)),
+        *_moments(held.weight, slope),
+        expected,
     )
 
 
-def _curves(offers: Standing, log_ratio: Array) -> tuple[Array, Array, Array, Array]:
-    """Relative demand of each curve at the current price, below and above it, [N, J], and there, [N, J, A]."""
+def _moves(log_ratio: Array) -> Array:
+    """To stay, two probes for the slope, and the candidates, [N, 3 + A]."""
     probes = jnp.broadcast_to(jnp.asarray([0.0, -_PROBE, _PROBE]), (*log_ratio.shape[:1], 3))
-    moves = jnp.concatenate([probes, log_ratio], axis=1)
-    curves = relative_demand(jnp.exp(offers.log_price[:, None] + moves))
-    return curves[:, :, 0], curves[:, :, 1], curves[:, :, 2], curves[:, :, 3:]
+    return jnp.concatenate([probes, jnp.clip(log_ratio, -_LARGEST_MOVE, _LARGEST_MOVE)], axis=1)
 
 
 def _margin(offers: Standing, log_ratio: Array) -> Array:
@@ -133,26 +145,26 @@ def _scale(offers: Standing) -> Array:
     return jnp.maximum(jnp.abs(slope - offers.profit_offset), 0.1 * slope)[:, None]
 
 
-def _log(relative: Array) -> Array:
-    return jnp.log(jnp.maximum(relative, belief.LEAST_DEMAND))
-
-
 def _moments(weight: Array, values: Array) -> tuple[Array, Array]:
     mean = (weight * values).sum(axis=1)
     return mean, jnp.sqrt((weight * (values - mean[:, None]) ** 2).sum(axis=1))
 
 
-def _seasonal_gain(held: Posterior, offers: Standing, log_ratio: Array, daily: Array) -> Array:
-    """Gain over holding where a stock is to be sold until a day; what is left is then worth its salvage."""
+def _shares(made: Plans, log_price: Array, scale: Array) -> tuple[Array, Array]:
+    """What the candidates gain over staying, and what they save later, [N, A], in units of ``scale`` [N, 1]."""
+    worth, saved = made.worth, made.saved(log_price)
+    return (worth[:, 3:] - worth[:, :1]) / scale, saved[:, 3:] / scale
+
+
+def _in_season(held: Posterior, offers: Standing, log_price: Array, scale: Array) -> tuple[Array, Array]:
+    """The same where a stock is to be sold until a day; what is left is then worth its salvage."""
     price = jnp.exp(offers.log_price)
     situation = Situation(
         list_price=jnp.ones_like(price),
-        unit_cost=price * offers.salvage_offset / jnp.maximum(offers.profit_slope, 1e-3),
+        unit_cost=price * offers.salvage_offset / offers.profit_slope,
         exposure=offers.exposure,
         stock=jnp.where(jnp.isfinite(offers.stock), offers.stock, 1.0),
         periods_left=jnp.where(jnp.isfinite(offers.days_left), jnp.maximum(offers.days_left, 1.0), 1.0),
     )
-    moves = jnp.concatenate([jnp.zeros_like(log_ratio[:, :1]), log_ratio], axis=1)
-    value = worth(held, situation, price[:, None] * jnp.exp(moves))
-    profit_of_a_unit = (offers.profit_slope / price)[:, None] / _scale(offers)
-    return (value[:, 1:] - value[:, :1]) * profit_of_a_unit / jnp.maximum(daily, _LEAST_UNITS)[:, None]
+    profit_of_one = (offers.profit_slope / price)[:, None]
+    return _shares(of_season(held, situation, jnp.exp(log_price)), log_price, scale / profit_of_one)

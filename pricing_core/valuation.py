@@ -117,7 +117,7 @@ def _learned(tally: Tally, column: dict[str, Array]) -> Tally:
     kept = jax.tree.map(lambda part: jnp.where(_like(column["is_fresh"], part) > 0, 0.0, part), tally)
     period = Period(**{name: column[name] for name in Period._fields})
     period = period._replace(censored=period.censored > 0)
-    return belief.observe(kept, prior_of(column["counts_shoppers"]), period)
+    return belief.observe(kept, prior_of(column["counts_shoppers"], column["rival_known"]), period)
 
 
 def _like(flag: Array, part: Array) -> Array:

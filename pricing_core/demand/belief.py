@@ -43,6 +43,8 @@ LEAST_DEMAND = 0.01
 _LEAST_EXPOSURE = 1e-6
 ELASTICITY_SPREAD = 0.28
 """Standard deviation of the log of an elasticity about its category's."""
+ANSWERED = 0.8
+"""What rivals' answers leave of an elasticity, where a rival is seen."""
 UNKNOWN_LEVEL_SPREAD = 2.0
 """Standard deviation of the log of the level where nobody has a guess at it."""
 FARTHEST = KNOT * (KNOTS // 2)
@@ -126,6 +128,11 @@ class Posterior(NamedTuple):
     def level(self) -> Array:
         """[N, J] mean level of each curve."""
         return self.shape / self.rate
+
+
+def felt_elasticity(of_category: Array | float, rival_seen: Array) -> Array:
+    """Guess the elasticity that lasts, [N]: where a rival is seen (bool [N]), it follows and takes a part off."""
+    return jnp.where(rival_seen, ANSWERED, 1.0) * of_category
 
 
 def empty(n: int) -> Tally:

@@ -3,7 +3,8 @@
 One set of constants for steady sellers and finite stock, cold starts and logs, offers of their own and families. What
 prices followed is taken out of a log first (`demand.control_function`). A price is worth what it earns and what it
 teaches (`planning.exploration`). Where a rival is seen, the answer to a new price comes a period later than the first
-sales at it: the price is kept until then, and what was sold before the answer tells nothing of the demand that lasts.
+sales at it: what was sold before the answer tells nothing of the demand that lasts, so that the price is kept until
+something was learned. The worker plans by the same functions (`pricing_core.outlook`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from jax import Array
 from pricing_core.demand import belief
 from pricing_core.demand.belief import (
     ELASTICITY_SPREAD,
-    LEAST_DEMAND,
     UNKNOWN_LEVEL_SPREAD,
     Period,
     Posterior,
@@ -29,15 +29,11 @@ from pricing_core.demand.control_function import control
 from pricing_core.evaluation import family_pricing
 from pricing_core.evaluation.family_pricing import Families
 from pricing_core.planning import exploration
-from pricing_core.planning.under_belief import Plans, Situation, plans, relative_demand
+from pricing_core.planning.under_belief import Plans, Situation, endless, of_season
 from pricing_core.simulator.bar.interface import History, Outcome, View
 
 LEVEL_SPREAD = 0.9
 """Standard deviation of the log of the level about its guess."""
-ANSWERED = 0.75
-"""What rivals' answers leave of an elasticity, where a rival is seen."""
-SEASON_SHARE = 0.5
-"""Of what a try would save in the rest of a season: the other part is learned anyway, as the stock sells."""
 SAME_PRICE = 1e-3
 """Prices are the same if their ratio is as near to 1 as this."""
 
@@ -51,8 +47,6 @@ class Memory(NamedTuple):
     """None where every offer is its own."""
     asked: Array
     """[N], price / list price of the last period."""
-    unanswered: Array
-    """bool [N]: that price was a new one, and a rival is seen who has not answered it yet."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +58,7 @@ class EstimateThenPlan:
         guessed = jnp.isfinite(view.prior_units)
         units = jnp.where(guessed, view.prior_units / view.exposure, 1.0)
         shape = 1.0 / jnp.expm1(jnp.where(guessed, LEVEL_SPREAD, UNKNOWN_LEVEL_SPREAD) ** 2)
-        elasticity = view.prior_elasticity * jnp.where(jnp.isfinite(view.rival_price), ANSWERED, 1.0)
+        elasticity = belief.felt_elasticity(view.prior_elasticity, jnp.isfinite(view.rival_price))
         prior = Prior(shape, shape / units, elasticity, jnp.full_like(units, ELASTICITY_SPREAD))
         tally = belief.empty(len(units))
         if history is not None:
@@ -73,14 +67,13 @@ class EstimateThenPlan:
             exposure = history.exposure * found.demand
             tally = belief.absorb(tally, prior, ratio, exposure, history.units, evidence=found.weight)
         families = None if family == 1 else family_pricing.begin(view, history, family)
-        return Memory(tally, prior, families, jnp.ones_like(units), jnp.zeros_like(guessed))
+        return Memory(tally, prior, families, jnp.ones_like(units))
 
     def decide(self, memory: Memory, view: View, key: Array) -> Array:
         """Choose the price that the plan values most."""
         held = belief.posterior(memory.tally, memory.prior)
         limited = _limited(view)
-        asked = jnp.abs(view.prices - (memory.asked * view.list_price)[:, None]).argmin(axis=1)
-        unlimited = jnp.where(memory.unanswered, asked, _steady(held, memory.tally.periods, view))
+        unlimited = _steady(held, memory.tally.periods, view)
         families = memory.families
         if families is not None:
             jointly = family_pricing.decide(families, view, memory.tally.periods, key)
@@ -100,7 +93,7 @@ class EstimateThenPlan:
         if families is not None:
             alone = belief.log_predictive(memory.tally, memory.prior, period)
             families = family_pricing.learn(families, period, alone)
-        return Memory(belief.observe(memory.tally, memory.prior, period), memory.prior, families, ratio, unanswered)
+        return Memory(belief.observe(memory.tally, memory.prior, period), memory.prior, families, ratio)
 
 
 def _limited(view: View) -> Array:
@@ -109,21 +102,19 @@ def _limited(view: View) -> Array:
 
 def _steady(held: Posterior, periods: Array, view: View) -> Array:
     """Choose for a stock that never ends, index [N]: by the profit of a period, and what it teaches for later ones."""
-    curves = jnp.maximum(relative_demand(view.prices / view.list_price[:, None]), LEAST_DEMAND)
-    units = (held.level * view.exposure[:, None])[:, :, None] * curves
-    profit = units * (view.prices - view.unit_cost[:, None])[:, None, :]
-    return _best(Plans(held.weight, profit, units), view, exploration.horizon(periods))
+    margin = view.prices - view.unit_cost[:, None]
+    made = endless(held, view.exposure, view.prices / view.list_price[:, None], margin)
+    return _best(made, view, exploration.horizon(periods))
 
 
 def _in_season(held: Posterior, view: View) -> Array:
     """Choose for a stock that ends by a deadline, index [N]."""
     situation = Situation(view.list_price, view.unit_cost, view.exposure, view.stock, view.periods_left)
-    remaining = jnp.where(_limited(view), jnp.maximum(view.periods_left - 1.0, 0.0), 0.0)
-    return _best(plans(held, situation, view.prices), view, SEASON_SHARE * remaining)
+    left = jnp.where(_limited(view), view.periods_left, 1.0)
+    return _best(of_season(held, situation, view.prices), view, exploration.horizon_of_season(left))
 
 
 def _best(made: Plans, view: View, horizon: Array) -> Array:
     """Take the price that earns most with what it teaches for so many periods: index [N]."""
-    saved = jax.vmap(exploration.saved_by_trying)(made.weight, made.gain, made.units, jnp.log(view.prices))
-    best: Array = (made.worth + horizon[:, None] * saved).argmax(axis=1)
+    best: Array = (made.worth + horizon[:, None] * made.saved(jnp.log(view.prices))).argmax(axis=1)
     return best

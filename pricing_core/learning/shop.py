@@ -104,9 +104,7 @@ def observe(shop: Shop) -> tuple[FeatureInputs, Array]:
     """
     memory, costs = shop.memory, shop.markets.costs
     prices, legal = ladder(shop)
-    offered = jnp.where(
-        memory.rival_in_stock & (memory.rival_age_days <= RIVAL_MEMORY_DAYS), memory.rival_price, jnp.inf
-    )
+    offered = jnp.where(_heeded(memory), memory.rival_price, jnp.inf)
     cheapest = jnp.argmin(offered, axis=1)[:, None]
     lowest = jnp.take_along_axis(offered, cheapest, axis=1)[:, 0]
     known = jnp.isfinite(lowest)
@@ -151,6 +149,11 @@ def ladder(shop: Shop) -> tuple[Array, Array]:
     return prices, (distinct & worth & stocked).at[:, HOLD].set(True)
 
 
+def _heeded(memory: Memory) -> Array:
+    """Which rivals count, bool [N, R]."""
+    return memory.rival_in_stock & (memory.rival_age_days <= RIVAL_MEMORY_DAYS)
+
+
 def remember(shop: Shop, price: Array, outcome: Outcome, key: Array) -> Memory:
     """Fold one period into the memory, as the engine folds its events.
 
@@ -165,7 +168,7 @@ def remember(shop: Shop, price: Array, outcome: Outcome, key: Array) -> Memory:
     seen = jax.random.bernoulli(key, _SEEN_A_PERIOD, outcome.rival_prices.shape) & (merchant.shows_rivals > 0)[:, None]
     seen &= shop.markets.rivals.present
     changed = jnp.abs(price - memory.price) > 0.5
-    return Memory(
+    after = Memory(
         sums=_decayed(memory.sums, dt) + _contribution(shop, price, outcome),
         price=price,
         reference=memory.reference,
@@ -175,8 +178,10 @@ def remember(shop: Shop, price: Array, outcome: Outcome, key: Array) -> Memory:
         rival_in_stock=jnp.where(seen, outcome.rival_in_stock, memory.rival_in_stock),
         rival_age_days=jnp.where(seen, 0.0, memory.rival_age_days + dt[:, None]),
         on_hand=jnp.where(merchant.shows_stock > 0, outcome.on_hand, -1.0),
-        tally=belief.observe(memory.tally, prior_of(merchant.shows_impressions), _period(shop, price, outcome)),
+        tally=memory.tally,
     )
+    prior = prior_of(merchant.shows_impressions, _heeded(after).any(axis=1))
+    return after._replace(tally=belief.observe(memory.tally, prior, _period(shop, price, outcome)))
 
 
 def replace_old(shop: Shop, fresh: Shop) -> Shop:

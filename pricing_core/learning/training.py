@@ -3,10 +3,11 @@
 One update: look at all shops, let every candidate price play out one period in its own copy of the market (with
 the same luck), regress Q on reward plus discounted double-Q value of what follows, then act and go on. The reward
 of a period is its expected profit as a share of the optimum's, minus 1 (zero is perfect; neither the size of an
-offer nor its luck blurs the comparison between prices), plus what the candidate teaches (`exploration.lesson`). Shops
-grow old and are replaced, so that every batch holds cold starts and long histories. There is no replay: the
-simulator never runs dry. The loss is a square in the range that occurs: a loss that forgave large errors would
-fit the median of the gains, and the median is dearer than the mean.
+offer nor its luck blurs the comparison between prices), plus what the planner thinks that the candidate teaches: the
+network corrects the profit that the planner expects, and nothing else. Shops grow old and are replaced, so that every
+batch holds cold starts and long histories. There is no replay: the simulator never runs dry. The loss is a square in
+the range that occurs: a loss that forgave large errors would fit the median of the gains, and the median is dearer
+than the mean.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import optax
 from jax import Array
 
 from pricing_core.choose import choose
-from pricing_core.features import CANDIDATE_FEATURES, FEATURES, LESSON, FeatureInputs, featurize
+from pricing_core.features import FEATURES, FeatureInputs, featurize, outlook, seen_of
 from pricing_core.learning import targets
 from pricing_core.learning.shop import Shop, observe, open_shops, remember, replace_old
 from pricing_core.q_function import Params, init_params, q_values, with_range
@@ -50,8 +51,6 @@ class Preset:
     """Share of the way that the target network follows at each update."""
     wide_exploration: float
     """Exploration of every fourth shop; the others explore as served, `EPSILON`."""
-    lesson_weight: float
-    """Days for which what a candidate teaches is of use."""
     price_spread: float
     """Half of the shops start off their cost-plus price by this log standard deviation."""
 
@@ -65,7 +64,6 @@ PRESETS = {
         level_weight=0.02,
         target_rate=0.01,
         wide_exploration=0.5,
-        lesson_weight=8.0,
         price_spread=0.1,
     ),
     "tiny": Preset(
@@ -76,7 +74,6 @@ PRESETS = {
         level_weight=0.02,
         target_rate=0.01,
         wide_exploration=0.5,
-        lesson_weight=8.0,
         price_spread=0.1,
     ),
 }
@@ -146,10 +143,10 @@ def _advance(preset: Preset, learner: Learner, key: Array) -> tuple[Learner, tup
 def _update(preset: Preset, learner: Learner, key: Array) -> tuple[Learner, tuple[Array, Array]]:
     k_period, k_fresh, k_act = jax.random.split(key, 3)
     inputs, prices = observe(learner.shops)
-    seen = featurize(inputs)
+    expected = outlook(inputs)
+    seen = seen_of(inputs, expected)
     gains = reward(learner.shops, prices)
-    taught = preset.lesson_weight * CANDIDATE_FEATURES[LESSON].scale * seen.candidates[:, :, LESSON]
-    target = _targets(preset, learner, prices, gains + taught, k_period)
+    target = _targets(preset, learner, prices, gains + (expected.worth - expected.gain), k_period)
 
     def objective(params: Params) -> tuple[Array, Array]:
         q = q_values(params, *seen)

@@ -23,10 +23,10 @@ HORIZON = 40.0
 """Periods for which what is learned is thought to be of use, where nobody knows how long an offer is sold."""
 GROWTH = 0.2
 """More of them for each period seen."""
+SEASON_SHARE = 0.5
+"""Of the periods left of a season: the other part is learned anyway, as the stock sells."""
 FAMILY_HORIZON = 0.2
 """Periods for each period seen, for a family that is priced jointly."""
-FAR = 0.1
-"""A deviation in ln price counts no more than this."""
 _LEAST = 0.5
 """The slope is taken to exceed 1 by so much, as it does at any best price above cost."""
 _LEAST_UNITS = 1e-3
@@ -36,6 +36,11 @@ _LEAST_VARIANCE = 1e-9
 def horizon(periods: Array) -> Array:
     """Give the periods for which to learn, for offers seen for so many."""
     return HORIZON + GROWTH * periods
+
+
+def horizon_of_season(periods_left: Array) -> Array:
+    """Give the same where a stock is to be sold within so many, the coming one included."""
+    return SEASON_SHARE * jnp.maximum(periods_left - 1.0, 0.0)
 
 
 def saved_by_trying(weight: Array, worth: Array, units: Array, log_price: Array) -> Array:
@@ -73,19 +78,3 @@ def pays(periods: Array, units: Array, slope: Array, variance: Array) -> Array:
     curvature = slope * jnp.maximum(slope - 1.0, _LEAST)
     explores: Array = FAMILY_HORIZON * periods * units * variance**2 > curvature**2
     return explores
-
-
-def lesson(units: Array, slope: Array, variance: Array, of_demand: Array) -> Array:
-    """Give the share of a day's profit that a period at a price saves on each later one: V·u·W / (2 κ).
-
-    W is the variance of the belief about ln demand at that price: V·d² at a deviation d from where it is known.
-
-    Args:
-        units: u, expected of a period.
-        slope: s.
-        variance: V.
-        of_demand: W; what deviations beyond `FAR` would give counts no more.
-    """
-    curvature = slope * jnp.maximum(slope - 1.0, _LEAST)
-    saved: Array = variance * units * jnp.minimum(of_demand, variance * FAR**2) / (2.0 * jnp.maximum(curvature, _LEAST))
-    return saved

@@ -1,7 +1,9 @@
 """Plan under a belief about demand: what each price is worth, on average over all that may be true.
 
 For N offers. A finite stock is planned for scenarios, in each of which demand is known from the next period on
-(Littman, Cassandra & Kaelbling 1995, Q-MDP); a stock that never ends needs the expected units of the next period only.
+(Littman, Cassandra & Kaelbling 1995, Q-MDP); for a stock that never ends each curve of the belief is a scenario, and a
+period is worth its profit. What the price of a period teaches for later ones comes on top (`exploration`). The worker
+(`outlook`) and the policy of the bar (`evaluation.estimate_then_plan`) both plan by this.
 """
 
 from __future__ import annotations
@@ -12,9 +14,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from pricing_core.demand.belief import CURVES, ELASTICITIES, ELASTICITY_OF_CURVE, FORM_OF_CURVE, Posterior
+from pricing_core.demand.belief import (
+    CURVES,
+    ELASTICITIES,
+    ELASTICITY_OF_CURVE,
+    FORM_OF_CURVE,
+    LEAST_DEMAND,
+    Posterior,
+)
 from pricing_core.demand.forms import demand, of_each_form
-from pricing_core.planning import planner
+from pricing_core.planning import exploration, planner
 from pricing_core.planning.planner import Curve
 
 SCENARIOS = 12
@@ -59,13 +68,26 @@ class Plans(NamedTuple):
         """[N, A] mean gain."""
         return jnp.einsum("ns,nsa->na", self.weight, self.gain)
 
+    def saved(self, log_price: Array) -> Array:
+        """What a period at each price is expected to save in each later one, [N, A] at ln prices [N, A]."""
+        return jax.vmap(exploration.saved_by_trying)(self.weight, self.gain, self.units, log_price)
 
-def worth(held: Posterior, situation: Situation, prices: Array) -> Array:
-    """Expected profit of a period less what the units sold would be worth later, [N, A] at prices [N, A]."""
-    return plans(held, situation, prices).worth
+
+def endless(held: Posterior, exposure: Array, ratio: Array, margin: Array) -> Plans:
+    """Plan for a stock that never ends.
+
+    Args:
+        held: What is believed.
+        exposure: [N] of a period.
+        ratio: [N, A] price / list price.
+        margin: [N, A] profit of a unit there.
+    """
+    curves = jnp.maximum(relative_demand(ratio), LEAST_DEMAND)
+    units = (held.level * exposure[:, None])[:, :, None] * curves
+    return Plans(held.weight, units * margin[:, None, :], units)
 
 
-def plans(held: Posterior, situation: Situation, prices: Array) -> Plans:
+def of_season(held: Posterior, situation: Situation, prices: Array) -> Plans:
     """Plan for scenarios at even quantiles of the belief, three levels of each, at prices [N, A]."""
     curve, weight = scenarios(held, situation)
     stock, left, cost = (

@@ -14,7 +14,7 @@ from pricing_core.features import MOVES_BP
 from pricing_core.outlook import Standing, look_ahead, prior_of
 
 RATIO = jnp.log1p(jnp.asarray(MOVES_BP, jnp.float32) / 10_000)[None]
-PRIOR = prior_of(jnp.ones(1))
+PRIOR = prior_of(jnp.ones(1), jnp.zeros(1))
 OBSERVE = jax.jit(belief.observe)
 LOOK = jax.jit(look_ahead, static_argnames="seasonal")
 

@@ -56,7 +56,7 @@ def test_the_network_sees_what_the_events_say():
         days_known=np.array([15.25]),
         log_ratio=np.log(found.prices / 1200),
         legal=found.masked == 0,
-        tally=belief.observe(belief.empty(1), prior_of(np.zeros(1)), since_the_first_decision),
+        tally=belief.observe(belief.empty(1), prior_of(np.zeros(1), np.ones(1)), since_the_first_decision),
         counts_shoppers=np.zeros(1),
         salvage_offset=np.array([750 / 1200]),
         days_left=np.array([np.inf]),
