@@ -25,6 +25,8 @@ PRIOR_UNITS_A_DAY = 1.0
 _PROBE = 0.05
 """The slope of demand is taken between prices so far below and above the current one, in ln price."""
 _LEAST_EXPOSURE = 1e-3
+_USE = 0.5
+"""Of the horizon: in a shop whose demand drifts and whose rivals move, what was learned is of use for half as long."""
 _LARGEST_MOVE = 0.5
 
 
@@ -111,7 +113,7 @@ def look_ahead(tally: Tally, prior: Prior, offers: Standing, log_ratio: Array, *
     slope = jnp.log(made.units[:, :, 1] / made.units[:, :, 2]) / (2.0 * _PROBE)
     scale = _scale(offers)
     gain, lesson = _shares(made, log_price, scale * expected[:, None])
-    horizon = exploration.horizon(tally.periods)
+    horizon = _USE * exploration.horizon(tally.periods)
     if seasonal:
         limited = jnp.isfinite(offers.stock) & jnp.isfinite(offers.days_left)
         of_it = _in_season(held, offers, log_price, scale * expected[:, None])

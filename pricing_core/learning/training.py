@@ -26,7 +26,7 @@ from pricing_core.choose import choose
 from pricing_core.features import FEATURES, FeatureInputs, featurize, outlook, seen_of
 from pricing_core.learning import targets
 from pricing_core.learning.shop import Shop, observe, open_shops, remember, replace_old
-from pricing_core.q_function import Params, init_params, q_values, with_range
+from pricing_core.q_function import Params, init_params, q_values, values, with_range
 from pricing_core.simulator.market import expected_profit_rate, optimal_price, step
 
 EPSILON = 0.06
@@ -51,6 +51,8 @@ class Preset:
     """Share of the way that the target network follows at each update."""
     wide_exploration: float
     """Exploration of every fourth shop; the others explore as served, `EPSILON`."""
+    shrinkage: float
+    """Weight of the network's own size: with 1 it says half of what it would say without."""
     price_spread: float
     """Half of the shops start off their cost-plus price by this log standard deviation."""
 
@@ -64,6 +66,7 @@ PRESETS = {
         level_weight=0.02,
         target_rate=0.01,
         wide_exploration=0.5,
+        shrinkage=1.0,
         price_spread=0.1,
     ),
     "tiny": Preset(
@@ -74,6 +77,7 @@ PRESETS = {
         level_weight=0.02,
         target_rate=0.01,
         wide_exploration=0.5,
+        shrinkage=1.0,
         price_spread=0.1,
     ),
 }
@@ -149,8 +153,12 @@ def _update(preset: Preset, learner: Learner, key: Array) -> tuple[Learner, tupl
     target = _targets(preset, learner, prices, gains + (expected.worth - expected.gain), k_period)
 
     def objective(params: Params) -> tuple[Array, Array]:
-        q = q_values(params, *seen)
-        return targets.loss(q, target, inputs.legal, level_weight=preset.level_weight), q
+        said = values(params, *seen)
+        fit, size = (
+            targets.loss(says, wanted, inputs.legal, level_weight=preset.level_weight)
+            for says, wanted in ((said.system, target), (said.correction, jnp.zeros_like(target)))
+        )
+        return fit + preset.shrinkage * size, said.system
 
     (loss, q), gradient = jax.value_and_grad(objective, has_aux=True)(learner.params)
     change, optimiser = _optimiser(preset).update(gradient, learner.optimiser, learner.params)
