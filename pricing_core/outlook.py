@@ -24,9 +24,11 @@ PRIOR_UNITS_A_SHOPPER = 1.0 / 30.0
 PRIOR_UNITS_A_DAY = 1.0
 _PROBE = 0.05
 """The slope of demand is taken between prices so far below and above the current one, in ln price."""
+_PROBES = 3
+"""So many prices are planned for besides the candidates, before them."""
 _LEAST_EXPOSURE = 1e-3
-_USE = 0.5
-"""Of the horizon: in a shop whose demand drifts and whose rivals move, what was learned is of use for half as long."""
+_USE = 0.75
+"""Of the horizon: in a shop whose demand drifts and whose rivals move, what was learned is of use for less long."""
 _LARGEST_MOVE = 0.5
 
 
@@ -105,12 +107,8 @@ def look_ahead(tally: Tally, prior: Prior, offers: Standing, log_ratio: Array, *
     moves = _moves(log_ratio)
     log_price, margin = offers.log_price[:, None] + moves, _margin(offers, moves)
     made = endless(held, jnp.maximum(offers.exposure, _LEAST_EXPOSURE), jnp.exp(log_price), margin)
-    here = made.weight * made.units[:, :, 0]
-    expected = here.sum(axis=1)
-    share = here / expected[:, None]  # of the units at the current price, by curve
-    left = made.units[:, :, 3:] / made.units[:, :, :1]  # of them, at the candidates
-    variance = jnp.einsum("nj,nja->na", share, left**2) - jnp.einsum("nj,nja->na", share, left) ** 2
-    slope = jnp.log(made.units[:, :, 1] / made.units[:, :, 2]) / (2.0 * _PROBE)
+    expected, variance = _spread_of_units(made)
+    slope = jnp.log(made.units[:, 1] / made.units[:, 2]).T / (2.0 * _PROBE)
     scale = _scale(offers)
     gain, lesson = _shares(made, log_price, scale * expected[:, None])
     horizon = _USE * exploration.horizon(tally.periods)
@@ -121,19 +119,27 @@ def look_ahead(tally: Tally, prior: Prior, offers: Standing, log_ratio: Array, *
         horizon = jnp.where(limited, exploration.horizon_of_season(jnp.where(limited, offers.days_left, 1.0)), horizon)
     return Outlook(
         gain,
-        jnp.abs(margin[:, 3:]) * jnp.sqrt(jnp.maximum(variance, 0.0)) / scale,
+        jnp.abs(margin[:, _PROBES:]) * jnp.sqrt(jnp.maximum(variance, 0.0)) / scale,
         lesson,
         horizon,
         *_moments(held.weight, jnp.log(jnp.asarray(ELASTICITY_OF_CURVE) / PRIOR_ELASTICITY)),
-        *_moments(held.weight, slope),
+        *_moments(made.weight.T, slope),
         expected,
     )
 
 
 def _moves(log_ratio: Array) -> Array:
-    """To stay, two probes for the slope, and the candidates, [N, 3 + A]."""
-    probes = jnp.broadcast_to(jnp.asarray([0.0, -_PROBE, _PROBE]), (*log_ratio.shape[:1], 3))
+    """To stay, a step to either side for the slope, and the candidates, [N, `_PROBES` + A]."""
+    probes = jnp.broadcast_to(jnp.asarray([0.0, -_PROBE, _PROBE]), (*log_ratio.shape[:1], _PROBES))
     return jnp.concatenate([probes, jnp.clip(log_ratio, -_LARGEST_MOVE, _LARGEST_MOVE)], axis=1)
+
+
+def _spread_of_units(made: Plans) -> tuple[Array, Array]:
+    """Units expected at the current price, [N], and the variance of what is left of them at the candidates, [N, A]."""
+    here = made.weight * made.units[:, 0]
+    expected = here.sum(axis=0)
+    share, left = (here / expected)[:, None], made.units[:, _PROBES:] / made.units[:, :1]
+    return expected, ((share * left**2).sum(axis=0) - (share * left).sum(axis=0) ** 2).T
 
 
 def _margin(offers: Standing, log_ratio: Array) -> Array:
@@ -154,8 +160,9 @@ def _moments(weight: Array, values: Array) -> tuple[Array, Array]:
 
 def _shares(made: Plans, log_price: Array, scale: Array) -> tuple[Array, Array]:
     """What the candidates gain over staying, and what they save later, [N, A], in units of ``scale`` [N, 1]."""
-    worth, saved = made.worth, made.saved(log_price)
-    return (worth[:, 3:] - worth[:, :1]) / scale, saved[:, 3:] / scale
+    worth = made.worth
+    asked = Plans(made.weight, made.gain[:, _PROBES:], made.units[:, _PROBES:])
+    return (worth[:, _PROBES:] - worth[:, :1]) / scale, asked.saved(log_price[:, _PROBES:]) / scale
 
 
 def _in_season(held: Posterior, offers: Standing, log_price: Array, scale: Array) -> tuple[Array, Array]:

@@ -44,21 +44,23 @@ def horizon_of_season(periods_left: Array) -> Array:
 
 
 def saved_by_trying(weight: Array, worth: Array, units: Array, log_price: Array) -> Array:
-    """Give what one period at each price is expected to save in each later one, [A], in the unit of ``worth``.
+    """Give what one period at each price is expected to save in each later one, in the unit of ``worth``: [A, ...].
 
     Args:
-        weight: [S] of what may be true, sums to 1.
-        worth: [S, A] expected profit of a period at each price.
-        units: [S, A] expected demand.
-        log_price: [A].
+        weight: [S, ...] of what may be true, sums to 1 over S.
+        worth: [S, A, ...] expected profit of a period at each price.
+        units: [S, A, ...] expected demand.
+        log_price: [A, ...].
     """
-    unknown = weight @ worth.max(axis=1) - (weight @ worth).max()
-    target = log_price[worth.argmax(axis=1)]
-    off = target - weight @ target
+    each, top = weight[:, None], worth.max(axis=1)
+    unknown = (weight * top).sum(axis=0) - (each * worth).sum(axis=0).max(axis=0)
+    target = jnp.where(worth >= top[:, None], log_price, -jnp.inf).max(axis=1)
+    off = target - (weight * target).sum(axis=0)
     log_units = jnp.log(jnp.maximum(units, _LEAST_UNITS))
-    away = log_units - weight @ log_units
-    told = weight @ away**2 + 1.0 / jnp.maximum(weight @ units, _LEAST_UNITS)
-    return unknown * ((weight * off) @ away) ** 2 / (jnp.maximum(weight @ off**2, _LEAST_VARIANCE) * told)
+    away = log_units - (each * log_units).sum(axis=0)
+    told = (each * away**2).sum(axis=0) + 1.0 / jnp.maximum((each * units).sum(axis=0), _LEAST_UNITS)
+    together = ((weight * off)[:, None] * away).sum(axis=0)
+    return unknown * together**2 / (jnp.maximum((weight * off**2).sum(axis=0), _LEAST_VARIANCE) * told)
 
 
 def pays(periods: Array, units: Array, slope: Array, variance: Array) -> Array:

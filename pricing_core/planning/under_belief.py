@@ -1,8 +1,8 @@
 """Plan under a belief about demand: what each price is worth, on average over all that may be true.
 
 For N offers. A finite stock is planned for scenarios, in each of which demand is known from the next period on
-(Littman, Cassandra & Kaelbling 1995, Q-MDP); for a stock that never ends each curve of the belief is a scenario, and a
-period is worth its profit. What the price of a period teaches for later ones comes on top (`exploration`). The worker
+(Littman, Cassandra & Kaelbling 1995, Q-MDP); for a stock that never ends each elasticity is a scenario, and a period is
+worth its profit. What the price of a period teaches for later ones comes on top (`exploration`). The worker
 (`outlook`) and the policy of the bar (`evaluation.estimate_then_plan`) both plan by this.
 """
 
@@ -22,7 +22,7 @@ from pricing_core.demand.belief import (
     LEAST_DEMAND,
     Posterior,
 )
-from pricing_core.demand.forms import demand, of_each_form
+from pricing_core.demand.forms import FORMS, demand, of_each_form
 from pricing_core.planning import exploration, planner
 from pricing_core.planning.planner import Curve
 
@@ -30,6 +30,7 @@ SCENARIOS = 12
 """Curves that stand for a belief; each comes with three levels."""
 _ROOTS = (-(3.0**0.5), 0.0, 3.0**0.5)
 _WEIGHTS = (1.0 / 6.0, 2.0 / 3.0, 1.0 / 6.0)
+_LEAST_WEIGHT = 1e-30
 
 
 class Situation(NamedTuple):
@@ -47,34 +48,28 @@ class Situation(NamedTuple):
     """inf if there is no deadline."""
 
 
-def relative_demand(ratio: Array) -> Array:
-    """Demand of every curve relative to that at the list price, [N, J, A] at prices / list prices [N, A]."""
-    elasticity = jnp.asarray(ELASTICITIES, jnp.float32)[None, :, None]
-    return jnp.concatenate(of_each_form(elasticity, ratio[:, None, :]), axis=1)
-
-
 class Plans(NamedTuple):
-    """What N offers with A prices are worth in each of S scenarios that may be true."""
+    """What N offers with A prices are worth in each of S scenarios. Offers come last: sums over scenarios are fast."""
 
     weight: Array
-    """[N, S], sums to 1."""
+    """[S, N], sums to 1 over S."""
     gain: Array
-    """[N, S, A] profit of the next period, less what the units sold would be worth later."""
+    """[S, A, N] profit of the next period, less what the units sold would be worth later."""
     units: Array
-    """[N, S, A] expected demand of the period."""
+    """[S, A, N] expected demand of the period."""
 
     @property
     def worth(self) -> Array:
         """[N, A] mean gain."""
-        return jnp.einsum("ns,nsa->na", self.weight, self.gain)
+        return (self.weight[:, None] * self.gain).sum(axis=0).T
 
     def saved(self, log_price: Array) -> Array:
         """What a period at each price is expected to save in each later one, [N, A] at ln prices [N, A]."""
-        return jax.vmap(exploration.saved_by_trying)(self.weight, self.gain, self.units, log_price)
+        return exploration.saved_by_trying(self.weight, self.gain, self.units, log_price.T).T
 
 
 def endless(held: Posterior, exposure: Array, ratio: Array, margin: Array) -> Plans:
-    """Plan for a stock that never ends.
+    """Plan for a stock that never ends: an elasticity is a scenario, its demand the mean over all forms.
 
     Args:
         held: What is believed.
@@ -82,9 +77,16 @@ def endless(held: Posterior, exposure: Array, ratio: Array, margin: Array) -> Pl
         ratio: [N, A] price / list price.
         margin: [N, A] profit of a unit there.
     """
-    curves = jnp.maximum(relative_demand(ratio), LEAST_DEMAND)
-    units = (held.level * exposure[:, None])[:, :, None] * curves
-    return Plans(held.weight, units * margin[:, None, :], units)
+    by_form = (len(FORMS), len(ELASTICITIES), -1)
+    weight = jnp.maximum(held.weight.T.reshape(by_form), _LEAST_WEIGHT)
+    of_elasticity = weight.sum(axis=0)
+    level = (held.level.T * exposure).reshape(by_form) * weight / of_elasticity
+    curves = of_each_form(jnp.asarray(ELASTICITIES, jnp.float32)[:, None, None], ratio.T)
+    units = sum(
+        (at[:, None] * jnp.maximum(curve, LEAST_DEMAND) for at, curve in zip(level, curves, strict=True)),
+        start=jnp.zeros(()),
+    )
+    return Plans(of_elasticity, units * margin.T, units)
 
 
 def of_season(held: Posterior, situation: Situation, prices: Array) -> Plans:
@@ -99,7 +101,7 @@ def of_season(held: Posterior, situation: Situation, prices: Array) -> Plans:
     units = wide.level * demand(wide.form, wide.elasticity, price / wide.list_price)
     gain = planner.expected_sales(units, stock[..., None]) * (price - cost[..., None] - bid)
     n, a = prices.shape
-    return Plans(weight.reshape(n, -1), gain.reshape(n, -1, a), units.reshape(n, -1, a))
+    return Plans(weight.reshape(n, -1).T, *(jnp.moveaxis(part.reshape(n, -1, a), 0, -1) for part in (gain, units)))
 
 
 def scenarios(held: Posterior, situation: Situation) -> tuple[Curve, Array]:
