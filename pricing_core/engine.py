@@ -53,7 +53,7 @@ class PricingEngine:
         refused = engine.apply(0, orders)
         decisions = engine.decide(0, now, "ACTIVE")
 
-    A later model of the same shapes may be assigned to ``model`` between two calls; nothing compiles anew.
+    A later model may be assigned to ``model`` between two calls; nothing compiles anew.
     """
 
     def __init__(
@@ -126,15 +126,12 @@ class PricingEngine:
     # Events
 
     def apply(self, shard: int, columns: Columns, *, due: bool = True) -> list[Reject]:
-        """Fold a batch of events into the state of a shard.
+        """Fold a batch of events into the state of a shard; returns the rows that the state refuses.
 
         Args:
             shard: An open shard.
             columns: Events of one kind, in the order in which they were read.
             due: False repeats what was applied already: no row becomes due or dirty but one that was never decided.
-
-        Returns:
-            The rows that the state refuses; all others are folded in.
         """
         return self.apply_together({shard: columns}, due=due)[shard]
 

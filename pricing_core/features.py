@@ -162,16 +162,10 @@ class Seen(NamedTuple):
 
 
 def featurize(inputs: FeatureInputs, *, seasonal: bool = False) -> Seen:
-    """Compute what the network sees of N offers.
-
-    Args:
-        inputs: What is known of them.
-        seasonal: Whether some may have a stock to sell by a day; if not, the plan does not look at ``days_left``.
-    """
+    """Compute what the network sees of N offers; the plan looks at ``days_left`` if ``seasonal``."""
     if inputs.sums.shape[1:] != (len(HALF_LIVES_DAYS), len(STATISTICS)):
         raise ValueError(f"sums: expected [N, {len(HALF_LIVES_DAYS)}, {len(STATISTICS)}], got {inputs.sums.shape}")
-    expected = outlook(inputs, seasonal=seasonal)
-    return seen_of(inputs, expected)
+    return seen_of(inputs, outlook(inputs, seasonal=seasonal))
 
 
 def seen_of(inputs: FeatureInputs, expected: Outlook) -> Seen:

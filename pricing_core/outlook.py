@@ -17,6 +17,7 @@ from jax import Array
 from pricing_core.decayed_demand import PRIOR_ELASTICITY
 from pricing_core.demand import belief
 from pricing_core.demand.belief import ELASTICITY_OF_CURVE, Posterior, Prior, Tally
+from pricing_core.demand.knots import FARTHEST
 from pricing_core.planning import exploration
 from pricing_core.planning.under_belief import Plans, Situation, endless, of_season
 
@@ -103,7 +104,7 @@ def look_ahead(tally: Tally, prior: Prior, offers: Standing, log_ratio: Array, *
         seasonal: Whether stock and days left may be finite: the plan for them costs fifty times the rest.
     """
     held = belief.posterior(tally, prior)
-    offers = offers._replace(log_price=jnp.clip(offers.log_price, -belief.FARTHEST, belief.FARTHEST))
+    offers = offers._replace(log_price=jnp.clip(offers.log_price, -FARTHEST, FARTHEST))
     moves = _moves(log_ratio)
     log_price, margin = offers.log_price[:, None] + moves, _margin(offers, moves)
     made = endless(held, jnp.maximum(offers.exposure, _LEAST_EXPOSURE), jnp.exp(log_price), margin)

@@ -22,13 +22,11 @@ from jax.scipy.stats import norm
 from numpy.typing import NDArray
 
 from pricing_core.demand.forms import FORMS, demand
+from pricing_core.demand.knots import KNOTS, PLACES, shares_of
 
 MEMORIES = (1.0, 0.85)
 """What is left of an observation after a day; where a market has no days, after a period."""
 MEMORY_PRIOR = (0.92, 0.08)
-KNOT = 0.06
-"""Distance of knots in ln(price / list price)."""
-KNOTS = 21
 ELASTICITIES = np.geomspace(0.6, 8.0, 12)
 FADE = 0.97
 """What is left of a memory's score after a day: old successes do not count for ever."""
@@ -47,8 +45,6 @@ ANSWERED = 0.8
 """What rivals' answers leave of an elasticity, where a rival is seen."""
 UNKNOWN_LEVEL_SPREAD = 2.0
 """Standard deviation of the log of the level where nobody has a guess at it."""
-FARTHEST = KNOT * (KNOTS // 2)
-"""|ln(price / list price)| of the last knot."""
 _SURPRISE = 16.0
 """A squared standardised residual counts no more than this."""
 
@@ -62,7 +58,7 @@ _LOG_ELASTICITY = np.log(ELASTICITY_OF_CURVE)
 
 def _on_knots() -> NDArray[Any]:
     """Relative demand of each curve at each knot, [J, B]."""
-    ratio = np.exp(KNOT * (np.arange(KNOTS) - KNOTS // 2))
+    ratio = np.exp(PLACES)
     with jax.ensure_compile_time_eval():
         of_curves = demand(jnp.asarray(FORM_OF_CURVE)[:, None], jnp.asarray(ELASTICITY_OF_CURVE)[:, None], ratio[None])
         return np.maximum(np.asarray(of_curves, np.float32), np.float32(LEAST_DEMAND))
@@ -159,7 +155,7 @@ def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
     """Log probability of a period's units by what was believed before it, [N]; 0 without exposure."""
     held = posterior(tally, prior)
     each = Posterior(*(part[:, None] for part in held))
-    curves = jnp.exp(_split(jnp.log(period.ratio)) @ _LOG_G.T)
+    curves = jnp.exp(shares_of(jnp.log(period.ratio)) @ _LOG_G.T)
     mean, variance = (part[:, 0] for part in _predicted(each, curves, period.exposure))
     over = dispersion(tally)
     log_density = log_negative_binomial(period.units / over, mean / over, variance / over**2)
@@ -169,7 +165,7 @@ def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
 def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     """Add a period; one without exposure adds nothing."""
     shown, counted = period.exposure > 0, (period.exposure > 0) & ~period.censored
-    split = _split(jnp.log(period.ratio))
+    split = shares_of(jnp.log(period.ratio))
     mean, variance = _predicted(_by_memory(tally, prior), jnp.exp(split @ _LOG_G.T), period.exposure)
     best = _best_memory(tally)
     expected, its = (jnp.take_along_axis(part, best, axis=1)[:, 0] for part in (mean, variance))
@@ -211,7 +207,7 @@ def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Arr
     def add(carry: tuple[Array, Array], row: tuple[Array, Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
         seen, sold = carry
         x, exposed, bought, weight = row
-        split = _split(x)[:, None, :] * (weight * evidence[:, None])[:, :, None]
+        split = shares_of(x)[:, None, :] * (weight * evidence[:, None])[:, :, None]
         return (seen + split * exposed[:, None, None], sold + split * bought[:, None, None]), None
 
     (seen, sold), _ = jax.lax.scan(add, (zero, zero), (jnp.log(ratio), exposure, units, kept))
@@ -221,7 +217,7 @@ def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Arr
 
     def residual(total: Array, row: tuple[Array, Array, Array]) -> tuple[Array, None]:
         x, exposed, bought = row
-        mean = exposed * (_split(x) * on_knots).sum(axis=1)
+        mean = exposed * (shares_of(x) * on_knots).sum(axis=1)
         return total + jnp.minimum((bought - mean) ** 2 / jnp.maximum(mean, 1e-6), _SURPRISE), None
 
     total, _ = jax.lax.scan(residual, jnp.zeros(ratio.shape[1]), (jnp.log(ratio), exposure, units))
@@ -295,27 +291,3 @@ def _at_least(expected: Array, units: Array) -> Array:
     spread = jnp.sqrt(jnp.maximum(expected, 0.25))
     z = (units - 0.5 - expected) / spread
     return jnp.maximum(units, expected + spread * jnp.exp(norm.logpdf(z) - norm.logsf(z)))
-
-
-def _split(x: Array) -> Array:
-    """Shares of an observation at the knots, [N, B]; beyond the last knot it counts there.
-
-    Lagrange's cubic of the four knots about it, so that demand and its logarithm are both interpolated closely; some
-    shares are below 0. With linear shares the mean of demand exceeds what the mean of the logarithm says, most so for
-    steep curves: sales at one price between two knots then spoke for a flat curve, ever louder.
-    """
-    position = jnp.clip(x / KNOT + KNOTS // 2, 0.0, KNOTS - 1.0)
-    first = jnp.clip(jnp.floor(position) - 1.0, 0.0, KNOTS - 4.0)
-    u = (position - first)[:, None]
-    near = jnp.concatenate(
-        [
-            -(u - 1.0) * (u - 2.0) * (u - 3.0) / 6.0,
-            u * (u - 2.0) * (u - 3.0) / 2.0,
-            -u * (u - 1.0) * (u - 3.0) / 2.0,
-            u * (u - 1.0) * (u - 2.0) / 6.0,
-        ],
-        axis=1,
-    )
-    place = (jnp.arange(KNOTS) - first[:, None]).astype(jnp.int32)
-    shares = jnp.take_along_axis(near, jnp.clip(place, 0, 3), axis=1)
-    return jnp.where((place >= 0) & (place <= 3), shares, 0.0)

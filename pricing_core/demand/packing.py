@@ -5,7 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array
 
-from pricing_core.demand.belief import KNOTS, MEMORIES, Tally
+from pricing_core.demand.belief import MEMORIES, Tally
+from pricing_core.demand.knots import KNOTS
 
 _CELLS = len(MEMORIES) * KNOTS
 WIDTH = 2 * _CELLS + len(MEMORIES) + 2

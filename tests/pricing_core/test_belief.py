@@ -7,8 +7,9 @@ import pytest
 from scipy.special import gammaln
 
 from pricing_core.demand import belief
-from pricing_core.demand.belief import ELASTICITY_OF_CURVE, FORM_OF_CURVE, KNOT, MEMORIES, Period, Prior
+from pricing_core.demand.belief import ELASTICITY_OF_CURVE, FORM_OF_CURVE, MEMORIES, Period, Prior
 from pricing_core.demand.forms import demand
+from pricing_core.demand.knots import KNOT
 
 ON_KNOTS = np.exp(KNOT * np.array([-8, -3, 0, 2, 7]))
 

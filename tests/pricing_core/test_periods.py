@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pricing_core.demand.belief import KNOT, KNOTS, MEMORIES
+from pricing_core.demand.belief import MEMORIES
+from pricing_core.demand.knots import PLACES
 from pricing_core.demand.packing import unpack
 from schemas import columns as c
 from tests.pricing_core.engines import decide, engine
@@ -24,8 +25,7 @@ def tally_of(made, key=KEY):
     keys, rows = made.snapshot(0)
     tally = unpack(rows["tally"][list(keys).index(key)][None])
     exposure, units = np.asarray(tally.exposure[0, 0]), np.asarray(tally.units[0, 0])
-    places = KNOT * (np.arange(KNOTS) - KNOTS // 2)
-    return exposure.sum(), units.sum(), (places * units).sum() / max(units.sum(), 1)
+    return exposure.sum(), units.sum(), (PLACES * units).sum() / max(units.sum(), 1)
 
 
 def test_a_period_brings_the_differences_of_the_totals():
