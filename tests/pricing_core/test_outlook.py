@@ -12,6 +12,8 @@ from pricing_core.demand.belief import Period
 from pricing_core.demand.forms import EXPONENTIAL, FORMS, demand
 from pricing_core.features import MOVES_BP
 from pricing_core.outlook import Standing, look_ahead, prior_of
+from pricing_core.planning import exploration
+from pricing_core.planning.under_belief import Situation, endless, of_season
 
 RATIO = jnp.log1p(jnp.asarray(MOVES_BP, jnp.float32) / 10_000)[None]
 PRIOR = prior_of(jnp.ones(1), jnp.zeros(1))
@@ -103,3 +105,23 @@ def test_who_has_no_season_is_planned_for_as_if_there_were_none_anywhere():
     alone = LOOK(TALLY, PRIOR, standing(), RATIO, seasonal=False)
     among = LOOK(TALLY, PRIOR, standing(), RATIO, seasonal=True)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), alone, among)
+
+
+@pytest.mark.parametrize("season", [{}, {"stock": 60.0, "days_left": 20.0}])
+def test_the_worker_plans_by_what_the_policy_of_the_bar_plans_by(season):
+    """In the unit of the bar, over the bar's horizon, candidates are worth what they are worth there."""
+    tally = taught(lambda r: 0.05 * demand(EXPONENTIAL, 2.0, r), times=1)
+    held, cost, exposure = belief.posterior(tally, PRIOR), jnp.full(1, 0.5 / 0.8), jnp.full(1, 200.0)
+    ratio, limits = jnp.exp(RATIO), [jnp.full(1, v) for v in season.values()]
+    if season:
+        made = of_season(held, Situation(jnp.ones(1), cost, exposure, *limits), ratio)
+        horizon = exploration.horizon_of_season(limits[1])
+    else:
+        made, horizon = endless(held, exposure, ratio, ratio - cost[:, None]), exploration.horizon(tally.periods)
+    there = made.worth + horizon[:, None] * made.saved(RATIO)
+    here = LOOK(tally, PRIOR, standing(**season), RATIO, seasonal=bool(season))
+    worth = here.gain + horizon[:, None] * here.lesson
+    middle, unit = len(MOVES_BP) // 2, float(here.units[0]) * 0.3 / 0.8
+    np.testing.assert_allclose(
+        (worth - worth[:, middle]) * unit, there - there[:, middle], rtol=1e-3, atol=1e-3 * float(jnp.abs(there).max())
+    )

@@ -130,3 +130,27 @@ def test_old_days_fade_by_the_days_that_have_passed():
     tally = unpack(made.snapshot(0)[1]["tally"])
     expected = [6 * (m**8 + m**4 + 1) for m in MEMORIES]
     assert np.asarray(tally.units[0].sum(axis=1)) == pytest.approx(expected, rel=1e-5)
+
+
+def learned(offers, decided):
+    """Tallies by key, as bytes: all offers are shown and sold at T0, those in ``decided`` are due a day later."""
+    made = engine()
+    names = [b"web:%d" % i for i in offers]
+    made.apply(0, batch(c.PolicyColumns, *({"key": key, "cooldown_ms": 0, "max_step_bp": 0} for key in names)))
+    decide(made, T0)
+    for i, key in zip(offers, names, strict=True):
+        made.apply(0, click(key=key, count=40 + i))
+        made.apply(0, order(key=key, quantity=1 + i % 3))
+    decide(made, T0 + HOUR)
+    for i in decided:
+        made.apply(0, stock(key=b"web:%d" % i, on_hand=9, time=T0 + DAY))
+    made.decide(0, T0 + DAY, "ACTIVE", limit=len(decided))
+    made.apply(0, batch(c.CompetitorColumns, *({"key": key} for key in names)))
+    keys, rows = made.snapshot(0)
+    return {key: row["tally"].tobytes() for key, row in zip(keys, rows, strict=True)}
+
+
+def test_what_an_offer_learns_does_not_depend_on_who_is_decided_with_it():
+    alone, among = learned([3], [3]), learned(range(20), range(20))
+    assert alone[b"web:3"] == among[b"web:3"]
+    assert any(np.frombuffer(alone[b"web:3"], np.float32))
