@@ -28,8 +28,8 @@ _PROBE = 0.05
 _PROBES = 3
 """So many prices are planned for besides the candidates, before them."""
 _LEAST_EXPOSURE = 1e-3
-_USE = 0.75
-"""Of the horizon: in a shop whose demand drifts and whose rivals move, what was learned is of use for less long."""
+_USE = 0.5
+"""Of the horizon: in a shop whose demand drifts and whose rivals move, what was learned is of use for half as long."""
 _LARGEST_MOVE = 0.5
 
 

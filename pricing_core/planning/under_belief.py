@@ -1,7 +1,7 @@
 """Plan under a belief about demand: what each price is worth, on average over all that may be true.
 
 For N offers. A finite stock is planned for scenarios, in each of which demand is known from the next period on
-(Littman, Cassandra & Kaelbling 1995, Q-MDP); for a stock that never ends each elasticity is a scenario, and a period is
+(Littman, Cassandra & Kaelbling 1995, Q-MDP); for a stock that never ends every curve is a scenario, and a period is
 worth its profit. What the price of a period teaches for later ones comes on top (`exploration`). The worker
 (`outlook`) and the policy of the bar (`evaluation.estimate_then_plan`) both plan by this.
 """
@@ -22,7 +22,7 @@ from pricing_core.demand.belief import (
     LEAST_DEMAND,
     Posterior,
 )
-from pricing_core.demand.forms import FORMS, demand, of_each_form
+from pricing_core.demand.forms import demand, of_each_form
 from pricing_core.planning import exploration, planner
 from pricing_core.planning.planner import Curve
 
@@ -30,7 +30,6 @@ SCENARIOS = 12
 """Curves that stand for a belief; each comes with three levels."""
 _ROOTS = (-(3.0**0.5), 0.0, 3.0**0.5)
 _WEIGHTS = (1.0 / 6.0, 2.0 / 3.0, 1.0 / 6.0)
-_LEAST_WEIGHT = 1e-30
 
 
 class Situation(NamedTuple):
@@ -69,7 +68,7 @@ class Plans(NamedTuple):
 
 
 def endless(held: Posterior, exposure: Array, ratio: Array, margin: Array) -> Plans:
-    """Plan for a stock that never ends: an elasticity is a scenario, its demand the mean over all forms.
+    """Plan for a stock that never ends: every curve is a scenario.
 
     Args:
         held: What is believed.
@@ -77,16 +76,10 @@ def endless(held: Posterior, exposure: Array, ratio: Array, margin: Array) -> Pl
         ratio: [N, A] price / list price.
         margin: [N, A] profit of a unit there.
     """
-    by_form = (len(FORMS), len(ELASTICITIES), -1)
-    weight = jnp.maximum(held.weight.T.reshape(by_form), _LEAST_WEIGHT)
-    of_elasticity = weight.sum(axis=0)
-    level = (held.level.T * exposure).reshape(by_form) * weight / of_elasticity
-    curves = of_each_form(jnp.asarray(ELASTICITIES, jnp.float32)[:, None, None], ratio.T)
-    units = sum(
-        (at[:, None] * jnp.maximum(curve, LEAST_DEMAND) for at, curve in zip(level, curves, strict=True)),
-        start=jnp.zeros(()),
-    )
-    return Plans(of_elasticity, units * margin.T, units)
+    elasticity = jnp.asarray(ELASTICITIES, jnp.float32)[:, None, None]
+    curves = jnp.maximum(jnp.concatenate(of_each_form(elasticity, ratio.T)), LEAST_DEMAND)
+    units = (held.level.T * exposure)[:, None] * curves
+    return Plans(held.weight.T, units * margin.T, units)
 
 
 def of_season(held: Posterior, situation: Situation, prices: Array) -> Plans:
