@@ -139,8 +139,8 @@ def _spread_of_units(made: Plans) -> tuple[Array, Array]:
     """Units expected at the current price, [N], and the variance of what is left of them at the candidates, [N, A]."""
     here = made.weight * made.units[:, 0]
     expected = here.sum(axis=0)
-    share, left = (here / expected)[:, None], made.units[:, _PROBES:] / made.units[:, :1]
-    return expected, ((share * left**2).sum(axis=0) - (share * left).sum(axis=0) ** 2).T
+    share, left = here / expected, made.units[:, _PROBES:] / made.units[:, :1]
+    return expected, (exploration.mean(share, left**2) - exploration.mean(share, left) ** 2).T
 
 
 def _margin(offers: Standing, log_ratio: Array) -> Array:

@@ -52,15 +52,24 @@ def saved_by_trying(weight: Array, worth: Array, units: Array, log_price: Array)
         units: [S, A, ...] expected demand.
         log_price: [A, ...].
     """
-    each, top = weight[:, None], worth.max(axis=1)
-    unknown = (weight * top).sum(axis=0) - (each * worth).sum(axis=0).max(axis=0)
+    top = worth.max(axis=1)
+    unknown = (weight * top).sum(axis=0) - mean(weight, worth).max(axis=0)
     target = jnp.where(worth >= top[:, None], log_price, -jnp.inf).max(axis=1)
     off = target - (weight * target).sum(axis=0)
     log_units = jnp.log(jnp.maximum(units, _LEAST_UNITS))
-    away = log_units - (each * log_units).sum(axis=0)
-    told = (each * away**2).sum(axis=0) + 1.0 / jnp.maximum((each * units).sum(axis=0), _LEAST_UNITS)
-    together = ((weight * off)[:, None] * away).sum(axis=0)
+    away = log_units - mean(weight, log_units)
+    told = mean(weight, away**2) + 1.0 / jnp.maximum(mean(weight, units), _LEAST_UNITS)
+    together = mean(weight * off, away)
     return unknown * together**2 / (jnp.maximum((weight * off**2).sum(axis=0), _LEAST_VARIANCE) * told)
+
+
+def mean(weight: Array, values: Array) -> Array:
+    """Add up values [S, A, ...] by weights [S, ...]: [A, ...].
+
+    As a product: on CPUs jaxlib 0.10.2 adds up ``(weight[:, None] * values).sum(axis=0)`` wrongly where there
+    are more than 32,768 sums. A test would see it.
+    """
+    return jnp.einsum("s...,sa...->a...", weight, values)
 
 
 def pays(periods: Array, units: Array, slope: Array, variance: Array) -> Array:

@@ -60,7 +60,7 @@ class Plans(NamedTuple):
     @property
     def worth(self) -> Array:
         """[N, A] mean gain."""
-        return (self.weight[:, None] * self.gain).sum(axis=0).T
+        return exploration.mean(self.weight, self.gain).T
 
     def saved(self, log_price: Array) -> Array:
         """What a period at each price is expected to save in each later one, [N, A] at ln prices [N, A]."""

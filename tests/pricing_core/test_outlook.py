@@ -125,3 +125,13 @@ def test_the_worker_plans_by_what_the_policy_of_the_bar_plans_by(season):
     np.testing.assert_allclose(
         (worth - worth[:, middle]) * unit, there - there[:, middle], rtol=1e-3, atol=1e-3 * float(jnp.abs(there).max())
     )
+
+
+def test_thousands_of_offers_are_planned_for_as_one_is():
+    """XLA has added up such plans wrongly, see `exploration.mean`."""
+    tally = taught(lambda r: 0.05 * demand(EXPONENTIAL, 2.0, r), times=1)
+    one = LOOK(tally, PRIOR, standing(), RATIO, seasonal=False)
+    repeated = jax.tree.map(lambda part: jnp.repeat(part, 4096, axis=0), (tally, PRIOR, standing(), RATIO))
+    many = LOOK(*repeated, seasonal=False)
+    for found, expected in zip(many, one, strict=True):  # a spread is the root of a difference: 3e-4 where it is 0
+        np.testing.assert_allclose(found, jnp.broadcast_to(expected, found.shape), rtol=1e-4, atol=1e-3)
