@@ -23,6 +23,16 @@ from streams.settings import Settings
 from streams.state.old_shard import DEADLINE_S, deadline
 from streams.transport.partition import Partition
 
+BEGINS_ANEW = (
+    "counts_shoppers",
+    "opened_at",
+    "opened_price",
+    "opened_units",
+    "opened_impressions",
+    "sold_out_at",
+    "tally",
+)
+"""What was sold at which price: no record holds it, so it begins anew where the row is lost."""
 OF_DECISIONS = (
     "pending",
     "resends",
@@ -39,15 +49,9 @@ OF_DECISIONS = (
     "regular_price",
     "decided_prior_price",
     *Window._fields,
-    "counts_shoppers",
-    "opened_at",
-    "opened_price",
-    "opened_units",
-    "opened_impressions",
-    "sold_out_at",
-    "tally",
+    *BEGINS_ANEW,
 )
-"""Columns of a row that no source holds. What was sold at which price is one: it begins anew where the row is lost."""
+"""Columns of a row that no source holds."""
 
 
 @dataclass(slots=True)
