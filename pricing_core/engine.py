@@ -242,9 +242,9 @@ class PricingEngine:
         state.last_decided_at[slots] = now
         priced = np.flatnonzero(offers.current > 0)
         changed = decisions.outcome == CHANGED
-        window = price_window.rolled(offers.window, np.where(changed, decisions.price, offers.current), now)
-        window.take(priced).put(state, slots[priced])
-        periods.after_decisions(state, offers, decisions.considered)
+        price = np.where(changed, decisions.price, offers.current)
+        price_window.rolled(offers.window, price, now).take(priced).put(state, slots[priced])
+        periods.after_decisions(state, offers, decisions.considered, price)
         acknowledgements.expect(state, slots[changed], decisions, np.flatnonzero(changed))
         self._schedule.after_decisions(due, offers, decisions)
         for shard, rows in due.parts():

@@ -118,7 +118,7 @@ def fold_inventory(state: State, groups: Groups, columns: InventoryColumns) -> N
     newer = columns.time[rows] >= state.stock_at[groups.touched]
     touched, rows = groups.touched[newer], rows[newer]
     state.on_hand[touched], state.stock_at[touched] = columns.on_hand[rows], columns.time[rows]
-    periods.note_stock(state, touched, columns.on_hand[rows], columns.time[rows])
+    periods.note_stock(state, groups, columns)
     see(state, groups, columns.time)
 
 
@@ -162,9 +162,7 @@ def fold_applied(state: State, groups: Groups, columns: AppliedColumns, list_pri
     before = np.where(before > 0, before, after)
     state.price[touched], state.price_version[touched], state.price_at[touched] = after, version, columns.time[rows]
     _set_reference(state, touched, after)
-    moved = before != after
-    periods.begin(state, touched[moved], after[moved], now[rows][moved])
-    changed = manual & moved
+    changed = manual & (before != after)
     _date_change(state, touched[changed], before[changed], after[changed], now[rows][changed])
     return _settle(state, touched, version)
 

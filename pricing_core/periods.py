@@ -1,11 +1,14 @@
 """Periods at one price: what the belief about demand learns from.
 
-A period begins when an offer is decided, or when the catalog has applied another price, and ends at a later decision,
-a quarter of a day or more after its beginning. What it brought are differences of the exact totals, so a row keeps
-what they were at its beginning. What was sold between a decision and the catalog's answer to it is given to neither
-price. Where shoppers are counted they are the exposure, else days are; an offer whose shoppers are counted from some
-day on starts its tally anew, for its level is then another. A period in which the stock ran out tells the least of
-the demand; it ends at the next decision, however short, and its days end with the stock.
+A period begins with a decision and ends with a later one, a quarter of a day or more after it, or with a change of
+price. What it brought are differences of the exact totals, so a row keeps what they were at its beginning. What is
+sold until the catalog has answered a change is given to the new price: only at decisions is it on record which events
+had come, so that a state can be made again from the topics. A price that no decision has made, of a person or of a
+catalog that refused, ends a period without a lesson; the next one begins with the next decision. Where shoppers are
+counted they are the exposure, else days are; an offer whose shoppers are counted from some day on starts its tally
+anew, for its level is then another. A period in which the stock ran out tells the least of the demand; it ends at the
+next decision, however short, and its days end with the stock. Nothing here depends on the order in which events
+between two decisions are folded, or on how many at once.
 """
 
 from __future__ import annotations
@@ -15,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pricing_core.grouping import Groups
 from pricing_core.offers import Offers
 from pricing_core.rolling_sums import DAY_MS
-from pricing_core.slots import Slots
-from pricing_core.state import TOTALS, State
-from schemas.columns import Bool, Int64
+from pricing_core.state import NEVER, TOTALS, State
+from schemas.columns import Bool, Int64, InventoryColumns
 
 Float64 = NDArray[np.float64]
 
@@ -52,12 +55,12 @@ def close(offers: Offers) -> Closed:
     """See what a decision about n offers with a known price could learn."""
     row, now = offers.state, offers.now
     is_void = (row["opened_at"] == 0) | (row["opened_price"] != offers.current) | (row["ref_price"] <= 0)
-    sold_out = row["sold_out_at"] > 0
-    elapsed = np.maximum(now - row["opened_at"], 0)
+    sold_out_at = np.where((row["sold_out_at"] == 0) & (row["on_hand"] == 0), row["opened_at"], row["sold_out_at"])
+    sold_out, elapsed = sold_out_at > 0, np.maximum(now - row["opened_at"], 0)
     ends = ~is_void & ((elapsed >= SHORTEST_MS) | sold_out)
     shown = row["totals"][:, _IMPRESSIONS] - row["opened_impressions"]
     counts_shoppers = (row["counts_shoppers"] == 1) | (ends & (shown > 0))
-    on_sale = np.where(sold_out, np.maximum(row["sold_out_at"] - row["opened_at"], 0), elapsed)
+    on_sale = np.where(sold_out, np.maximum(sold_out_at - row["opened_at"], 0), elapsed)
     exposure = np.where(counts_shoppers, shown, on_sale / DAY_MS)
     return Closed(
         ends=ends,
@@ -72,27 +75,33 @@ def close(offers: Offers) -> Closed:
     )
 
 
-def after_decisions(state: State, offers: Offers, learned: Bool) -> None:
-    """Begin anew where a period has ended and was learned from (``learned`` [n]), or where there was none."""
+def after_decisions(state: State, offers: Offers, learned: Bool, price: Int64) -> None:
+    """Begin anew where a period has ended, or where there was none.
+
+    Args:
+        state: Of which the rows of the offers change.
+        offers: n that were decided.
+        learned: [n] whether the tally has learned from what `close` says.
+        price: [n] to be in effect from now on; not greater than 0: unknown.
+    """
     closed = close(offers)
-    again = (learned & closed.ends) | (closed.is_void & (offers.current > 0))
+    again = (learned & closed.ends) | ((closed.is_void | (price != offers.current)) & (price > 0))
     slots = offers.slots[again]
     state.counts_shoppers[slots] |= closed.counts_shoppers[again] & learned[again]
-    begin(state, slots, offers.current[again], offers.now[again])
-
-
-def begin(state: State, slots: Slots, price: Int64, now: Int64) -> None:
-    """Begin the periods of distinct offers at the given prices and times, [m]."""
     totals = state.totals[slots]
-    state.opened_at[slots], state.opened_price[slots] = now, price
+    state.opened_at[slots], state.opened_price[slots] = offers.now[again], price[again]
     state.opened_units[slots], state.opened_impressions[slots] = _net_units(totals), totals[:, _IMPRESSIONS]
-    state.sold_out_at[slots] = np.where(state.on_hand[slots] == 0, now, 0)
+    state.sold_out_at[slots] = np.where(state.on_hand[slots] == 0, offers.now[again], 0)
 
 
-def note_stock(state: State, slots: Slots, on_hand: Int64, time: Int64) -> None:
-    """Remember when the stock of distinct offers ran out first in their open period."""
-    first = (on_hand == 0) & (state.sold_out_at[slots] == 0) & (state.opened_at[slots] > 0)
-    state.sold_out_at[slots[first]] = np.maximum(time[first], state.opened_at[slots[first]])
+def note_stock(state: State, groups: Groups, columns: InventoryColumns) -> None:
+    """Remember the first time in the open period at which a count was 0."""
+    opened_at = state.opened_at[groups.slots]
+    is_first = (columns.on_hand == 0) & (opened_at > 0) & (columns.time >= opened_at)
+    if is_first.any():
+        first, known = groups.smallest(np.where(is_first, columns.time, NEVER)), state.sold_out_at[groups.touched]
+        first = np.where(known > 0, np.minimum(first, known), first)
+        state.sold_out_at[groups.touched] = np.where(first < NEVER, first, known)
 
 
 def _net_units(totals: Int64) -> Int64:

@@ -7,7 +7,7 @@ from pricing_core.demand.belief import MEMORIES
 from pricing_core.demand.knots import PLACES
 from pricing_core.demand.packing import unpack
 from schemas import columns as c
-from tests.pricing_core.engines import decide, engine
+from tests.pricing_core.engines import UP, decide, engine, opinionated
 from tests.pricing_core.events import DAY, HOUR, KEY, T0, applied, batch, click, manual, order, policy, stock
 
 
@@ -64,16 +64,42 @@ def test_when_shoppers_are_counted_from_a_day_on_the_tally_begins_anew():
     assert tally_of(made) == pytest.approx((40, 2, 0))
 
 
+def test_a_decided_price_begins_a_period_at_that_price():
+    made = engine()
+    made.apply(0, policy(cooldown_ms=0))
+    opinionated(made, UP)
+    (price,) = decide(made, T0).price
+    made.apply(0, click(count=40))  # until the catalog has answered: the new price's, too
+    made.apply(0, applied(price=price, version=1))
+    made.apply(0, click(count=60, price=price))
+    made.apply(0, order(quantity=9, amount=9 * price))
+    del made._ask  # the model is asked again
+    decide(made, T0 + DAY)
+    assert tally_of(made) == pytest.approx((100, 9, np.log(price / 1299)), rel=1e-4)
+
+
 @pytest.mark.parametrize("answer", [applied(price=1169), manual(price=1169, time=T0 + 20 * HOUR)])
-def test_another_price_in_effect_begins_a_period_at_that_price(answer):
+def test_a_price_that_nobody_decided_begins_a_period_with_the_next_decision(answer):
     made = opened()
     made.apply(0, click(count=40))
-    made.apply(0, order(quantity=4))
     made.apply(0, answer)
+    decide(made, T0 + DAY)
+    assert tally_of(made)[0] == 0
     made.apply(0, click(count=60, price=1169))
     made.apply(0, order(quantity=9, amount=9 * 1169))
-    decide(made, T0 + DAY)
-    assert tally_of(made) == pytest.approx((60, 9, np.log(1169 / 1299)))  # what came before belongs to neither price
+    decide(made, T0 + 2 * DAY)
+    assert tally_of(made) == pytest.approx((60, 9, np.log(1169 / 1299)))
+
+
+def test_it_makes_no_difference_whether_counts_of_stock_come_one_by_one():
+    counts = [{"on_hand": n, "time": T0 + n_hours * HOUR} for n_hours, n in ((2, 5), (4, 0), (6, 9), (8, 0), (9, 3))]
+    rows = []
+    for parts in ([counts], [[count] for count in counts], [[count] for count in reversed(counts)]):
+        made = opened()
+        for part in parts:
+            made.apply(0, batch(c.InventoryColumns, *part))
+        rows.append(made.snapshot(0)[1][["on_hand", "stock_at", "sold_out_at"]].tolist())
+    assert rows[0] == rows[1] == rows[2] == [(3, T0 + 9 * HOUR, T0 + 4 * HOUR)]
 
 
 def test_a_price_that_changed_unseen_teaches_nothing():
