@@ -189,8 +189,9 @@ class PricingEngine:
             permit: Asked before anything is written down.
         """
         due = self._take_due(moments, limit)
-        modes = self._run_modes(due, moments)
-        return self._decide(due, modes, permit) if len(due) else DecidedTogether(no_decisions(), {})
+        if not len(due):
+            return DecidedTogether(no_decisions(), {})
+        return self._decide(due, self._run_modes(due, moments), permit)
 
     def _run_modes(self, rows: ShardRows, moments: Mapping[int, Moment]) -> OfferModes:
         return rows.run_modes(moments, self._slots.keys(rows.slots), self._policies.category[rows.slots])

@@ -88,6 +88,11 @@ class RunModes:
         return replace(self, stopped=True)
 
     @property
+    def restrain(self) -> bool:
+        """Whether any offer may be held back: without that, `of_offers` has nothing to say."""
+        return self.stopped or bool(self.experiments) or any(mode != ACTIVE for mode in self.of_scope.values())
+
+    @property
     def everything(self) -> str:
         """Mode of the scope of all offers."""
         return MODES[HALTED if self.stopped else self.of_scope.get(ALL, ACTIVE)]
@@ -100,11 +105,11 @@ class RunModes:
             categories: [n] `name_digest` of each offer's category; 0 without one.
             now: Event time, ms.
         """
-        mode, scope = np.full(len(keys), ACTIVE, np.int8), np.full(len(keys), NOBODY, np.int8)
         if self.stopped:
-            mode[:], scope[:] = HALTED, BREAKER
+            return OfferModes(np.full(len(keys), HALTED, np.int8), np.full(len(keys), BREAKER, np.int8))
+        mode, scope = np.full(len(keys), ACTIVE, np.int8), np.full(len(keys), NOBODY, np.int8)
         for experiment in self.experiments.values():
-            if experiment.is_running(now) and not self.stopped:
+            if experiment.is_running(now):
                 held_out = experiment.controls(keys.present(), np.full(len(keys), now))
                 mode[held_out], scope[held_out] = HELD_OUT, EXPERIMENT
         for one, strictness in sorted(self.of_scope.items()):

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing_core.run_modes import OfferModes, RunModes
+from pricing_core.run_modes import ACTIVE, NOBODY, OfferModes, RunModes
 from pricing_core.slots import Slots
 from schemas.binary import BinaryArray
 from schemas.columns import Int64
@@ -64,11 +64,12 @@ class ShardRows:
 
     def run_modes(self, moments: Mapping[int, Moment], keys: BinaryArray, categories: Int64) -> OfferModes:
         """Run mode of each row; keys and categories as `RunModes.of_offers` wants them."""
-        found = OfferModes(np.empty(len(self), np.int8), np.empty(len(self), np.int8))
+        found = OfferModes(np.full(len(self), ACTIVE, np.int8), np.full(len(self), NOBODY, np.int8))
         for shard, part in self.parts():
             moment = moments[shard]
-            modes = moment.run_modes.of_offers(keys.take(part), categories[part], moment.now)
-            found.mode[part], found.scope[part] = modes
+            if moment.run_modes.restrain:  # mostly nothing does, and this is asked for every step
+                modes = moment.run_modes.of_offers(keys.take(part), categories[part], moment.now)
+                found.mode[part], found.scope[part] = modes
         return found
 
     def numbered(self, last: Int64) -> Int64:

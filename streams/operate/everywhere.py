@@ -9,12 +9,9 @@ from confluent_kafka import KafkaError, Producer
 
 from schemas.topics import PRICING_CONTROL
 from streams.errors import BrokerUnreachable
-from streams.log_reader import Offsets, read_ranges
+from streams.operate.reading import pages_of
 from streams.settings import Settings
-from streams.state.old_shard import DEADLINE_S, deadline
 from streams.topic_admin import require
-from streams.topic_presence import require_present
-from streams.transport.partition import Partition
 
 TIMEOUT_S = 15.0
 
@@ -52,12 +49,6 @@ def heard(settings: Settings) -> Iterator[tuple[int, bytes | None, bytes | None]
         BrokerUnreachable: no broker answered.
         TopicMismatch: the topic is missing.
     """
-    partitions = require_present(settings, (PRICING_CONTROL,))
-    tps = [Partition(PRICING_CONTROL.full_name(settings.topic_prefix), p) for p in range(partitions)]
-    config = settings.consumer_config()
-    offsets = Offsets(config)
-    starts, ends = offsets.start(tps), offsets.end(tps, committed=True)
-    ranges = {tp: (starts[tp], ends[tp]) for tp in tps}
-    for tp, records in read_ranges(config, ranges, cancelled=deadline(DEADLINE_S)):
+    for tp, records in pages_of(settings, PRICING_CONTROL):
         for _, key, value in records:
             yield tp.partition, key, value

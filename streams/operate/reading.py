@@ -10,14 +10,15 @@ import msgspec
 from schemas.policies import OfferPolicy
 from schemas.topics import OFFER_POLICIES, Topic
 from streams.log_reader import Offsets, read_ranges
+from streams.records import Records
 from streams.settings import Settings
 from streams.state.old_shard import DEADLINE_S, deadline
 from streams.topic_presence import require_present
 from streams.transport.partition import Partition
 
 
-def read_topic(settings: Settings, topic: Topic) -> Iterator[tuple[int, bytes, bytes | None]]:
-    """Offset, key and value of every record, those of each key in their order.
+def pages_of(settings: Settings, topic: Topic) -> Iterator[tuple[Partition, Records]]:
+    """Records of a topic, those of each partition in their order.
 
     Raises:
         BrokerUnreachable: no broker answered.
@@ -29,7 +30,12 @@ def read_topic(settings: Settings, topic: Topic) -> Iterator[tuple[int, bytes, b
     offsets = Offsets(config)
     starts, ends = offsets.start(tps), offsets.end(tps, committed=True)
     ranges = {tp: (starts[tp], ends[tp]) for tp in tps}
-    for _, records in read_ranges(config, ranges, cancelled=deadline(DEADLINE_S)):
+    yield from read_ranges(config, ranges, cancelled=deadline(DEADLINE_S))
+
+
+def read_topic(settings: Settings, topic: Topic) -> Iterator[tuple[int, bytes, bytes | None]]:
+    """Offset, key and value of every record, those of each key in their order; errors as of `pages_of`."""
+    for _, records in pages_of(settings, topic):
         for offset, key, value in records:
             yield offset, key or b"", value
 

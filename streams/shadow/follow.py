@@ -7,9 +7,10 @@ what it is, and a shadow that falls behind or breaks harms nobody.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import confluent_kafka as ck
 import msgspec
@@ -68,11 +69,7 @@ class Follower:
         )
         self._consumer.subscribe([PRICE_DECISIONS.full_name(settings.topic_prefix)])
 
-    def __enter__(self) -> Self:
-        """Nothing to open that is not open."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
 
@@ -141,7 +138,7 @@ def follow(settings: Settings, model: Model, *, from_the_start: bool) -> Counter
     with stop_signal() as stopping:
         while not stopping.is_set():
             try:
-                with Follower(settings, shadow, from_the_start=from_the_start) as follower:
+                with contextlib.closing(Follower(settings, shadow, from_the_start=from_the_start)) as follower:
                     while not stopping.is_set():
                         shadow.counts["shadowed"] += follower.step()
                         failures = 0

@@ -8,6 +8,8 @@ import os
 import pytest
 
 from tests.integration.kafka_server import KafkaServer, KafkaUnavailable
+from tests.integration.shop import Publisher
+from tests.integration.worker_process import running_program, running_worker
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +49,26 @@ def own_kafka(tmp_path):
     """A `KafkaServer` of this test alone, which it may kill and start again."""
     with started(KafkaServer(tmp_path / "kafka")) as server:
         yield server
+
+
+# A worker and its neighbours for the tests of a module, by the module's own ``settings``
+
+
+@pytest.fixture(scope="module")
+def publisher(settings):
+    return Publisher(settings)
+
+
+@pytest.fixture(scope="module")
+def worker(settings, tmp_path_factory):
+    with running_worker(settings, tmp_path_factory.mktemp("worker") / "log") as started:
+        started.wait_until_ready()
+        yield started
+
+
+@pytest.fixture(scope="module")
+def catalog(settings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("catalog")
+    with running_program(settings, folder / "log", "catalog", "--database", folder / "catalog.sqlite") as started:
+        yield
+        assert started.poll() is None

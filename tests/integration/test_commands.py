@@ -12,13 +12,11 @@ from schemas.timestamps import format_ms
 from schemas.topics import COMMANDS, PRICE_APPLIED, PRICE_CHANGES, PRICE_DECISIONS, offer_key
 from streams.clock import wall_ms
 from tests.integration.recomputation import check_log
-from tests.integration.shop import Publisher, new_settings, order, policy, records_of
+from tests.integration.shop import new_settings, order, policy, records_of
 from tests.integration.worker_process import (
     ROOT,
     environment_of,
     read_committed,
-    running_program,
-    running_worker,
     wait_for,
     wait_until_read,
 )
@@ -31,26 +29,6 @@ OFFERS = 40
 @pytest.fixture(scope="module")
 def settings(kafka):
     return new_settings(kafka, decision_interval_s=1, tick_interval_s=1)
-
-
-@pytest.fixture(scope="module")
-def publisher(settings):
-    return Publisher(settings)
-
-
-@pytest.fixture(scope="module")
-def worker(settings, tmp_path_factory):
-    with running_worker(settings, tmp_path_factory.mktemp("worker") / "log") as started:
-        started.wait_until_ready()
-        yield started
-
-
-@pytest.fixture(scope="module")
-def catalog(settings, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("catalog")
-    with running_program(settings, folder / "log", "catalog", "--database", folder / "catalog.sqlite") as started:
-        yield
-        assert started.poll() is None
 
 
 def repricer(settings, *arguments):

@@ -37,18 +37,6 @@ def settings(kafka):
     return new_settings(kafka, tick_interval_s=0)
 
 
-@pytest.fixture(scope="module")
-def publisher(settings):
-    return Publisher(settings)
-
-
-@pytest.fixture(scope="module")
-def worker(settings, tmp_path_factory):
-    with running_worker(settings, tmp_path_factory.mktemp("worker") / "log") as started:
-        started.wait_until_ready()
-        yield started
-
-
 def dlq(settings, *arguments):
     command = [sys.executable, "-m", "streams.cli", "dlq", *map(str, arguments)]
     return subprocess.run(

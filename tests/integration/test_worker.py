@@ -30,7 +30,6 @@ from schemas.topics import (
 from streams.partitioner import partition_of
 from tests.integration.recomputation import check_log, dead_letters, totals_in_the_state
 from tests.integration.shop import (
-    Publisher,
     impressions,
     new_settings,
     now,
@@ -43,8 +42,6 @@ from tests.integration.worker_process import (
     ROOT,
     consumer_lag,
     environment_of,
-    running_program,
-    running_worker,
     wait_for,
     wait_until_read,
 )
@@ -57,26 +54,6 @@ LAG_GAUGE = 'repricer_lag_records{partition="%d",topic="orders"} 0.0'
 @pytest.fixture(scope="module")
 def settings(kafka):
     return new_settings(kafka, decision_interval_s=1, tick_interval_s=1)
-
-
-@pytest.fixture(scope="module")
-def publisher(settings):
-    return Publisher(settings)
-
-
-@pytest.fixture(scope="module")
-def worker(settings, tmp_path_factory):
-    with running_worker(settings, tmp_path_factory.mktemp("worker") / "log") as started:
-        started.wait_until_ready()
-        yield started
-
-
-@pytest.fixture(scope="module")
-def catalog(settings, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("catalog")
-    with running_program(settings, folder / "log", "catalog", "--database", folder / "catalog.sqlite") as started:
-        yield
-        assert started.poll() is None
 
 
 def decided(settings, sku, **wanted):
