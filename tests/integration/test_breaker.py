@@ -31,7 +31,9 @@ ALLOWED = 4
 
 
 def values(settings, topic):
-    return [orjson.loads(record.value()) for record in read_committed(settings, topic)]
+    """By partition and offset: between partitions, two readings differ in their order."""
+    records = sorted(read_committed(settings, topic), key=lambda record: (record.partition(), record.offset()))
+    return [orjson.loads(record.value()) for record in records]
 
 
 def run(settings, *arguments):
