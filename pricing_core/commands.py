@@ -10,12 +10,10 @@ is proposed, so no answer to a proposal takes its place; and the first answer to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from pricing_core.decisions import CHANGED, PROPOSED, Decisions
-from pricing_core.grouping import Groups
+from pricing_core.grouping import Groups, one_of_each
 from pricing_core.rules import CODE
 from pricing_core.slots import Slots
 from pricing_core.state import NEVER, State
@@ -29,16 +27,6 @@ def fold_commands(state: State, groups: Groups, columns: CommandColumns) -> None
     """Put commands into the rows of their offers, those of one offer in their order."""
     for rows in one_of_each(groups, np.arange(len(columns))):
         _obey(state, groups.slots[rows], columns, rows)
-
-
-def one_of_each(groups: Groups, rows: Int64) -> Iterator[Int64]:
-    """Split rows into turns: in each turn the first row of every offer that has any left."""
-    while len(rows):
-        first = np.zeros(len(groups), np.int64)
-        first[groups.inverse[rows][::-1]] = rows[::-1]
-        turn = first[groups.inverse[rows]] == rows
-        yield rows[turn]
-        rows = rows[~turn]
 
 
 def _obey(state: State, slots: Slots, columns: CommandColumns, rows: Int64) -> None:

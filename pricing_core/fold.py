@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing_core import price_window
+from pricing_core import competitors, price_window
 from pricing_core.acknowledgements import told_now
-from pricing_core.commands import fold_commands, one_of_each
+from pricing_core.commands import fold_commands
 from pricing_core.grouping import Groups
 from pricing_core.policy_table import PolicyTable, newest
 from pricing_core.rolling_sums import DAY_MS, RollingSums, reduce
 from pricing_core.slots import Slots
-from pricing_core.state import RIVALS, TOTALS, State
+from pricing_core.state import TOTALS, State
 from schemas.columns import (
     CLICK,
     IMPRESSION,
@@ -43,9 +43,6 @@ _SALES, _SHOPPERS = slice(0, TOTALS.index("impressions")), slice(TOTALS.index("i
 _UNITS = np.array([TOTALS.index(f"units_{kind}") for kind in ("placed", "cancelled", "returned")])
 _AMOUNT = np.array([TOTALS.index(f"amount_{kind}") for kind in ("placed", "cancelled", "returned")])
 _ORDERS, _ORDER_ROWS = TOTALS.index("orders"), TOTALS.index("order_rows")
-
-_ROUNDS = 8
-"""Competitors' prices of one offer that are folded in one by one; of more, the newest are picked first."""
 
 _NOBODY = np.empty(0, np.int64)
 
@@ -127,16 +124,9 @@ def fold_inventory(state: State, groups: Groups, columns: InventoryColumns) -> N
 
 
 def fold_competitors(state: State, groups: Groups, columns: CompetitorColumns) -> None:
-    """Keep the latest price of each of the competitors that were seen last.
-
-    What is kept does not depend on the order of the events: with the newest one of each competitor, the newest
-    `RIVALS` of them.
-    """
+    """Remember the latest prices of competitors, see `competitors`."""
     see(state, groups, columns.time)
-    busiest = np.bincount(groups.inverse).max()
-    rows = np.arange(len(columns)) if busiest <= _ROUNDS else _newest_of_each(groups, columns)
-    for turn in one_of_each(groups, rows):
-        _remember(state, groups.slots[turn], columns, turn)
+    competitors.remember(state, groups, columns)
 
 
 def fold_applied(state: State, groups: Groups, columns: AppliedColumns, list_price: Int64, now: Int64) -> Slots:
@@ -250,7 +240,7 @@ def _log_price(state: State, slots: Slots, price: NDArray[np.number]) -> Float32
 def _set_currency(state: State, slots: Slots, currency: Int64) -> None:
     is_fact = (state.totals[slots, _ORDER_ROWS] > 0) | (state.price[slots] > 0)
     changing = (state.currency[slots] != currency) & ~is_fact
-    state.rival_seen_at[slots[changing]] = 0
+    competitors.forget(state, slots[changing])
     state.currency[slots[changing]] = currency[changing]
 
 
@@ -258,33 +248,3 @@ def _set_reference(state: State, slots: Slots, price: Int64) -> None:
     """Set the reference price where it is not known yet; it then stays."""
     unset = state.ref_price[slots] == 0
     state.ref_price[slots[unset]] = price[unset]
-
-
-def _newest_of_each(groups: Groups, columns: CompetitorColumns) -> Int64:
-    """Newest row of each competitor of each offer, at most `RIVALS` of an offer: more could not stay anyway."""
-    rows = np.arange(len(columns))
-    order = np.lexsort((rows, columns.time, columns.competitor, groups.inverse))
-    offer, name = groups.inverse[order], columns.competitor[order]
-    kept = order[np.concatenate(((offer[1:] != offer[:-1]) | (name[1:] != name[:-1]), [True]))]
-    kept = kept[np.lexsort((-columns.time[kept], groups.inverse[kept]))]
-    offer = groups.inverse[kept]
-    starts = np.flatnonzero(np.concatenate(([True], offer[1:] != offer[:-1])))
-    rank = np.arange(len(kept)) - np.repeat(starts, np.diff(np.append(starts, len(kept))))
-    newest: Int64 = kept[rank < RIVALS]
-    return newest
-
-
-def _remember(state: State, slots: Slots, columns: CompetitorColumns, rows: Int64) -> None:
-    """Put one observation for each of distinct offers into its place, or into the oldest one if that is older."""
-    name, time = columns.competitor[rows], columns.time[rows]
-    seen_at = state.rival_seen_at[slots]
-    same = (state.rival[slots] == name[:, None]) & (seen_at > 0)
-    known = same.any(axis=1)
-    place = np.where(known, same.argmax(axis=1), seen_at.argmin(axis=1))
-    seen_there = seen_at[np.arange(len(slots)), place]
-    newer = np.where(known, time >= seen_there, time > seen_there)
-    slots, place, rows = slots[newer], place[newer], rows[newer]
-    state.rival[slots, place] = columns.competitor[rows]
-    state.rival_price[slots, place] = columns.price[rows]
-    state.rival_seen_at[slots, place] = columns.time[rows]
-    state.rival_in_stock[slots, place] = columns.in_stock[rows]

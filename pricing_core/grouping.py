@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,16 @@ class Groups:
         by_key = np.lexsort(order[::-1]) if len(order) > 1 else np.argsort(order[0], kind="stable")
         rows[self.inverse[by_key]] = by_key  # NumPy assigns in order: the last one stays
         return rows
+
+
+def one_of_each(groups: Groups, rows: Int64) -> Iterator[Int64]:
+    """Split rows into turns: in each turn the first row of every offer that has any left."""
+    while len(rows):
+        first = np.zeros(len(groups), np.int64)
+        first[groups.inverse[rows][::-1]] = rows[::-1]
+        turn = first[groups.inverse[rows]] == rows
+        yield rows[turn]
+        rows = rows[~turn]
 
 
 class Grouper:

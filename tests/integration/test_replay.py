@@ -1,4 +1,4 @@
-"""Exact replay on a real Kafka: some thousand decisions, a kill, a rebalance and other policies in the middle of them.
+"""Exact replay on a real Kafka: ten thousand decisions; amid them a kill, another model, other policies, a rebalance.
 
 All are made again from their records, and their states from the source topics; a changed byte is found.
 """
@@ -17,15 +17,16 @@ import pytest
 
 from pricing_core.decision_inputs import INPUTS
 from pricing_core.explanation import asked, look_for_flips, smallest
-from pricing_core.model_file import Training, save_model
+from pricing_core.model_file import Training, load_model, save_model
 from pricing_core.q_function import init_params
 from schemas.policies import OfferPolicy
-from schemas.topics import CLICKS, COMPETITOR_PRICES, HOT_SOURCES, INVENTORY, OFFER_POLICIES, ORDERS
+from schemas.topics import HOT_SOURCES, OFFER_POLICIES, PRICE_DECISIONS
 from streams.log_reader import Offsets
 from streams.replay.again import Replayer, question_of
 from streams.replay.decision_log import DecisionLog
 from streams.replay.rebuild import Rebuild
 from streams.serving_model import load_serving_model
+from streams.settings import PREFIX
 from streams.transport.partition import Partition
 from tests.integration.shop import Publisher, new_settings
 from tests.integration.worker_process import (
@@ -41,7 +42,7 @@ from tests.integration.worker_process import (
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(580)]
 
-EVENTS, SKUS = 60_000, 300
+DECISIONS, SKUS = 10_200, 1000
 EVER = (0, 2**53)
 UNTRAINED = Training(preset="none", seed=1, backend="cpu", jax="0", score={})
 
@@ -51,12 +52,19 @@ def settings(kafka):
     return new_settings(kafka, partitions=2, tick_interval_s=0, max_offers=4096)
 
 
+@pytest.fixture(scope="module")
+def other_model(tmp_path_factory):
+    """A model that prices otherwise than the shipped one."""
+    folder = tmp_path_factory.mktemp("model")
+    return save_model(folder, init_params(jax.random.key(1)), name="p", version=1, epsilon=0.1, training=UNTRAINED)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def history(settings, tmp_path_factory):
-    """A market whose worker is killed, joined by another, and told other policies."""
+def history(settings, other_model, tmp_path_factory):
+    """A market whose worker is killed, goes on with another model, is told other policies, and joined by another."""
     folder = tmp_path_factory.mktemp("replay")
     worker = WorkerProcess(settings, folder / "a.log")
-    market = ("simulate", "--events", EVENTS, "--rate", 1000, "--skus", SKUS, "--seed", 5, "--speedup", 43_200)
+    market = ("simulate", "--events", 1_000_000, "--rate", 1000, "--skus", SKUS, "--seed", 5, "--speedup", 14_400)
     with contextlib.ExitStack() as at_end:
         at_end.callback(worker.kill_if_running)
         worker.start()
@@ -64,25 +72,29 @@ def history(settings, tmp_path_factory):
         catalog = ("catalog", "--database", folder / "catalog.sqlite")
         at_end.enter_context(running_program(settings, folder / "catalog.log", *catalog))
         running_market = at_end.enter_context(running_program(settings, folder / "market.log", *market))
-        wait_for(lambda: published(settings) > EVENTS // 4, 100, "a quarter of the events", worker)
+        wait_for(lambda: decided(settings) > DECISIONS // 4, 150, "a quarter of the decisions", worker)
         worker.end(signal.SIGKILL)
+        of_model = {PREFIX + "MODEL_PATH": str(other_model)}
+        worker = WorkerProcess(settings, folder / "a.log", **of_model)
+        at_end.callback(worker.kill_if_running)
         worker.start()
-        wait_for(lambda: published(settings) > EVENTS // 2, 100, "half of the events", worker)
+        wait_for(lambda: decided(settings) > DECISIONS // 2, 150, "half of the decisions", worker)
         tighten_policies(settings)
-        with running_worker(settings.model_copy(update={"instance": "b"}), folder / "b.log") as second:
+        with running_worker(settings.model_copy(update={"instance": "b"}), folder / "b.log", **of_model) as second:
             second.wait_until_ready()
-            wait_for(lambda: published(settings) > 9 * EVENTS // 10, 100, "nearly all events", worker)
+            wait_for(lambda: decided(settings) > 9 * DECISIONS // 10, 150, "nearly all decisions", worker)
             second.end(signal.SIGTERM)
-        assert running_market.wait(100) == 0
+        wait_for(lambda: decided(settings) > DECISIONS, 100, "all decisions", worker)
+        running_market.send_signal(signal.SIGTERM)
+        running_market.wait(100)
         for topic in HOT_SOURCES:
             wait_until_read(worker, settings, topic, deadline_s=100)
         assert worker.end(signal.SIGTERM) == 0
 
 
-def published(settings):
-    sources = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY)
-    names = [topic.full_name(settings.topic_prefix) for topic in sources]
-    tps = [Partition(name, p) for name in names for p in range(settings.partitions)]
+def decided(settings):
+    name = PRICE_DECISIONS.full_name(settings.topic_prefix)
+    tps = [Partition(name, p) for p in range(settings.partitions)]
     return sum(Offsets(settings.consumer_config()).end(tps, committed=True).values())
 
 
@@ -100,13 +112,13 @@ def founds(settings):
 
 
 @pytest.fixture(scope="module")
-def replayer(settings):
-    return Replayer(settings, [load_serving_model(settings)])
+def replayer(settings, other_model):
+    return Replayer(settings, [load_serving_model(settings), load_model(other_model)])
 
 
 def test_all_decisions_come_out_again_byte_for_byte(founds, replayer):
     report = replayer.replay(founds)
-    assert report.decisions == len(founds) > 3000
+    assert report.decisions == len(founds) > 10_000
     assert report.as_dict() == {
         "decisions": len(founds),
         "identical": len(founds),
@@ -116,6 +128,7 @@ def test_all_decisions_come_out_again_byte_for_byte(founds, replayer):
     }
     versions = {found.record.policy_version for found in founds}
     assert len(versions - {None}) > 1
+    assert len({found.record.model for found in founds}) == 2
     outcomes = {found.record.outcome for found in founds}
     assert {"changed", "held"} <= outcomes
 
@@ -165,8 +178,9 @@ def test_a_changed_byte_of_a_recorded_feature_is_found(founds, replayer):
     assert report.differences[0].field.startswith("features.")
 
 
-def test_the_commands_say_the_same(settings, founds):
-    replayed = orjson.loads(run(settings, "replay", "--from", "1970-01-01T00:00:00Z", "--json"))
+def test_the_commands_say_the_same(settings, founds, other_model):
+    ever = ("--from", "1970-01-01T00:00:00Z", "--json")
+    replayed = orjson.loads(run(settings, "replay", *ever, "--with-model", other_model))
     assert (replayed["decisions"], replayed["identical"]) == (len(founds), len(founds))
     assert replayed["states"]["different"] == 0
     changed = next(found for found in founds if found.record.outcome == "changed")
@@ -179,17 +193,17 @@ def test_the_commands_say_the_same(settings, founds):
     assert by_offer["decision_id"] == last.record.decision_id
 
 
-def test_under_tighter_steps_and_by_another_model_other_decisions_are_found(settings, founds, tmp_path):
+def test_under_tighter_steps_and_by_another_model_other_decisions_are_found(settings, founds, other_model, tmp_path):
     skus = sorted({found.key.decode().split(":")[1] for found in founds})
     lines = [f"{sku},web,9,EUR,0.01,12.00,0.01,100000.00,2026-01-01T00:00:00Z,paused" for sku in skus]
     names = "sku,channel,version,currency,unit_cost,list_price,floor,ceiling,updated_at,mode"
     (tmp_path / "policies.csv").write_text("\n".join([names, *lines]) + "\n", "utf-8")
-    ever = ("--from", "1970-01-01T00:00:00Z", "--json")
+    ever = ("--from", "1970-01-01T00:00:00Z", "--json", "--with-model", other_model)
     paused = orjson.loads(run(settings, "whatif", "--policy", tmp_path / "policies.csv", *ever))
     changed = sum(found.record.outcome == "changed" for found in founds)
     assert (paused["decisions"], paused["outcomes"]) == (len(founds), {"changed to held": changed})
     assert paused["expected_effect"]["then"] == 0.0
-    planner = save_model(tmp_path, init_params(jax.random.key(1)), name="p", version=1, epsilon=0.0, training=UNTRAINED)
+    planner = save_model(tmp_path, init_params(jax.random.key(2)), name="q", version=1, epsilon=0.0, training=UNTRAINED)
     by_planner = orjson.loads(run(settings, "whatif", "--model", planner, *ever))
     assert by_planner["decisions"] == len(founds)
     assert 0 < by_planner["changed"] < len(founds)

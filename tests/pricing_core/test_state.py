@@ -114,6 +114,25 @@ def test_of_the_competitors_the_eight_seen_last_are_kept_in_any_order_of_arrival
 
 
 @settings(deadline=None)
+@given(
+    rows=st.lists(st.tuples(RIVALS, st.integers(T0, T0 + 3)).map(lambda r: {**r[0], "time": r[1]}), max_size=60),
+    cuts=cuts,
+)
+def test_how_batches_are_cut_leaves_no_trace_in_what_is_remembered_of_competitors(rows, cuts):
+    whole, cut = engine(), engine()
+    in_pieces(whole, c.CompetitorColumns, rows, [])
+    in_pieces(cut, c.CompetitorColumns, rows, cuts)
+    assert remembered(whole) == remembered(cut)
+
+
+def remembered(made):
+    """What each offer remembers of competitors, place by place."""
+    keys, rows = made.snapshot(0)
+    columns = [name for name in ROW.names if name.startswith("rival")]
+    return {key: [row[name].tolist() for name in columns] for key, row in zip(keys, rows, strict=True)}
+
+
+@settings(deadline=None)
 @given(clicks=st.lists(CLICKS, min_size=1, max_size=15), cuts=cuts)
 def test_sums_decay_as_the_formula_says_however_late_the_events(clicks, cuts):
     clicks = [{**row, "key": KEY, "kind": c.IMPRESSION, "count": row["count"] % 1000 + 1} for row in clicks]
