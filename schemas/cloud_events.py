@@ -29,6 +29,7 @@ from schemas.events import (
 from schemas.policies import OfferPolicy
 from schemas.summaries import ShardSummarised
 from schemas.timestamps import format_ms
+from schemas.transitions import TransitionClosed
 
 Headers = list[tuple[str, str | bytes | None]]
 """As confluent-kafka types them; ours are all bytes."""
@@ -93,6 +94,7 @@ DEAD_LETTERED = EventType(DeadLettered, 1)
 REPLAYED = EventType(Replayed, 1)
 ALARM_RAISED = EventType(AlarmRaised, 1)
 SHARD_SUMMARISED = EventType(ShardSummarised, 1)
+TRANSITION_CLOSED = EventType(TransitionClosed, 1)
 
 EVENT_TYPES = {
     event_type.struct: event_type
@@ -113,6 +115,7 @@ EVENT_TYPES = {
         REPLAYED,
         ALARM_RAISED,
         SHARD_SUMMARISED,
+        TRANSITION_CLOSED,
     )
 }
 """By struct."""

@@ -23,6 +23,7 @@ from schemas.events import (
 from schemas.policies import OfferPolicy
 from schemas.summaries import ShardSummarised, Stopped
 from schemas.timestamps import format_ms
+from schemas.transitions import Next, Outcome, TransitionClosed
 
 NOW = 1_790_000_000_000
 AT = format_ms(NOW)
@@ -194,8 +195,45 @@ SUMMARY = ShardSummarised(
     anomalous=0,
     stopped=Stopped(code="many_changes", limit=5000, value=5001, source="", at=AT),
 )
+TRANSITION = TransitionClosed(
+    decision_id="3-17",
+    sku="SKU-1",
+    channel="web",
+    decided_at=AT,
+    outcome="changed",
+    reason="demand",
+    model="shipped 1",
+    rules=1,
+    run_mode="ACTIVE",
+    policy_version=3,
+    currency="EUR",
+    starts_at=format_ms(NOW + 2_000),
+    ends_at=format_ms(NOW + 6 * 3_600_000),
+    ended_by="decision",
+    acknowledgement="applied",
+    censored=False,
+    truncated=False,
+    incomplete=False,
+    price=1249,
+    previous_price=1299,
+    features=[0.5, None],
+    prices=[1249, 1299],
+    legal=[True, True],
+    q=[1.5, 1.25],
+    chosen=0,
+    action=0,
+    propensity=0.99,
+    epsilon=0.05,
+    profit_slope=0.84,
+    profit_offset=700.0,
+    stock_start=12,
+    stock_end=9,
+    happened=Outcome(orders=2, units=3, revenue=3747, impressions=120, clicks=9, add_to_carts=4),
+    next=Next(decision_id="3-21", features=[0.25, None], legal=[True, False], inputs=b"\3\4"),
+    inputs=b"\1\2",
+)
 
 _FACTS = (ORDER, CLICK, RIVAL, STOCK, APPLIED, POLICY, COMMAND, TICK, HALT, EXPERIMENT)
-_ANSWERS = (CHANGE, DECISION, DEAD_LETTER, REPLAY, ALARM, SUMMARY)
+_ANSWERS = (CHANGE, DECISION, DEAD_LETTER, REPLAY, ALARM, SUMMARY, TRANSITION)
 EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {type(example): example for example in (*_FACTS, *_ANSWERS)}
 """By type."""

@@ -28,6 +28,7 @@ from schemas.events import (
 )
 from schemas.policies import OfferPolicy
 from schemas.summaries import ShardSummarised
+from schemas.transitions import TransitionClosed
 
 DAY_MS = 86_400_000
 
@@ -79,6 +80,9 @@ DEAD_LETTERS = Topic("dead-letters", "source", DeadLettered, "delete", 30 * DAY_
 SHADOW_DECISIONS = Topic(
     "shadow-decisions", "offer", PriceDecided, "delete", 30 * DAY_MS, "what another model would have decided"
 )
+TRANSITIONS = Topic(
+    "transitions", "offer", TransitionClosed, "delete", 90 * DAY_MS, "decisions joined with what followed"
+)
 REPLAYS = Topic("replays", "source", Replayed, "compact", None, "dead letters that were published once more")
 ALARMS = Topic("alarms", "subject", AlarmRaised, "delete", 30 * DAY_MS, "what a person should look at")
 SHARD_SUMMARIES = Topic(
@@ -95,6 +99,7 @@ TOPICS = (
     PRICE_CHANGES,
     PRICE_DECISIONS,
     SHADOW_DECISIONS,
+    TRANSITIONS,
     DEAD_LETTERS,
     REPLAYS,
     ALARMS,

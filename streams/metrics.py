@@ -70,6 +70,17 @@ REBUILT_SHARDS = Metric("repricer_rebuilt_shards_total", "counter", "shards", "S
 OWNED_SHARDS = Metric("repricer_owned_shards", "gauge", "shards", "Shards assigned to this worker.")
 READY_SHARDS = Metric("repricer_ready_shards", "gauge", "shards", "Shards rebuilt and live.")
 STATE_OFFERS = Metric("repricer_state_offers", "gauge", "offers", "Offers in the state of this worker.")
+TRANSITIONS = Metric(
+    "repricer_transitions_total", "counter", "transitions", "Decisions joined with what followed.", ("ended_by",)
+)
+OPEN_INTERVALS = Metric("repricer_open_intervals", "gauge", "decisions", "Decisions whose outcome is not closed yet.")
+OUTCOME_EVENTS_LEFT_OUT = Metric(
+    "repricer_outcome_events_left_out_total",
+    "counter",
+    "records",
+    "Events in no transition: late, between intervals, unreadable.",
+    ("reason",),
+)
 MODEL_INFO = Metric(
     "repricer_model_info", "gauge", "1", "The model that prices: always 1.", ("name", "version", "sha256")
 )
@@ -101,6 +112,9 @@ METRICS: Final = (
     OWNED_SHARDS,
     READY_SHARDS,
     STATE_OFFERS,
+    TRANSITIONS,
+    OPEN_INTERVALS,
+    OUTCOME_EVENTS_LEFT_OUT,
     MODEL_INFO,
 )
 

@@ -19,8 +19,8 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from schemas.topics import HOT_SOURCES
 from streams import security
-from streams.breaker.settings import BreakerSettings
 from streams.errors import ConfigurationError
+from streams.learning_settings import LearningSettings
 
 PREFIX = "REPRICER_"
 NAME = r"^[A-Za-z0-9._-]{1,128}$"
@@ -42,7 +42,7 @@ def _cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "repricer"
 
 
-class Settings(BreakerSettings):
+class Settings(LearningSettings):
     """Everything that can be set. Names end in their unit: ``_s`` seconds, ``_ms`` milliseconds."""
 
     model_config = SettingsConfigDict(

@@ -1,0 +1,1 @@
+"""Decisions joined with what followed them: `repricer outcomes` writes the topic ``transitions``."""

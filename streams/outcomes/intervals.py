@@ -1,0 +1,292 @@
+"""Which events follow which decision, for the offers of one shard. No I/O, no clock, and nothing of pricing.
+
+`schemas.transitions.TransitionClosed` has the definition. What comes out depends only on the order in which decisions
+and events are put in, and on nothing that was put in before the place that `Intervals.rewind` names: so it can be
+made again from there, to the byte.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.topics import CLICKS, INVENTORY, ORDERS, PRICE_APPLIED
+from schemas.transitions import Acknowledgement, End, Outcome
+from streams.outcomes.facts import Answer, Fact, Line, Shown, Stock, Undone, Waiting, happened, ran_out
+
+SOURCES = (ORDERS.name, CLICKS.name, INVENTORY.name, PRICE_APPLIED.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What matters here of an audit record. Times are event time, ms."""
+
+    offer: bytes
+    place: int
+    """Offset of its record; ascends."""
+    at: int
+    """Does not descend."""
+    applied: Mapping[str, int]
+    """Next offset of each of `SOURCES` when it was made."""
+    had_choice: bool
+    version: int | None
+    """Of the price change that it has published; None if the price stays."""
+    price: int | None
+    """That is to hold."""
+    stock: Stock | None
+    """The last count that it knew."""
+    said: Any
+    """The record itself: handed through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A decision and what followed."""
+
+    decision: Decision
+    start: int | None
+    """None: the price was never known to hold, or there was no choice."""
+    end: int | None
+    ended_by: End | None
+    acknowledgement: Acknowledgement
+    price: int | None
+    next: Decision | None
+    censored: bool
+    incomplete: bool
+    stock_start: int | None
+    stock_end: int | None
+    happened: Outcome
+
+
+@dataclass(slots=True)
+class _Interval:
+    """Of a decision that is not closed."""
+
+    decision: Decision
+    start: int | None
+    """None while the catalog has not answered."""
+    price: int | None
+    acknowledgement: Acknowledgement
+    cut: int | None = None
+    """Where something ended it; None: nothing yet."""
+    next: Decision | None = None
+    """That has cut it."""
+
+    def end(self, window: int) -> int:
+        """Return where it ends, if nothing more happens."""
+        over = (self.decision.at if self.start is None else self.start) + window
+        return over if self.cut is None else min(self.cut, over)
+
+
+@dataclass(slots=True)
+class _Offer:
+    open: list[_Interval] = field(default_factory=list)
+    """In the order of the decisions."""
+    waiting: Waiting = field(default_factory=Waiting)
+
+    def floor(self, now: int) -> int:
+        """Event time before which nothing can belong to an open interval, or to one that is still to come."""
+        return self.open[0].decision.at if self.open else now
+
+
+class Intervals:
+    """The open intervals of one shard, and the events that may belong to them."""
+
+    def __init__(self, *, window: int, lateness: int) -> None:
+        """Both in ms of event time: the longest interval, and how long is waited after the end of one."""
+        self._window, self._lateness = window, lateness
+        self._now = 0
+        self._open_count = 0
+        self._offers: dict[bytes, _Offer] = {}
+        self._answers: list[tuple[bytes, Answer]] = []
+        self._due: list[tuple[int, bytes]] = []
+        """Heap of times at which to look at an offer; some of them for nothing."""
+        self._oldest: deque[_Interval] = deque()
+        """Intervals in the order of their decisions; those that have closed leave when they are the first."""
+        self._kept: dict[str, deque[tuple[int, int]]] = {source: deque() for source in SOURCES}
+        """Offset and time of each event that was kept; those that no one needs leave when they are the first."""
+        self.lost: dict[str, int] = dict.fromkeys(SOURCES, 0)
+        """First offset of each source that could still be read."""
+        self.left_out: Counter[str] = Counter()
+        """Events by reason: ``late``: their interval is closed, or their order is not known; ``between``: in no one."""
+
+    def __len__(self) -> int:
+        """How many intervals are open."""
+        return self._open_count
+
+    def take(self, key: bytes, offset: int, fact: Fact) -> None:
+        """Take an event of an offer; those of one source in the order of their offsets."""
+        match fact:
+            case Line() if (offer := self._keeps(key, fact.time, ORDERS.name, offset)) is not None:
+                fact.late = fact.time < self._now
+                offer.waiting.lines.append(fact)
+            case Shown() if (offer := self._keeps(key, fact.time, CLICKS.name, offset)) is not None:
+                fact.late = fact.time < self._now
+                offer.waiting.shown.append(fact)
+            case Stock() if (offer := self._keeps(key, fact.time, INVENTORY.name, offset)) is not None:
+                offer.waiting.stock.append(fact)
+            case Undone():
+                self._undo(key, fact)
+            case Answer():  # its time is known with the next decision
+                self._answers.append((key, fact))
+
+    def decide(self, decision: Decision) -> list[Closed]:
+        """Take a decision, behind all events that it has seen.
+
+        Returns:
+            Decisions that have closed, in the order in which they were made.
+        """
+        for key, answer in self._answers:
+            self._hear(key, answer, decision.at)
+        self._answers.clear()
+        self._now = max(self._now, decision.at)
+        closed = [] if decision.had_choice else [_without_interval(decision, "not_needed")]
+        if decision.had_choice:
+            self._open(decision)
+        while self._due and self._due[0][0] < self._now:
+            _, key = heapq.heappop(self._due)
+            closed += self._look_at(key)
+        return sorted(closed, key=lambda one: one.decision.place)
+
+    def rewind(self, next_place: int, positions: Mapping[str, int]) -> tuple[int, dict[str, int]]:
+        """Name the decision, and the offset of each source, from which all that is open can be made again.
+
+        Args:
+            next_place: Offset of the decision that is to come.
+            positions: Next offset of each source.
+        """
+        while self._oldest and not self._is_open(self._oldest[0]):
+            self._oldest.popleft()
+        first = self._oldest[0].decision if self._oldest else None
+        floor, seen = (self._now, positions) if first is None else (first.at, first.applied)
+        for kept in self._kept.values():
+            while kept and kept[0][1] < floor:
+                kept.popleft()
+        offsets = {name: min(seen[name], kept[0][0]) if kept else seen[name] for name, kept in self._kept.items()}
+        return (next_place if first is None else first.place), offsets
+
+    def _is_open(self, interval: _Interval) -> bool:
+        offer = self._offers.get(interval.decision.offer)
+        return offer is not None and any(one is interval for one in offer.open)
+
+    def _undo(self, key: bytes, undone: Undone) -> None:
+        """Find the line that was cancelled or returned: the latest of its order, which is there if any is needed."""
+        offer = self._offers.get(key)
+        line = None if offer is None else offer.waiting.latest_of(undone.order_id)
+        if line is None:
+            self.left_out["late"] += 1
+        else:
+            line.undo(undone)
+
+    def _keeps(self, key: bytes, time: int, source: str, offset: int) -> _Offer | None:
+        """The offer, if an event of this time may belong to an interval."""
+        offer = self._offers.get(key)
+        if time < (self._now if offer is None else offer.floor(self._now)):
+            self.left_out["late"] += 1
+            return None
+        if offer is None:
+            offer = self._offers[key] = _Offer()
+        if not offer.open:
+            heapq.heappush(self._due, (time, key))
+        self._kept[source].append((offset, time))
+        return offer
+
+    def _open(self, decision: Decision) -> None:
+        offer = self._offers.setdefault(decision.offer, _Offer())
+        for interval in offer.open:
+            if interval.cut is None:
+                interval.cut, interval.next = decision.at, decision
+                self._plan(interval)
+        if decision.version is None:
+            interval = _Interval(decision, decision.at, decision.price, "not_needed")
+        else:
+            interval = _Interval(decision, None, None, "missing")
+        offer.open.append(interval)
+        self._open_count += 1
+        self._oldest.append(interval)
+        self._plan(interval)
+
+    def _plan(self, interval: _Interval) -> None:
+        heapq.heappush(self._due, (interval.end(self._window) + self._lateness, interval.decision.offer))
+
+    def _hear(self, key: bytes, answer: Answer, now: int) -> None:
+        """Let an answer begin the interval of its change, and end one whose price it replaces.
+
+        Its time is that of the catalog's clock if that lies where it must; else the latest that it can be for a
+        beginning, and the earliest for an end.
+        """
+        offer = self._offers.get(key)
+        for interval in () if offer is None else offer.open:
+            decided = interval.decision
+            if interval.start is None and answer.is_about(decided.version):
+                interval.start = answer.time if decided.at <= answer.time <= now else now
+                interval.price = answer.price
+                interval.acknowledgement = answer.acknowledgement(decided.price)
+                self._plan(interval)
+            elif interval.start is not None and interval.cut is None and answer.price != interval.price:
+                believed = interval.start <= answer.time <= now
+                interval.cut = answer.time if believed else max(interval.start, self._now)
+                self._plan(interval)
+
+    def _look_at(self, key: bytes) -> list[Closed]:
+        """Close what is due of an offer, and forget what nobody needs any more."""
+        offer = self._offers.get(key)
+        if offer is None:
+            return []
+        due = [one for one in offer.open if one.end(self._window) + self._lateness < self._now]
+        closed = [self._close(offer, interval) for interval in due]
+        self._open_count -= len(due)
+        if due:
+            offer.open = [one for one in offer.open if all(one is not gone for gone in due)]
+        self.left_out["between"] += offer.waiting.drop_before(offer.floor(self._now))
+        if not offer.open:
+            if not offer.waiting:
+                del self._offers[key]
+            else:
+                heapq.heappush(self._due, (offer.waiting.earliest(), key))
+        return closed
+
+    def _close(self, offer: _Offer, interval: _Interval) -> Closed:
+        decision, start = interval.decision, interval.start
+        incomplete = any(decision.applied[source] < self.lost[source] for source in SOURCES)
+        if start is None:
+            return _without_interval(decision, "missing", incomplete=incomplete)
+        over = start + self._window
+        is_whole = interval.cut is None or interval.cut > over
+        end = max(interval.end(self._window), start)
+        lines, shown = offer.waiting.take_between(start, end)
+        stock_start, counts = offer.waiting.stock_between(start, end, decision.stock)
+        return Closed(
+            decision=decision,
+            start=start,
+            end=end,
+            ended_by="window" if is_whole else "price" if interval.next is None else "decision",
+            acknowledgement=interval.acknowledgement,
+            price=interval.price,
+            next=None if is_whole else interval.next,
+            censored=ran_out(stock_start, counts, lines),
+            incomplete=incomplete,
+            stock_start=stock_start,
+            stock_end=counts[-1].on_hand if counts else stock_start,
+            happened=happened(lines, shown, interval.price),
+        )
+
+
+def _without_interval(decision: Decision, acknowledgement: Acknowledgement, *, incomplete: bool = False) -> Closed:
+    return Closed(
+        decision=decision,
+        start=None,
+        end=None,
+        ended_by=None,
+        acknowledgement=acknowledgement,
+        price=None,
+        next=None,
+        censored=False,
+        incomplete=incomplete,
+        stock_start=None,
+        stock_end=None,
+        happened=Outcome(),
+    )
