@@ -73,6 +73,8 @@ STATE_OFFERS = Metric("repricer_state_offers", "gauge", "offers", "Offers in the
 MODEL_INFO = Metric(
     "repricer_model_info", "gauge", "1", "The model that prices: always 1.", ("name", "version", "sha256")
 )
+MODEL_SWAPS = Metric("repricer_model_swaps_total", "counter", "swaps", "Models that took over while the worker ran.")
+MODELS_REFUSED = Metric("repricer_models_refused_total", "counter", "models", "Live models that could not be used.")
 
 METRICS: Final = (
     EVENTS,
@@ -102,6 +104,8 @@ METRICS: Final = (
     READY_SHARDS,
     STATE_OFFERS,
     MODEL_INFO,
+    MODEL_SWAPS,
+    MODELS_REFUSED,
 )
 
 

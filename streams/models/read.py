@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -41,18 +42,24 @@ def read_all(settings: Settings) -> dict[str, Registered]:
     partitions = require_present(settings, (Q_MODELS,))
     topic = Q_MODELS.full_name(settings.topic_prefix)
     found: dict[str, Registered] = {}
-    for said in _said(settings, [Partition(topic, p) for p in range(partitions)]):
+    for said in _said(settings, _ranges(settings, [Partition(topic, p) for p in range(partitions)])):
         found.setdefault(said.name, Registered(said.name)).hear(said)
     return found
 
 
 def read_one(settings: Settings, name: str) -> Registered:
     """Read one model; errors as of `read_all`. There is one even if nothing was ever said of it."""
-    found = Registered(name)
-    for said in _said(settings, [place_of(settings, name, require_present(settings, (Q_MODELS,)))]):
+    return read_to_the_end(settings, name)[0]
+
+
+def read_to_the_end(settings: Settings, name: str) -> tuple[Registered, ck.TopicPartition]:
+    """As `read_one`; and from where on there is more to be read."""
+    place, found = place_of(settings, name, require_present(settings, (Q_MODELS,))), Registered(name)
+    ranges = _ranges(settings, [place])
+    for said in _said(settings, ranges):
         if said.name == name:
             found.hear(said)
-    return found
+    return found, ck.TopicPartition(*place, ranges[place][1])
 
 
 def load_published(settings: Settings, published: ModelPublished) -> Model:
@@ -102,18 +109,28 @@ def models_of(settings: Settings) -> PublishedModels:
     return PublishedModels(settings, read_all(settings))
 
 
-def _said(settings: Settings, tps: list[Partition]) -> Iterator[Said]:
-    """What the records say, in order. Those that say nothing are somebody else's: left out, with a warning."""
-    config = settings.consumer_config()
-    try:
-        offsets = Offsets(config)
+def _ranges(settings: Settings, tps: list[Partition]) -> dict[Partition, tuple[int, int]]:
+    """Where what is committed begins and ends."""
+    with _readable():
+        offsets = Offsets(settings.consumer_config())
         starts, ends = offsets.start(tps), offsets.end(tps, committed=True)
-        ranges = {tp: (starts[tp], ends[tp]) for tp in tps}
-        for tp, records in read_ranges(config, ranges, cancelled=deadline(DEADLINE_S)):
+        return {tp: (starts[tp], ends[tp]) for tp in tps}
+
+
+def _said(settings: Settings, ranges: Mapping[Partition, tuple[int, int]]) -> Iterator[Said]:
+    """What the records say, in order. Those that say nothing are somebody else's: left out, with a warning."""
+    with _readable():
+        for tp, records in read_ranges(settings.consumer_config(), ranges, cancelled=deadline(DEADLINE_S)):
             for offset, key, value in records:
                 said = understood(key, value, tp.partition, offset)
                 if said is not None:
                     yield said
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
     except (ck.KafkaException, Cancelled) as error:
         raise BrokerUnreachable(f"{Q_MODELS.name} cannot be read: {error or 'too slow'}") from error
 
@@ -136,7 +153,7 @@ def _from_parts(settings: Settings, published: ModelPublished) -> bytes:
     place = place_of(settings, published.name, require_present(settings, (Q_MODELS,)))
     parts = {
         said.part: said.data
-        for said in _said(settings, [place])
+        for said in _said(settings, _ranges(settings, [place]))
         if isinstance(said, WeightsPart) and (said.name, said.version) == wanted
     }
     missing = sorted(set(range(published.parts)) - parts.keys())
