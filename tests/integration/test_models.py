@@ -1,7 +1,11 @@
 """The registry of models on a real Kafka: versions never change, and acts are whole."""
 
+import subprocess
+import sys
+
 import jax
 import msgspec
+import orjson
 import pytest
 
 from pricing_core.model_file import Training, load_model, save_model
@@ -12,7 +16,7 @@ from streams.models import acts
 from streams.models.acts import Act, promote, publish, rollback, set_status
 from streams.models.read import load_published, models_of, read_all, read_one
 from tests.integration.shop import new_settings
-from tests.integration.worker_process import read_committed
+from tests.integration.worker_process import ROOT, environment_of, read_committed
 
 pytestmark = pytest.mark.kafka
 
@@ -100,3 +104,35 @@ def test_records_of_strangers_are_left_out(settings, tmp_path):
     found = read_all(settings)["odd"]
     assert list(found.versions) == [1]
     assert load_published(settings, found.versions[1]).version == 1
+
+
+def repricer(settings, *arguments):
+    command = [sys.executable, "-m", "streams.cli", "models", *map(str, arguments)]
+    environment = {**environment_of(settings), "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    return done.stdout.decode()
+
+
+def test_persons_publish_compare_promote_and_look(settings, tmp_path):
+    ours = settings.model_copy(update={"model_name": "cli"})
+    for version in (1, 2):
+        path = saved(tmp_path, "cli", version, version / 10)
+        assert repricer(ours, "publish", path, "--why", "new", "--by", "ann") == f"cli/{version} is a candidate now\n"
+    repricer(ours, "promote", "cli/2", "--force", "--why", "it is a test", "--by", "bob")
+    found = {
+        one["version"]: one
+        for line in repricer(ours, "list", "--json").splitlines()
+        if (one := orjson.loads(line))["name"] == "cli"
+    }
+    assert {version: one["status"] for version, one in found.items()} == {1: "candidate", 2: "live"}
+    assert (found[2]["live_set"]["by"], found[2]["live_set"]["why"]) == ("bob", "it is a test")
+    assert found[2]["manifest"]["training"]["trained_on"] == {"t/0": [3, 9]}
+    text = repricer(ours, "show", "cli/2")
+    assert "it is a test" in text
+    assert "t/0 [3, 9)" in text
+    differs = orjson.loads(repricer(ours, "diff", "cli/1", "own", "--json"))
+    assert 0 < differs["differing_decisions"] <= differs["golden_decisions"]
+    assert differs["weights"]["offer.bias"][0] > 0.0
+    assert "cli/2 is retired" in repricer(ours, "rollback", "--why", "enough")
+    assert "retired" in repricer(ours, "list")
