@@ -10,6 +10,7 @@ import typer
 from streams.cli_operate import AsJson, By, Why
 
 if TYPE_CHECKING:
+    from pricing_core.evaluation.gate import Judgement
     from pricing_core.golden import GoldenBatch
     from pricing_core.model_file import Model
     from streams.settings import Settings
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 models = typer.Typer(help="Models: publish, compare, promote, roll back. Workers follow.", no_args_is_help=True)
 
 Which = Annotated[str, typer.Argument(metavar="NAME/VERSION", help="Of a published model, like default/3.")]
+Since = Annotated[str, typer.Option("--since", help="What the gate looks at: 14d, or an RFC 3339 event time.")]
 ByName = Annotated[str | None, typer.Option("--name", help="Of the model; the one that the settings follow if none.")]
 
 
@@ -98,16 +100,35 @@ def promote(
     which: Which,
     why: Why,
     by: By = None,
-    force: Annotated[bool, typer.Option("--force", help="Whatever the gate would say.")] = False,
+    since: Since = "14d",
+    force: Annotated[bool, typer.Option("--force", help="Without asking the gate.")] = False,
 ) -> None:
-    """Let all workers that follow the name price with this version."""
+    """Let all workers that follow the name price with this version, if the gate lets it pass."""
     from streams.models import acts
     from streams.models.registered import parse_name
 
     settings = _settings()
-    _golden(settings).judge(_load(settings, which))
+    candidate = _fit(settings, which)
+    if not force:
+        _gate(settings, which, candidate, since=since, by=by)
     acts.promote(settings, *parse_name(which), by, why)
     typer.echo(f"{which} is live: workers go over to it within seconds")
+
+
+@models.command()
+def gate(which: Which, since: Since = "14d", by: By = None, as_json: AsJson = False) -> None:
+    """Ask whether a version may be promoted; the reasons against it are written down with it."""
+    import orjson
+    from rich.console import Console
+
+    from streams.models.gate import as_dict, print_judgement
+
+    settings = _settings()
+    judgement = _judge(settings, _fit(settings, which), since=since, by=by)
+    if as_json:
+        typer.echo(orjson.dumps(as_dict(which, judgement)).decode())
+    else:
+        print_judgement(which, judgement, Console())
 
 
 @models.command()
@@ -161,3 +182,36 @@ def _golden(settings: Settings) -> GoldenBatch:
 
     keep_compiled(settings.compilation_cache)
     return GoldenBatch(load_serving_model(settings))
+
+
+def _fit(settings: Settings, which: str) -> Model:
+    """Load a version, and let it decide the golden batch."""
+    from pricing_core.golden import ModelUnfit
+    from streams.errors import ModelRefused
+
+    model = _load(settings, which)
+    try:
+        _golden(settings).judge(model)
+    except ModelUnfit as error:
+        raise ModelRefused(str(error)) from error
+    return model
+
+
+def _gate(settings: Settings, which: str, candidate: Model, *, since: str, by: str | None) -> None:
+    from streams.models.gate import require_passed
+
+    require_passed(which, _judge(settings, candidate, since=since, by=by))
+
+
+def _judge(settings: Settings, candidate: Model, *, since: str, by: str | None) -> Judgement:
+    """Ask the gate about a version beside the one that is live, and write down what it says."""
+    from streams.dlq.letters import parse_since
+    from streams.models.gate import ask, write_down
+    from streams.models.read import read_one
+
+    registered = read_one(settings, candidate.name)
+    live = registered.live
+    running = "own" if live is None or live.version is None else f"{live.name}/{live.version}"
+    judgement = ask(settings, candidate, _load(settings, running), since_ms=parse_since(since))
+    write_down(settings, registered, candidate.version, judgement, by)
+    return judgement
