@@ -48,6 +48,18 @@ def choose(q: Array, legal: Array, uniform: Array, epsilon: float | Array) -> tu
     )
 
 
+def probabilities(q: Array, legal: Array, epsilon: float | Array) -> Array:
+    """Probability with which `choose` takes each candidate, float32 [N, A]; arguments are those of `choose`.
+
+    Rows without a choice are 0.
+    """
+    usable = jnp.any(legal, axis=1) & jnp.all(jnp.isfinite(q) | ~legal, axis=1)
+    near = nearly_best(q, legal)
+    greedy = jnp.arange(q.shape[1]) == best_legal(q, legal)[:, None]
+    explored = near / jnp.maximum(near.sum(axis=1, keepdims=True), 1)
+    return jnp.where(usable[:, None], (1.0 - epsilon) * greedy + epsilon * explored, 0.0)
+
+
 def best_legal(q: Array, legal: Array) -> Array:
     """Index of the highest legal value, int32 [N]; of equal ones the smallest move."""
     masked = jnp.where(legal, q, -jnp.inf)[:, _BY_SIZE]

@@ -71,7 +71,7 @@ class ModelFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     half_lives_days: tuple[float, ...]
 
 
-class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where the weights come from, enough to make them again."""
 
     preset: str
@@ -80,6 +80,10 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jax: str
     score: dict[str, dict[str, float]]
     """Policy → measure → value, on held-out markets; empty if not scored."""
+    parent: str | None = None
+    """Label of the model from which training went on."""
+    trained_on: dict[str, tuple[int, int]] = {}
+    """``topic/partition`` → the first offset that was learned from, and the one behind the last."""
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,7 +112,12 @@ class Model:
     @property
     def label(self) -> str:
         """As records name it: ``name/version@`` and the start of the hash of the weights."""
-        return f"{self.name}/{self.version}@{self.sha256[:12]}"
+        return label_of(self.name, self.version, self.sha256)
+
+
+def label_of(name: str, version: int, sha256: str) -> str:
+    """As records name a model: ``name/version@`` and the start of the hash of the weights."""
+    return f"{name}/{version}@{sha256[:12]}"
 
 
 def current_format() -> ModelFormat:
@@ -126,18 +135,55 @@ def load_model(path: Path | None = None) -> Model:
     Raises:
         ModelFileError: One of the branches above.
     """
-    weights, manifest = _read(path)
+    return verified(*read_model(path))
+
+
+def read_model(path: Path | None = None) -> tuple[bytes, bytes]:
+    """Weights and manifest as they are on disk; ``path`` as of `load_model`.
+
+    Raises:
+        ModelUnreadable: There is no such file.
+    """
+    shipped = resources.files("pricing_core") / "models"
+    file = shipped / "default.safetensors" if path is None else path
+    beside = shipped / "default.json" if path is None else path.with_suffix(".json")
+    try:
+        return file.read_bytes(), beside.read_bytes()
+    except OSError as error:
+        raise ModelUnreadable(f"cannot read model {file}: {error}") from error
+
+
+def read_manifest(manifest: bytes) -> Manifest:
+    """Decode a manifest.
+
+    Raises:
+        ModelUnreadable: It is none.
+    """
+    try:
+        return msgspec.json.decode(manifest, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise ModelUnreadable(f"cannot read a manifest: {error}") from error
+
+
+def verified(weights: bytes, manifest: bytes) -> Model:
+    """Make a model of bytes, wherever they come from, or refuse it.
+
+    Args:
+        weights: A safetensors file.
+        manifest: JSON of a `Manifest`.
+
+    Raises:
+        ModelFileError: One of the branches above.
+    """
+    said = read_manifest(manifest)
     digest = hashlib.sha256(weights).hexdigest()
-    if digest != manifest.sha256:
-        raise HashMismatch(f"weights have SHA-256 {digest}, the manifest says {manifest.sha256}")
-    if manifest.format != current_format():
-        raise FormatMismatch(
-            f"model {manifest.name!r} was made for other {_difference(manifest.format)}: train it again"
-        )
-    if not 0.0 <= manifest.epsilon < 1.0:
-        raise FormatMismatch(f"epsilon is {manifest.epsilon}, expected a share in [0, 1)")
-    params = _checked(weights)
-    return Model(manifest.name, manifest.version, digest, params, manifest.epsilon, manifest)
+    if digest != said.sha256:
+        raise HashMismatch(f"weights have SHA-256 {digest}, the manifest says {said.sha256}")
+    if said.format != current_format():
+        raise FormatMismatch(f"model {said.name!r} was made for other {_difference(said.format)}: train it again")
+    if not 0.0 <= said.epsilon < 1.0:
+        raise FormatMismatch(f"epsilon is {said.epsilon}, expected a share in [0, 1)")
+    return Model(said.name, said.version, digest, _checked(weights), said.epsilon, said)
 
 
 def save_model(directory: Path, params: Params, *, name: str, version: int, epsilon: float, training: Training) -> Path:
@@ -161,15 +207,6 @@ def save_model(directory: Path, params: Params, *, name: str, version: int, epsi
 
 def _entries(features: tuple[Feature, ...]) -> tuple[FeatureEntry, ...]:
     return tuple(FeatureEntry(*feature) for feature in features)
-
-
-def _read(path: Path | None) -> tuple[bytes, Manifest]:
-    file = resources.files("pricing_core") / "models" / "default.safetensors" if path is None else path
-    beside = resources.files("pricing_core") / "models" / "default.json" if path is None else path.with_suffix(".json")
-    try:
-        return file.read_bytes(), msgspec.json.decode(beside.read_bytes(), type=Manifest)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise ModelUnreadable(f"cannot read model {file}: {error}") from error
 
 
 def _difference(found: ModelFormat) -> str:

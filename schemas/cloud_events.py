@@ -26,6 +26,7 @@ from schemas.events import (
     RunModeSet,
     Ticked,
 )
+from schemas.models import ModelPublished, ModelSetLive, ModelStatusSet, WeightsPart
 from schemas.policies import OfferPolicy
 from schemas.summaries import ShardSummarised
 from schemas.timestamps import format_ms
@@ -95,6 +96,10 @@ REPLAYED = EventType(Replayed, 1)
 ALARM_RAISED = EventType(AlarmRaised, 1)
 SHARD_SUMMARISED = EventType(ShardSummarised, 1)
 TRANSITION_CLOSED = EventType(TransitionClosed, 1)
+MODEL_PUBLISHED = EventType(ModelPublished, 1)
+WEIGHTS_PART = EventType(WeightsPart, 1)
+MODEL_STATUS_SET = EventType(ModelStatusSet, 1)
+MODEL_SET_LIVE = EventType(ModelSetLive, 1)
 
 EVENT_TYPES = {
     event_type.struct: event_type
@@ -116,6 +121,10 @@ EVENT_TYPES = {
         ALARM_RAISED,
         SHARD_SUMMARISED,
         TRANSITION_CLOSED,
+        MODEL_PUBLISHED,
+        WEIGHTS_PART,
+        MODEL_STATUS_SET,
+        MODEL_SET_LIVE,
     )
 }
 """By struct."""

@@ -23,6 +23,32 @@ DOCS = Path("docs")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _KAFKA_BINDING = "0.5.0"
 
+_KEYS: dict[str, Json] = {
+    "offer": {
+        "type": "string",
+        "description": "Offer key in ASCII: channel:sku.",
+        "pattern": "^[ -9;-~]{1,64}:[ -~]{1,128}$",
+        "examples": [KEY.decode()],
+    },
+    "source": {"type": "string", "description": "Where the refused record is: topic/partition/offset."},
+    "scope": {
+        "type": "string",
+        "description": "Whom the mode is about, or an experiment; published to every partition.",
+        "pattern": "^(\\*|channel:.+|category:.+|experiment:.+)$",
+        "examples": ["*", "channel:web", "category:shoes", "experiment:spring-2026"],
+    },
+    "subject": {"type": "string", "description": "What the alarm is about.", "examples": ["shard/3"]},
+    "shard": {"type": "string", "description": "Number of the shard, which is that of its partition."},
+    "model": {
+        "type": "string",
+        "description": "A manifest, a stretch of weights, a status, or what is live; all of a model in one partition.",
+        "pattern": "^[A-Za-z0-9._-]{1,64}/(live|[0-9]+(/(status|[0-9]+))?)$",
+        "examples": ["default/3", "default/3/0", "default/3/status", "default/live"],
+    },
+    "none": {"type": "null", "description": "No key: the record is published to every partition."},
+}
+"""Schemas of keys, by `Topic.key`."""
+
 ABOUT = """
 Offers are SKUs on channels. Other systems publish facts about them, the repricer publishes price changes and an
 audit record of every decision, and a catalog applies the changes and answers on price-applied.
@@ -155,7 +181,7 @@ def _messages(topic: Topic) -> dict[str, Json]:
 
 
 def _message(topic: Topic, kind: type[msgspec.Struct] | None) -> Json:
-    bindings = {"kafka": {"key": _key_schema(topic), "bindingVersion": _KAFKA_BINDING}}
+    bindings = {"kafka": {"key": _KEYS[topic.key], "bindingVersion": _KAFKA_BINDING}}
     if kind is None:
         return {
             "name": topic.name,
@@ -174,32 +200,6 @@ def _message(topic: Topic, kind: type[msgspec.Struct] | None) -> Json:
         "bindings": bindings,
         "examples": [{"payload": json.loads(encode(EXAMPLES[kind]))}],
     }
-
-
-def _key_schema(topic: Topic) -> Json:
-    match topic.key:
-        case "offer":
-            return {
-                "type": "string",
-                "description": "Offer key in ASCII: channel:sku.",
-                "pattern": "^[ -9;-~]{1,64}:[ -~]{1,128}$",
-                "examples": [KEY.decode()],
-            }
-        case "source":
-            return {"type": "string", "description": "Where the refused record is: topic/partition/offset."}
-        case "scope":
-            return {
-                "type": "string",
-                "description": "Whom the mode is about, or an experiment; published to every partition.",
-                "pattern": "^(\\*|channel:.+|category:.+|experiment:.+)$",
-                "examples": ["*", "channel:web", "category:shoes", "experiment:spring-2026"],
-            }
-        case "subject":
-            return {"type": "string", "description": "What the alarm is about.", "examples": ["shard/3"]}
-        case "shard":
-            return {"type": "string", "description": "Number of the shard, which is that of its partition."}
-        case "none":
-            return {"type": "null", "description": "No key: the record is published to every partition."}
 
 
 def _header_schema() -> Json:

@@ -20,6 +20,7 @@ from schemas.events import (
     RunModeSet,
     Ticked,
 )
+from schemas.models import ModelPublished, ModelSetLive, ModelStatusSet, WeightsPart
 from schemas.policies import OfferPolicy
 from schemas.summaries import ShardSummarised, Stopped
 from schemas.timestamps import format_ms
@@ -233,7 +234,38 @@ TRANSITION = TransitionClosed(
     inputs=b"\1\2",
 )
 
+_WEIGHTS = b"weights"
+_SHA256 = sha256(_WEIGHTS).hexdigest()
+MODEL = ModelPublished(
+    name="default",
+    version=3,
+    sha256=_SHA256,
+    size=len(_WEIGHTS),
+    parts=1,
+    uri=None,
+    manifest={"name": "default", "version": 3, "sha256": _SHA256, "epsilon": 0.06},
+    by="learner-1",
+    why="three days of transitions more",
+    at=AT,
+)
+PART = WeightsPart(name="default", version=3, part=0, data=_WEIGHTS)
+STATUS = ModelStatusSet(
+    name="default",
+    version=3,
+    status="candidate",
+    reasons=["off-policy: the effective sample size is 41.0 of 5,000 decisions"],
+    by="ann",
+    why="wanted to promote it",
+    at=AT,
+)
+LIVE = ModelSetLive(
+    name="default", version=3, sha256=_SHA256, before=[None, 2], by="ann", why="it earns more in the shadow", at=AT
+)
+
 _FACTS = (ORDER, CLICK, RIVAL, STOCK, APPLIED, POLICY, COMMAND, TICK, HALT, EXPERIMENT)
 _ANSWERS = (CHANGE, DECISION, DEAD_LETTER, REPLAY, ALARM, SUMMARY, TRANSITION)
-EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {type(example): example for example in (*_FACTS, *_ANSWERS)}
+_MODELS = (MODEL, PART, STATUS, LIVE)
+EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
+    type(example): example for example in (*_FACTS, *_ANSWERS, *_MODELS)
+}
 """By type."""

@@ -26,6 +26,7 @@ from schemas.events import (
     RunModeSet,
     Ticked,
 )
+from schemas.models import ModelPublished, ModelSetLive, ModelStatusSet, WeightsPart
 from schemas.policies import OfferPolicy
 from schemas.summaries import ShardSummarised
 from schemas.transitions import TransitionClosed
@@ -38,9 +39,10 @@ class Topic:
     """One topic and the contract on it."""
 
     name: str
-    key: Literal["offer", "source", "scope", "subject", "shard", "none"]
+    key: Literal["offer", "source", "scope", "subject", "shard", "model", "none"]
     """``offer``: the offer key in ASCII; ``source``: coordinates of the source record; ``scope``: of a run mode,
-    or an experiment; ``subject``: what an alarm is about; ``shard``: its number; ``none``: explicit partition."""
+    or an experiment; ``subject``: what an alarm is about; ``shard``: its number; ``model``: see `schemas.models`;
+    ``none``: explicit partition."""
     type: type[msgspec.Struct] | None
     """Type of the JSON value; None for the binary changelog."""
     cleanup: Literal["delete", "compact"]
@@ -88,6 +90,15 @@ ALARMS = Topic("alarms", "subject", AlarmRaised, "delete", 30 * DAY_MS, "what a 
 SHARD_SUMMARIES = Topic(
     "shard-summaries", "shard", ShardSummarised, "compact", None, "how much each shard has changed lately"
 )
+Q_MODELS = Topic(
+    "q-models",
+    "model",
+    ModelPublished,
+    "compact",
+    None,
+    "models: manifests, weights, what became of each, and which one prices",
+    others=(WeightsPart, ModelStatusSet, ModelSetLive),
+)
 CHANGELOG = Topic("changelog", "offer", None, "compact", None, "state rows and shard records, binary")
 
 HOT_SOURCES = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED, OFFER_POLICIES, COMMANDS, TICKS)
@@ -104,6 +115,7 @@ TOPICS = (
     REPLAYS,
     ALARMS,
     SHARD_SUMMARIES,
+    Q_MODELS,
     CHANGELOG,
 )
 

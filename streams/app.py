@@ -15,6 +15,7 @@ from typing import NoReturn
 import structlog
 
 from pricing_core.engine import Intervals, PricingEngine
+from pricing_core.model_file import Model
 from schemas.topics import CHANGELOG, HOT_SOURCES
 from streams import topic_admin
 from streams.agents import control, market
@@ -25,10 +26,10 @@ from streams.errors import CutFailed, NotReady, RepricerError, StreamFault
 from streams.http_server import HealthServer
 from streams.lag import LagGauge
 from streams.log_setup import set_up_logging
-from streams.metrics import MODEL_INFO, Metrics
+from streams.metrics import Metrics
+from streams.models.follow import ModelWatch
 from streams.ownership import Ownership
 from streams.pipeline import Pipeline
-from streams.serving_model import load_serving_model
 from streams.settings import Settings
 from streams.shard import WINDOWED
 from streams.takeover import Takeover
@@ -110,10 +111,9 @@ class Worker:
         self._settings = settings
         topic_admin.require(settings)
         self._metrics = Metrics()
-        model = load_serving_model(settings)
-        self._metrics.set(MODEL_INFO, 1, model.name, str(model.version), model.sha256)
-        engine = PricingEngine(
-            model,
+        self._models = ModelWatch(settings, self._metrics)
+        self._engine = engine = PricingEngine(
+            self._models.first(),  # before the group is joined: the first decision is made by what is live
             capacity=settings.max_offers,
             seed=settings.seed,
             intervals=Intervals(
@@ -177,7 +177,7 @@ class Worker:
         ticker = Ticker(self._settings, is_leader=self._is_leader)
         lag = LagGauge(self._settings, self._plane, self.ownership, self._metrics)
         fleet = FleetWatch(self._settings, self.ownership.stop_for_fleet)
-        aside = [asyncio.create_task(carefully(halt, task)) for task in (ticker.run, lag.run, fleet.run)]
+        aside = [asyncio.create_task(carefully(halt, task)) for task in (ticker.run, lag.run, fleet.run, self._follow)]
         try:
             await self._app.start()
             await self._watch(stopping)
@@ -190,6 +190,18 @@ class Worker:
             await health.stop()
             self.ownership.close()
         log.info("stopped")
+
+    async def _follow(self) -> None:
+        await self._models.run(self._serve, self._note_refused)
+
+    def _serve(self, model: Model) -> None:
+        """On the event loop, where no step is under way: a step decides and records with one model."""
+        self._engine.model = model
+
+    def _note_refused(self, name: str) -> None:
+        """One shard says it: the fault is the model's, not the shards'."""
+        for shard in list(self.ownership.shards.values())[:1]:
+            shard.alarms.note("model_refused", 1, {"model": name})
 
     def _is_leader(self) -> bool:
         return LEADER_PARTITION in self.ownership.shards

@@ -14,6 +14,7 @@ from streams.cli_evaluate import evaluate_verb
 from streams.cli_experiments import experiments
 from streams.cli_explain import explain_verbs
 from streams.cli_learn import learn
+from streams.cli_models import models
 from streams.cli_operate import operate
 from streams.cli_policies import policies
 from streams.cli_shadow import shadow
@@ -48,6 +49,7 @@ app.add_typer(explain_verbs)
 app.add_typer(operate)
 app.add_typer(learn)
 app.add_typer(policies, name="policies")
+app.add_typer(models, name="models")
 
 Database = Annotated[Path, typer.Option(help="SQLite file of the catalog; made if it is not there.")]
 

@@ -13,6 +13,7 @@
     ├── PromiseBroken            20   `repricer verify` or `sweep` found something to contradict what must hold
     ├── ReplayRefused            21   a dead letter cannot be replayed, or not without being told to
     ├── NotReproduced            22   `repricer replay` made decisions again, and they came out otherwise
+    ├── NotPromoted              23   the gate does not let a model pass
     └── StreamFault               9   the worker stops rather than lose or double something
         ├── OffsetMismatch       10   the group's offsets differ from the shard record
         │   └── GroupReset       11   somebody reset the consumer group
@@ -142,3 +143,9 @@ class NotReproduced(RepricerError):
     """`repricer replay` made decisions again, and they came out otherwise."""
 
     exit_code = 22
+
+
+class NotPromoted(RepricerError):
+    """The gate does not let a model pass."""
+
+    exit_code = 23

@@ -84,6 +84,8 @@ OUTCOME_EVENTS_LEFT_OUT = Metric(
 MODEL_INFO = Metric(
     "repricer_model_info", "gauge", "1", "The model that prices: always 1.", ("name", "version", "sha256")
 )
+MODEL_SWAPS = Metric("repricer_model_swaps_total", "counter", "swaps", "Models that took over while the worker ran.")
+MODELS_REFUSED = Metric("repricer_models_refused_total", "counter", "models", "Live models that could not be used.")
 
 METRICS: Final = (
     EVENTS,
@@ -116,6 +118,8 @@ METRICS: Final = (
     OPEN_INTERVALS,
     OUTCOME_EVENTS_LEFT_OUT,
     MODEL_INFO,
+    MODEL_SWAPS,
+    MODELS_REFUSED,
 )
 
 

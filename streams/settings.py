@@ -154,6 +154,13 @@ class Settings(LearningSettings):
     ] = 5.0
     seed: Annotated[int, Field(ge=0, le=2**63 - 1, description="Seed of exploration.")] = 0
     model_path: Annotated[Path | None, Field(description="Model to price with; the shipped one if not set.")] = None
+    model_name: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9._-]{1,64}$",
+            description="Model to follow: what `repricer models promote` makes live takes the place of the other.",
+        ),
+    ] = "default"
 
     # alarms, by the wall clock
     alarm_interval_s: Annotated[

@@ -59,7 +59,7 @@ STOPS: Mapping[str, tuple[str, str]] = {
     ),
     "model_anomalies": (
         "the model answers with what is no number, or chooses forbidden prices",
-        "Go back to the model before (REPRICER_MODEL_PATH).",
+        "Go back to the model before (`repricer models rollback`, or REPRICER_MODEL_PATH).",
     ),
     "silent_feed": ("a feed that was busy says nothing any more", "See what publishes it."),
     "fleet": ("all shards together exceed a limit", _LOOK),
@@ -100,10 +100,15 @@ KINDS: Mapping[str, Kind] = {
         "prices would have become ten times as high or a tenth of what they are; they stay",
         "See whether somebody has counted cents as euros in policies or promotions.",
     ),
+    "model_refused": Kind(
+        "warning",
+        "the model that was promoted cannot be used by this worker, which goes on with the one before",
+        "See the worker's log for the reason (`model_refused`); promote another, or `repricer models rollback`.",
+    ),
     "non_finite": Kind(
         "warning",
         "the model answered with something that is no number; the prices stay",
-        "Go back to the model before (REPRICER_MODEL_PATH), and look into `repricer explain`.",
+        "Go back to the model before (`repricer models rollback`), and look into `repricer explain`.",
     ),
     "stale_input": Kind(
         "warning",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricing_core.choose import NO_CHOICE, choose, nearly_best
+from pricing_core.choose import NO_CHOICE, choose, nearly_best, probabilities
 from pricing_core.features import HOLD, MOVES_BP
 
 A = len(MOVES_BP)
@@ -58,6 +58,8 @@ def test_propensities_are_the_frequencies_and_sum_to_one_over_the_legal(q, legal
     stated = {int(c): float(p) for c, p in zip(chosen, propensity, strict=True)}
     assert all(legal[c] for c in stated)
     assert sum(stated.values()) == pytest.approx(1.0, abs=1e-5)
+    every = np.asarray(probabilities(rows[0][:1], rows[1][:1], epsilon))[0]
+    assert {c: p for c, p in enumerate(every.tolist()) if p} == pytest.approx({c: p for c, p in stated.items() if p})
     for candidate, probability in stated.items():
         assert (chosen == candidate).mean() == pytest.approx(probability, abs=2 / n + 1e-4)
 

@@ -1,0 +1,162 @@
+"""From decisions with what followed to what the gate judges a candidate by.
+
+What counts is the difference between the models: the candidate decides each logged state again as if it explored as
+much as was explored then, with the luck of then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from pricing_core.choose import probabilities
+from pricing_core.decisions import HELD, Decisions
+from pricing_core.evaluation import policies
+from pricing_core.evaluation.arrays import Float64
+from pricing_core.evaluation.fitted_demand import fit
+from pricing_core.evaluation.gate import Evidence, Guarded
+from pricing_core.evaluation.logged_prices import LoggedPrices, difference
+from pricing_core.evaluation.roll_out import Offers, fitted_shops, paired_gains
+from pricing_core.features import HOLD
+from pricing_core.model_file import Model
+from pricing_core.recorded import Recorded
+from pricing_core.replaying import Question, ReplayingEngine
+from pricing_core.run_modes import ACTIVE
+from schemas.timestamps import parse_ms
+from streams.models.transitions import Followed
+
+AT_ONCE = 1_024
+SEED = 20_260_101
+"""Of folds and luck: the same question has the same answer."""
+MOST_OFFERS = 512
+"""In the roll-outs."""
+BY_THE_MODEL = frozenset({"demand", "model_holds"})
+"""Reasons of decisions in which nothing but the model decided."""
+HELD_TRULY = frozenset({"not_needed", "applied"})
+"""Acknowledgements by which the price is known to have held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """Decisions in which the model had a choice."""
+
+    free: list[Followed]
+    """Nothing but the model decided, and what followed is known."""
+    guarded: list[Followed]
+    """A guard forbade the model's choice."""
+
+
+def sort_out(followed: Iterable[Followed]) -> Sorted:
+    """Pick the decisions that say something about a model."""
+    found = Sorted([], [])
+    for one in followed:
+        if one.inputs is None or one.legal is None or sum(one.legal) < 2 or one.run_mode != "ACTIVE":
+            continue
+        if one.outcome == "held" and one.chosen not in {None, HOLD}:
+            found.guarded.append(one)
+        elif _is_free(one):
+            found.free.append(one)
+    return found
+
+
+def _is_free(one: Followed) -> bool:
+    known = one.acknowledgement in HELD_TRULY and not one.incomplete and one.days > 0
+    return known and one.reason in BY_THE_MODEL and one.action is not None and bool(one.propensity)
+
+
+def evidence(found: Sorted, candidate: Model, running: Model, shadow: Guarded | None) -> Evidence:
+    """Gather what the gate asks for.
+
+    Raises:
+        RecordedError: Recorded inputs are of another version of this program.
+        ValueError: The log contradicts itself.
+    """
+    if not found.free:
+        return Evidence(None, None, None, shadow)
+    again = _decide(candidate, found.free)
+    forbidden = sum(_guarded(part) for part in (*again, *_decide(candidate, found.guarded)))
+    log = logged_prices(found.free)
+    target = np.concatenate([_probabilities(part, found.free[i * AT_ONCE :]) for i, part in enumerate(again)])
+    return Evidence(
+        off_policy=difference(log, target, seed=SEED),
+        roll_out=_roll_out(log, found.free, candidate, running),
+        guarded=Guarded(len(found.free) + len(found.guarded), len(found.guarded), forbidden),
+        shadow=shadow,
+    )
+
+
+def logged_prices(free: Sequence[Followed]) -> LoggedPrices:
+    """The same as arrays."""
+    offer = np.unique([one.offer for one in free], return_inverse=True)[1]
+    shown = np.array([one.happened.impressions for one in free], np.float64)
+    counted = np.bincount(offer, shown)[offer] > 0
+    return LoggedPrices(
+        offer=offer,
+        context=np.array([[value or 0.0 for value in one.features or ()] for one in free], np.float64),
+        prices=np.array([one.prices for one in free], np.float64),
+        action=np.array([one.action for one in free], np.int64),
+        propensity=np.array([one.propensity for one in free], np.float64),
+        profit=np.array([one.profit for one in free]),
+        units=np.array([max(one.sold, 0) for one in free], np.float64),
+        exposure=np.where(counted, shown, [one.days for one in free]),
+        censored=np.array([one.censored for one in free], np.bool_),
+    )
+
+
+def _decide(model: Model, followed: Sequence[Followed]) -> list[Decisions]:
+    engine = ReplayingEngine(model, capacity=AT_ONCE)
+    parts = [followed[i : i + AT_ONCE] for i in range(0, len(followed), AT_ONCE)]
+    return [engine.decide_again(_question(part)) for part in parts]
+
+
+def _question(part: Sequence[Followed]) -> Question:
+    n = len(part)
+    return Question(
+        recorded=Recorded.unpacked(one.inputs or b"" for one in part),
+        now=np.array([parse_ms(one.decided_at) for one in part], np.int64),
+        mode=np.full(n, ACTIVE, np.int8),
+        scope=np.zeros(n, np.int8),
+        uniform=np.full(n, 1.0 - 2**-24, np.float32),  # does not explore: what is asked is what the model prefers
+        sequence=np.arange(n),
+    )
+
+
+def _guarded(decisions: Decisions) -> int:
+    moved = (decisions.chosen >= 0) & (decisions.chosen != HOLD)
+    return int((moved & (decisions.outcome == HELD)).sum())
+
+
+def _probabilities(decisions: Decisions, followed: Sequence[Followed]) -> Float64:
+    epsilon = jnp.array([one.epsilon or 0.0 for one in followed[: len(decisions)]], jnp.float32)
+    every = probabilities(jnp.asarray(decisions.q), jnp.asarray(decisions.masked == 0), epsilon[:, None])
+    return np.asarray(every, np.float64)
+
+
+def _roll_out(log: LoggedPrices, free: Sequence[Followed], candidate: Model, running: Model) -> Float64:
+    """In shops of the offers that have decided most, from where they stood last."""
+    counts = np.bincount(log.offer)
+    last = np.zeros(len(counts), np.int64)
+    last[log.offer] = np.arange(len(log))
+    policy = Recorded.unpacked(free[i].inputs or b"" for i in last.tolist()).policies
+    reference = policy["list_price"].astype(np.float64)
+    demand = fit(log.sales(reference), len(counts))
+    kept = np.argsort(-counts, kind="stable")[:MOST_OFFERS]
+    rows = last[kept]
+    shown = np.bincount(log.offer, [one.happened.impressions for one in free])
+    days = np.bincount(log.offer, [one.days for one in free])
+    offers = Offers(
+        reference=reference[kept],
+        price=log.prices[rows, HOLD],
+        slope=np.array([free[i].profit_slope or 0.0 for i in rows.tolist()]),
+        offset=np.array([free[i].profit_offset or 0.0 for i in rows.tolist()]),
+        floor=policy["low"][kept].astype(np.float64),
+        ceiling=policy["high"][kept].astype(np.float64),
+        exposure=np.where(shown > 0, shown / days, 1.0)[kept],
+        counted=(shown > 0)[kept].astype(np.float64),
+    )
+    shops = fitted_shops(offers, demand.at(kept), seed=SEED)
+    ours, theirs = (policies.model(model.params, running.epsilon) for model in (candidate, running))
+    return paired_gains(ours, theirs, shops, seed=SEED)

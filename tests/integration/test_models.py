@@ -1,0 +1,138 @@
+"""The registry of models on a real Kafka: versions never change, and acts are whole."""
+
+import subprocess
+import sys
+
+import jax
+import msgspec
+import orjson
+import pytest
+
+from pricing_core.model_file import Training, load_model, save_model
+from pricing_core.q_function import init_params
+from schemas.topics import Q_MODELS
+from streams.errors import BrokerUnreachable, InputRefused, ModelRefused
+from streams.models import acts
+from streams.models.acts import Act, promote, publish, rollback, set_status
+from streams.models.read import load_published, models_of, read_all, read_one
+from tests.integration.shop import new_settings
+from tests.integration.worker_process import ROOT, environment_of, read_committed
+
+pytestmark = pytest.mark.kafka
+
+TRAINING = Training(preset="none", seed=1, backend="cpu", jax="0", score={}, parent="m/1@0", trained_on={"t/0": (3, 9)})
+
+
+@pytest.fixture(scope="module")
+def settings(kafka):
+    return new_settings(kafka)
+
+
+def saved(folder, name, version, shift=0.1):
+    params = jax.tree.map(lambda weights: weights + shift, init_params(jax.random.key(1)))
+    return save_model(folder / f"{version}-{shift}", params, name=name, version=version, epsilon=0.0, training=TRAINING)
+
+
+def test_what_was_published_is_loaded_by_its_label_whole_or_in_parts_or_by_uri(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(acts, "PART_BYTES", 10_000)
+    in_parts, by_uri = saved(tmp_path, "whole", 1), saved(tmp_path, "whole", 2, 0.2)
+
+    assert publish(settings, in_parts, "ann", "first") == ("whole/1", True)
+    assert publish(settings, by_uri, "ann", "too large", by_uri=True) == ("whole/2", True)
+    models = models_of(settings)
+    for path in (in_parts, by_uri):
+        model = load_model(path)
+        found = models.get(model.label)
+        assert found.manifest == model.manifest
+        assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), found.params, model.params))
+    assert read_one(settings, "whole").versions[1].parts == 4
+    assert models.get("whole/3@0") is None
+
+    by_uri.write_bytes(by_uri.read_bytes()[:-1] + b"x")
+    with pytest.raises(ModelRefused, match="SHA-256"):
+        models_of(settings).get(model.label)
+
+
+def test_a_version_never_changes(settings, tmp_path):
+    publish(settings, saved(tmp_path, "fixed", 1), "ann", "first")
+    before = read_committed(settings, Q_MODELS)
+
+    assert publish(settings, saved(tmp_path, "fixed", 1), "bob", "again") == ("fixed/1", False)
+    with pytest.raises(ModelRefused, match="versions never change"):
+        publish(settings, saved(tmp_path, "fixed", 1, 0.3), "bob", "others")
+    assert len(read_committed(settings, Q_MODELS)) == len(before)
+
+
+def test_of_two_acts_at_once_the_later_one_counts_and_the_other_writes_nothing(settings, tmp_path):
+    publish(settings, saved(tmp_path, "two", 1), "ann", "first")
+    first = Act(settings, "two", "ann", "retire it")
+    second = Act(settings, "two", "bob", "try it")
+
+    second.write(second.status(1, "shadow", "try it"))
+    with pytest.raises(BrokerUnreachable, match="again"):
+        first.write(first.status(1, "retired", "retire it"))
+    assert read_one(settings, "two").status_of(1) == "shadow"
+
+
+def test_what_is_live_is_promoted_rolled_back_and_retired(settings, tmp_path):
+    for version in (1, 2):
+        publish(settings, saved(tmp_path, "m", version, version / 10), "ann", "new")
+    statuses = lambda: [read_one(settings, "m").status_of(version) for version in (1, 2)]  # noqa: E731
+    assert statuses() == ["candidate", "candidate"]
+    promote(settings, "m", 1, "ann", "good")
+    promote(settings, "m", 2, "ann", "better")
+    assert statuses() == ["retired", "live"]
+    assert read_one(settings, "m").live.before == [None, 1]
+    with pytest.raises(InputRefused, match="live"):
+        set_status(settings, "m", 2, status="retired", by="bob", why="no")
+    assert rollback(settings, "m", "bob", "worse") == (2, 1)
+    assert statuses() == ["live", "retired"]
+    assert rollback(settings, "m", "bob", "worse") == (1, None)
+    assert statuses() == ["retired", "retired"]
+    with pytest.raises(InputRefused, match="none to go back from"):
+        rollback(settings, "m", "bob", "worse")
+    with pytest.raises(InputRefused, match="m/1, m/2"):
+        promote(settings, "m", 3, "ann", "what?")
+
+
+def test_records_of_strangers_are_left_out(settings, tmp_path):
+    publish(settings, saved(tmp_path, "odd", 1), "ann", "first")
+    act = Act(settings, "odd", "bob", "harm")
+    other = msgspec.structs.replace(act.model.versions[1], version=2)
+    act.write((b"odd/1/status/x", other), (b"odd/3", other))
+
+    found = read_all(settings)["odd"]
+    assert list(found.versions) == [1]
+    assert load_published(settings, found.versions[1]).version == 1
+
+
+def repricer(settings, *arguments):
+    command = [sys.executable, "-m", "streams.cli", "models", *map(str, arguments)]
+    environment = {**environment_of(settings), "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    return done.stdout.decode()
+
+
+def test_persons_publish_compare_promote_and_look(settings, tmp_path):
+    ours = settings.model_copy(update={"model_name": "cli"})
+    for version in (1, 2):
+        path = saved(tmp_path, "cli", version, version / 10)
+        assert repricer(ours, "publish", path, "--why", "new", "--by", "ann") == f"cli/{version} is a candidate now\n"
+    repricer(ours, "promote", "cli/2", "--force", "--why", "it is a test", "--by", "bob")
+    found = {
+        one["version"]: one
+        for line in repricer(ours, "list", "--json").splitlines()
+        if (one := orjson.loads(line))["name"] == "cli"
+    }
+    assert {version: one["status"] for version, one in found.items()} == {1: "candidate", 2: "live"}
+    assert (found[2]["live_set"]["by"], found[2]["live_set"]["why"]) == ("bob", "it is a test")
+    assert found[2]["manifest"]["training"]["trained_on"] == {"t/0": [3, 9]}
+    text = repricer(ours, "show", "cli/2")
+    assert "it is a test" in text
+    assert "t/0 [3, 9)" in text
+    differs = orjson.loads(repricer(ours, "diff", "cli/1", "own", "--json"))
+    assert 0 < differs["differing_decisions"] <= differs["golden_decisions"]
+    assert differs["weights"]["offer.bias"][0] > 0.0
+    assert "cli/2 is retired" in repricer(ours, "rollback", "--why", "enough")
+    assert "retired" in repricer(ours, "list")
