@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from pricing_core.model_file import Model
+    from streams.replay.again import Replayer
     from streams.replay.decision_log import Found
     from streams.settings import Settings
 
@@ -22,7 +23,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 From = Annotated[str, typer.Option("--from", help="Event time of the first decision: 2h, 3d, or an RFC 3339 time.")]
 To = Annotated[str | None, typer.Option("--to", help="Event time of the last one; all later ones if not given.")]
 Models = Annotated[
-    list[Path] | None, typer.Option("--with-model", help="A .safetensors file that decisions of this time name.")
+    list[Path] | None,
+    typer.Option("--with-model", help="A .safetensors file that decisions of this time name and nobody has published."),
 ]
 
 
@@ -71,12 +73,11 @@ def replay(
     import orjson
     from rich.console import Console
 
-    from streams.replay.again import Replayer
     from streams.replay.rebuild import Rebuild
     from streams.replay.report import print_report, require_reproduced
 
     settings = _settings()
-    decisions, replayer = _decisions(settings, since, until), Replayer(settings, _models(settings, models))
+    decisions, replayer = _decisions(settings, since, until), _replayer(settings, models)
     report = replayer.replay(decisions())
     state = Rebuild(settings, replayer).run(decisions()) if states else None
     if as_json:
@@ -106,7 +107,6 @@ def whatif(
     import orjson
     from rich.console import Console
 
-    from streams.replay.again import Replayer
     from streams.replay.policy_file import read_policies
     from streams.replay.whatif import by_model, print_effect, under_policies, what_if
 
@@ -115,7 +115,7 @@ def whatif(
         otherwise = under_policies(read_policies(policy, mapping or []))
     else:
         otherwise = by_model(_models(settings, [model] if model else [])[-1])
-    replayer = Replayer(settings, _models(settings, models))
+    replayer = _replayer(settings, models)
     effect = what_if(replayer, _decisions(settings, since, until)(), otherwise)
     if as_json:
         typer.echo(orjson.dumps(effect.as_dict()).decode())
@@ -130,6 +130,14 @@ def _settings() -> Settings:
     settings = quiet_settings("replay")
     keep_compiled(settings.compilation_cache)
     return settings
+
+
+def _replayer(settings: Settings, paths: list[Path] | None) -> Replayer:
+    """With the model that serves, those of the given files, and whatever was published."""
+    from streams.replay.again import Replayer
+    from streams.replay.published import PublishedOnDemand
+
+    return Replayer(settings, _models(settings, paths), PublishedOnDemand(settings))
 
 
 def _models(settings: Settings, paths: list[Path] | None) -> list[Model]:

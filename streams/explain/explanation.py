@@ -11,6 +11,7 @@ from pricing_core.state import NEVER, Rows
 from streams.explain.causes import Cause, find_causes
 from streams.replay.again import Replayer, question_of
 from streams.replay.decision_log import DecisionLog, Found
+from streams.replay.published import PublishedOnDemand
 from streams.serving_model import load_serving_model
 from streams.settings import Settings
 
@@ -92,7 +93,7 @@ def explain(settings: Settings, *, decision_id: str | None, offer: str | None) -
 
 def explained(settings: Settings, found: Found, previous: Found | None, causes: list[Cause]) -> Explanation:
     """The same for a record that is at hand."""
-    replayer = Replayer(settings, [load_serving_model(settings)])
+    replayer = Replayer(settings, [load_serving_model(settings)], PublishedOnDemand(settings))
     obstacle, known, ages, is_reproduced = replayer.obstacle(found), list[Known](), dict[str, int](), False
     if obstacle is None:
         (again,) = replayer.records([found], replayer.decide([found]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
 
@@ -30,11 +30,16 @@ STRETCH = 8 * AT_ONCE
 """Decisions that are held at once."""
 
 
+Published = Callable[[str], Model | None]
+"""Finds a model that was published, by its label; None if there is none, or none that can be used."""
+
+
 class Replayer:
     """Makes decisions again with the models that they name."""
 
-    def __init__(self, settings: Settings, models: Sequence[Model]) -> None:
-        self._models = {model.label: model for model in models}
+    def __init__(self, settings: Settings, models: Sequence[Model], published: Published = lambda _: None) -> None:
+        self._models: dict[str, Model | None] = {model.label: model for model in models}
+        self._published = published
         self.engine = ReplayingEngine(models[0], capacity=max(settings.max_offers, AT_ONCE), seed=settings.seed)
         self._emitter = Emitter(settings, self.engine, Metrics())
 
@@ -73,14 +78,20 @@ class Replayer:
 
     def obstacle(self, found: Found) -> str | None:
         """Why a decision cannot be made again; None if it can."""
-        if found.record.model not in self._models:
+        if self._model(found.record.model) is None:
             return f"model {found.record.model} is not at hand"
         return why_not_again(found)
 
     def use_model_of(self, found: Found) -> None:
         """Let the engine decide with the model and epsilon that a decision names."""
-        record = found.record
-        self.engine.model = replace(self._models[record.model], epsilon=record.epsilon or 0.0)
+        record, model = found.record, self._model(found.record.model)
+        assert model is not None  # else there is an obstacle
+        self.engine.model = replace(model, epsilon=record.epsilon or 0.0)
+
+    def _model(self, label: str) -> Model | None:
+        if label not in self._models:
+            self._models[label] = self._published(label)
+        return self._models[label]
 
     def _compare(self, page: Sequence[Found]) -> Iterator[Difference | None]:
         try:

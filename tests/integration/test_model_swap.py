@@ -16,6 +16,10 @@ from pricing_core.q_function import init_params
 from schemas.models import ModelPublished, ModelSetLive, WeightsPart, live_key, manifest_key, part_key
 from schemas.topics import ALARMS, PRICE_DECISIONS
 from streams.models.acts import Act, promote, publish, rollback
+from streams.replay.again import Replayer
+from streams.replay.decision_log import DecisionLog
+from streams.replay.published import PublishedOnDemand
+from streams.serving_model import load_serving_model
 from tests.integration.recomputation import check_log
 from tests.integration.shop import Publisher, impressions, new_settings, order, policy
 from tests.integration.worker_process import read_committed, running_worker, wait_for
@@ -25,6 +29,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(580)]
 SKUS = [f"sku-{i}" for i in range(40)]
 TRAINING = Training(preset="none", seed=1, backend="cpu", jax="0", score={})
 SWAPS = 50
+EVER = (0, 2**53)
 
 
 def saved(folder, version, change=lambda params: params):
@@ -79,6 +84,12 @@ def test_a_worker_prices_with_what_is_live_from_its_first_decision_on_and_swaps_
         assert models(settings) == [3, 4, 3, 2]
         assert worker.end(signal.SIGTERM) == 0
     check_log(settings)
+    published = PublishedOnDemand(settings)
+    replayed = Replayer(settings, [load_serving_model(settings)], published).replay(
+        DecisionLog(settings).between(*EVER)
+    )
+    assert replayed.identical == replayed.decisions > len(SKUS)
+    assert published("default/5@0123456789ab") is None
 
 
 def corrupt(weights, manifest):
