@@ -33,6 +33,9 @@ def simulate(
     speedup: Annotated[
         float | None, typer.Option(help="Simulated time passes so many times as fast (what the rate needs).", min=1)
     ] = None,
+    regime_change_day: Annotated[
+        float | None, typer.Option(help="From this simulated day on other shoppers come.", min=0)
+    ] = None,
     truth: Annotated[Path | None, typer.Option(help="File for what was really earned, and would have been.")] = None,
     after: Annotated[str | None, typer.Option(help="The market opens when this page answers 200.")] = None,
 ) -> None:
@@ -44,7 +47,15 @@ def simulate(
     settings = load_settings()
     set_up_logging(settings, component="market")
     order = Order(
-        rate=rate, skus=skus, seed=seed, events=events, seconds=seconds, speedup=speedup, truth=truth, after=after
+        rate=rate,
+        skus=skus,
+        seed=seed,
+        events=events,
+        seconds=seconds,
+        speedup=speedup,
+        regime_change_day=regime_change_day,
+        truth=truth,
+        after=after,
     )
     run_market(settings, order)
 

@@ -128,6 +128,13 @@ def sample_markets(key: Array, n: int) -> Markets:
     )
 
 
+def with_other_shoppers(key: Array, markets: Markets) -> Markets:
+    """The same offers and rivals before other shoppers: a regime change. As many come as before, and buy otherwise."""
+    others = demand.sample(key, markets.reference_price, markets.rivals)
+    kept = {name: getattr(markets.demand, name) for name in ("traffic", "season_amplitude", "season_phase_days")}
+    return markets._replace(demand=others._replace(**kept))
+
+
 def initial_state(markets: Markets) -> MarketState:
     """Start: full stock, rivals at their list prices, no drift."""
     zero = jnp.zeros_like(markets.start_price)

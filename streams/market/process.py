@@ -60,6 +60,8 @@ class Order:
     """Stop after so long."""
     speedup: float | None = None
     """Simulated seconds a second; None: what the rate makes of it."""
+    regime_change_day: float | None = None
+    """Other shoppers come from this simulated day on."""
     truth: Path | None = None
     """Where the account is written."""
     after: str | None = None
@@ -86,6 +88,7 @@ class Market:
         self._pace: Pace = choose_pace(drawn, order.rate, order.speedup)
         self._opened = self._written = 0.0  # monotonic, s
         self._start_ms = self._now_ms = 0  # event time
+        self._regime_ends_at = math.inf if order.regime_change_day is None else order.regime_change_day
 
     def run(self, stopping: Signal) -> None:
         """Publish policies, wait for the opening, and let periods pass until the end of the order or a signal."""
@@ -131,6 +134,10 @@ class Market:
         stopping.wait(max(0.0, (end - wall_ms()) / 1000))  # event time has caught up with the wall clock
         end = max(start + 1, min(end, wall_ms()))  # woken by a signal: a shorter period
         self._applied.read()  # 1
+        if self._days >= self._regime_ends_at:
+            self._worlds.change_regime()
+            self._regime_ends_at = math.inf
+            log.info("other shoppers come", day=self._days)
         period, sales = self._worlds.advance(self._applied.prices.copy(), start, end)  # 2
         self._accounts.close_period(sales)
         events = list(self._delivery.deliver(self._writer.events(period), end))

@@ -18,6 +18,7 @@ from pricing_core.simulator.market import (
     optimal_price,
     sample_markets,
     step,
+    with_other_shoppers,
 )
 from schemas.policies import OfferPolicy
 from streams.market.events import Int64, Period
@@ -72,12 +73,17 @@ class Worlds:
         limits = Limits(jnp.asarray(lowest, jnp.float32), jnp.asarray([p.ceiling for p in policies], jnp.float32))
         self.start_price = np.array([policy.list_price for policy in policies], np.int64)
         self._fixed = Fixed(drawn.markets, limits, jax.random.key(seed))
+        self._others = jax.random.key(seed + 1)
         self._states = jax.tree.map(lambda leaf: np.stack([leaf] * len(RULES)), drawn.state)
         self._prices = np.stack([self.start_price.astype(np.float32)] * len(RULES))
 
     def warm_up(self) -> None:
         """Compile, so that the first period does not have to."""
         _advance(self._fixed, self._states, self._prices, np.float32(0.1))
+
+    def change_regime(self) -> None:
+        """From now on other shoppers come, in all copies."""
+        self._fixed = self._fixed._replace(markets=with_other_shoppers(self._others, self._fixed.markets))
 
     def advance(self, applied: Int64, start: int, end: int) -> tuple[Period, dict[str, Sales]]:
         """Let ``[start, end)`` pass, ms, with ``applied`` prices, minor units [N].

@@ -1,6 +1,7 @@
 """The simulated market without Kafka: its events, its copies under other rules, its pace."""
 
 from collections import Counter
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -53,6 +54,18 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(drawn, pol
     first, again, other = (run(drawn, policies, seed=seed)[0] for seed in (3, 3, 4))
     assert first == again
     assert first != other
+
+
+def test_after_a_regime_change_others_come_and_the_optimum_is_elsewhere(drawn, policies):
+    worlds = Worlds(drawn, policies, 3)
+    optimum = []
+    for day in range(4):
+        if day == 2:
+            worlds.change_regime()
+        _, sales = worlds.advance(worlds.start_price, START + day * DAY_MS, START + (day + 1) * DAY_MS)
+        optimum.append(sales["optimum"].prices)
+    moved = [np.abs(after / before - 1).mean() for before, after in pairwise(optimum)]
+    assert moved[2] > 3 * moved[1]  # the optimum of a period is reckoned at the end of the one before
 
 
 def test_applied_prices_that_never_change_earn_exactly_what_holding_earns(drawn, policies):
