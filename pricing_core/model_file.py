@@ -71,7 +71,7 @@ class ModelFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     half_lives_days: tuple[float, ...]
 
 
-class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where the weights come from, enough to make them again."""
 
     preset: str
@@ -80,6 +80,10 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jax: str
     score: dict[str, dict[str, float]]
     """Policy → measure → value, on held-out markets; empty if not scored."""
+    parent: str | None = None
+    """Label of the model from which training went on."""
+    trained_on: dict[str, tuple[int, int]] = {}
+    """``topic/partition`` → the first offset that was learned from, and the one behind the last."""
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
