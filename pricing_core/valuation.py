@@ -73,16 +73,23 @@ class _Batch(NamedTuple):
 @jax.jit
 def _value(params: Params, epsilon: Array, sums: Array, batch: _Batch) -> tuple[Array, Array, Array, Array]:
     """Gather, decay, featurize, value, choose: compiled once for each bucket."""
-    column = dict(zip(_NUMBERS, batch.numbers.T, strict=True))
-    elapsed, uniform = column.pop("elapsed_days"), column.pop("uniform")
-    decayed = decay(sums.at[batch.slots].get(mode="fill", fill_value=0.0), elapsed)
-    features = featurize(FeatureInputs(decayed, log_ratio=batch.log_ratio, legal=batch.legal, **column))
+    uniform = batch.numbers[:, _NUMBERS.index("uniform")]
+    features = _features(sums, batch)
     # Fused into the network, the features would compile twice as long.
     state, candidates = jax.lax.optimization_barrier(features)  # type: ignore[no-untyped-call]  # JAX gives no types
     q = q_values(params, state, candidates)
     chosen, propensity = choose(q, batch.legal, uniform, epsilon)
     return q, chosen, propensity, state
 
+
+def _features(sums: Array, batch: _Batch) -> tuple[Array, Array]:
+    column = dict(zip(_NUMBERS, batch.numbers.T, strict=True))
+    elapsed, _ = column.pop("elapsed_days"), column.pop("uniform")
+    decayed = decay(sums.at[batch.slots].get(mode="fill", fill_value=0.0), elapsed)
+    return featurize(FeatureInputs(decayed, log_ratio=batch.log_ratio, legal=batch.legal, **column))
+
+
+_see = jax.jit(_features)
 
 COMPILED = (_value,)
 
@@ -100,12 +107,20 @@ def value(
         uniform: [n] in [0, 1): what chance says.
         at_least: Rows of a call are no fewer: as many as when it was asked before, to get the same bits.
     """
-    log_ratio = np.log(np.maximum(ladder.prices, 1) / offers.current[:, None]).astype(np.float32)
-    whole = _Batch(offers.slots, _numbers(offers, uniform), log_ratio, ladder.legal)
+    whole = _batch(offers, ladder, uniform)
     starts = range(0, len(offers), BUCKETS[-1])
     parts = [_ask(model, sums, _Batch(*(column[i : i + BUCKETS[-1]] for column in whole)), at_least) for i in starts]
     q, chosen, propensity, features, batch = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return Valuation(q, chosen.astype(np.int64), propensity, features, batch)
+
+
+def see(sums: RollingSums, offers: Offers, ladder: Ladder) -> tuple[Float32, ...]:
+    """What the network would be shown of n offers and their candidates: the arguments of `q_values`, [n, ...] each."""
+    uniform = np.zeros(len(offers), np.float32)
+    whole = _batch(offers, ladder, uniform)
+    starts = range(0, len(offers), BUCKETS[-1])
+    parts = [_shown(sums, _Batch(*(column[i : i + BUCKETS[-1]] for column in whole))) for i in starts]
+    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
 
 def warm_up(model: Model, sums: RollingSums) -> None:
@@ -116,15 +131,29 @@ def warm_up(model: Model, sums: RollingSums) -> None:
         _ask(model, sums, _Batch(np.full(size, sums.capacity), numbers, ratios, ratios == 0), 0)
 
 
+def _batch(offers: Offers, ladder: Ladder, uniform: Float32) -> _Batch:
+    log_ratio = np.log(np.maximum(ladder.prices, 1) / offers.current[:, None]).astype(np.float32)
+    return _Batch(offers.slots, _numbers(offers, uniform), log_ratio, ladder.legal)
+
+
+def _shown(sums: RollingSums, batch: _Batch) -> tuple[Float32, ...]:
+    padded, n = _padded(sums, batch, 0), len(batch.slots)
+    return tuple(np.asarray(part)[:n] for part in _see(sums.device, padded))
+
+
 def _ask(model: Model, sums: RollingSums, batch: _Batch, at_least: int) -> tuple[NDArray[Any], ...]:
     """Pad to a bucket, compute, cut back. Padding points behind the arena."""
+    n, padded = len(batch.slots), _padded(sums, batch, at_least)
+    results = _value(model.params, np.float32(model.epsilon), sums.device, padded)
+    return *(np.asarray(result)[:n] for result in results), np.full(n, len(padded.slots))
+
+
+def _padded(sums: RollingSums, batch: _Batch, at_least: int) -> _Batch:
     n = len(batch.slots)
     size = bucket(max(n, at_least), BUCKETS)
     slots = np.full(size, sums.capacity, np.int32)
     slots[:n] = batch.slots
-    padded = _Batch(slots, pad(batch.numbers, size), pad(batch.log_ratio, size), pad(batch.legal, size))
-    results = _value(model.params, np.float32(model.epsilon), sums.device, padded)
-    return *(np.asarray(result)[:n] for result in results), np.full(n, size)
+    return _Batch(slots, pad(batch.numbers, size), pad(batch.log_ratio, size), pad(batch.legal, size))
 
 
 def _numbers(offers: Offers, uniform: Float32) -> Float32:

@@ -10,7 +10,7 @@ from streams.breaker.settings import BreakerSettings
 
 
 class LearningSettings(BreakerSettings):
-    """Part of `streams.settings.Settings`. Names end in their unit: ``_s`` seconds of event time."""
+    """Part of `streams.settings.Settings`. Names end in their unit: ``_s`` seconds, those of outcomes in event time."""
 
     outcome_window_s: Annotated[
         int, Field(ge=60, le=259_200, description="Longest time in which events count to one decision.")
@@ -23,3 +23,12 @@ class LearningSettings(BreakerSettings):
             description="How long outcomes wait for late events, cancellations and returns after an interval's end.",
         ),
     ] = 3600
+    learner_capacity: Annotated[
+        int, Field(ge=1024, le=4_194_304, description="Transitions that the learner remembers: about 1.5 KB each.")
+    ] = 65_536
+    learner_candidate_every: Annotated[
+        int, Field(ge=64, le=1_000_000_000, description="The learner writes a candidate model after so many of them.")
+    ] = 20_000
+    learner_checkpoint_s: Annotated[
+        float, Field(gt=0, le=3600, description="The learner makes what it has learned durable at least this often.")
+    ] = 10.0

@@ -81,6 +81,16 @@ OUTCOME_EVENTS_LEFT_OUT = Metric(
     "Events in no transition: late, between intervals, unreadable.",
     ("reason",),
 )
+LEARNED_TRANSITIONS = Metric(
+    "repricer_learner_transitions_total",
+    "counter",
+    "transitions",
+    "Read by the learner, by what came of it.",
+    ("what",),
+)
+LEARNER_UPDATES = Metric("repricer_learner_updates_total", "counter", "updates", "Of the learner's networks.")
+LEARNER_LOSS = Metric("repricer_learner_loss", "gauge", "1", "Mean over the last updates.", ("of",))
+CANDIDATE_MODELS = Metric("repricer_candidate_models_total", "counter", "models", "Written by the learner.")
 MODEL_INFO = Metric(
     "repricer_model_info", "gauge", "1", "The model that prices: always 1.", ("name", "version", "sha256")
 )
@@ -117,6 +127,10 @@ METRICS: Final = (
     TRANSITIONS,
     OPEN_INTERVALS,
     OUTCOME_EVENTS_LEFT_OUT,
+    LEARNED_TRANSITIONS,
+    LEARNER_UPDATES,
+    LEARNER_LOSS,
+    CANDIDATE_MODELS,
     MODEL_INFO,
     MODEL_SWAPS,
     MODELS_REFUSED,

@@ -1,0 +1,1 @@
+"""`repricer learner`: learns from ``transitions`` and writes candidate models."""
