@@ -160,19 +160,10 @@ def _settings() -> Settings:
 
 
 def _load(settings: Settings, which: str) -> Model:
-    from pricing_core.model_file import ModelFileError
-    from streams.errors import ModelRefused
-    from streams.models.read import load_published, read_one
-    from streams.models.registered import parse_name
+    from streams.models.named import load_published_model
     from streams.serving_model import load_serving_model
 
-    if which == "own":
-        return load_serving_model(settings)
-    name, version = parse_name(which)
-    try:
-        return load_published(settings, read_one(settings, name).get(version))
-    except ModelFileError as error:
-        raise ModelRefused(f"{which} is refused: {error}") from error
+    return load_serving_model(settings) if which == "own" else load_published_model(settings, which)
 
 
 def _golden(settings: Settings) -> GoldenBatch:

@@ -8,13 +8,18 @@ from typing import Annotated
 import typer
 
 from streams.cli_explain import LATEST_MS, AsJson
+from streams.cli_operate import By
 
 shadow = typer.Typer(help="Another model decides silently beside the one that serves.", no_args_is_help=True)
 
 
 @shadow.command()
 def run(
-    model: Annotated[Path, typer.Option(help="A .safetensors file.", exists=True, dir_okay=False)],
+    model: Annotated[Path | None, typer.Option(help="A .safetensors file.", exists=True, dir_okay=False)] = None,
+    published: Annotated[
+        str | None, typer.Option(metavar="NAME/VERSION", help="Instead of a file: a model of `repricer models`.")
+    ] = None,
+    by: By = None,
     from_the_start: Annotated[
         bool, typer.Option("--from-the-start", help="Begin with the oldest decision; else with the next one.")
     ] = False,
@@ -24,13 +29,20 @@ def run(
     Give it the workers' own settings. Several may run with one model, and share its partitions.
     """
     from streams.compiled import keep_compiled
+    from streams.errors import InputRefused
     from streams.log_setup import quiet_settings
+    from streams.models.named import load_to_shadow
     from streams.serving_model import load_serving_model
     from streams.shadow.follow import follow
 
+    if (model is None) == (published is None):
+        raise InputRefused("say which model: either --model or --published")
     settings = quiet_settings("shadow")
     keep_compiled(settings.compilation_cache)
-    loaded = load_serving_model(settings.model_copy(update={"model_path": model}))
+    if published is not None:
+        loaded = load_to_shadow(settings, published, by)
+    else:
+        loaded = load_serving_model(settings.model_copy(update={"model_path": model}))
     typer.echo(f"{loaded.label} shadows the decisions of {settings.topic_prefix}")
     counts = follow(settings, loaded, from_the_start=from_the_start)
     typer.echo(", ".join(f"{count:,} {what}" for what, count in counts.items()) or "no decisions came")

@@ -1,20 +1,25 @@
 """The registry of models on a real Kafka: versions never change, and acts are whole."""
 
+import contextlib
 import subprocess
 import sys
 
+import confluent_kafka as ck
 import jax
 import msgspec
 import orjson
 import pytest
+from confluent_kafka.admin import NewTopic
 
 from pricing_core.model_file import Training, load_model, save_model
 from pricing_core.q_function import init_params
 from schemas.topics import Q_MODELS
-from streams.errors import BrokerUnreachable, InputRefused, ModelRefused
+from streams.errors import BrokerUnreachable, InputRefused, ModelRefused, NotPromoted
 from streams.models import acts
 from streams.models.acts import Act, promote, publish, rollback, set_status
 from streams.models.read import load_published, models_of, read_all, read_one
+from streams.models.transitions import TRANSITIONS
+from streams.topic_admin import TopicAdmin
 from tests.integration.shop import new_settings
 from tests.integration.worker_process import ROOT, environment_of, read_committed
 
@@ -25,7 +30,12 @@ TRAINING = Training(preset="none", seed=1, backend="cpu", jax="0", score={}, par
 
 @pytest.fixture(scope="module")
 def settings(kafka):
-    return new_settings(kafka)
+    settings = new_settings(kafka)
+    transitions = NewTopic(TRANSITIONS.full_name(settings.topic_prefix), settings.partitions, 1)
+    for created in TopicAdmin(settings).client.create_topics([transitions]).values():
+        with contextlib.suppress(ck.KafkaException):  # it is there
+            created.result(30)
+    return settings
 
 
 def saved(folder, name, version, shift=0.1):
@@ -106,10 +116,14 @@ def test_records_of_strangers_are_left_out(settings, tmp_path):
     assert load_published(settings, found.versions[1]).version == 1
 
 
-def repricer(settings, *arguments):
+def run(settings, *arguments):
     command = [sys.executable, "-m", "streams.cli", "models", *map(str, arguments)]
     environment = {**environment_of(settings), "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=200, check=False)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=200, check=False)
+
+
+def repricer(settings, *arguments):
+    done = run(settings, *arguments)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     return done.stdout.decode()
 
@@ -119,6 +133,11 @@ def test_persons_publish_compare_promote_and_look(settings, tmp_path):
     for version in (1, 2):
         path = saved(tmp_path, "cli", version, version / 10)
         assert repricer(ours, "publish", path, "--why", "new", "--by", "ann") == f"cli/{version} is a candidate now\n"
+    refused = run(ours, "promote", "cli/2", "--why", "it is a test", "--by", "bob")
+    assert refused.returncode == NotPromoted.exit_code
+    assert "off-policy: 0 logged decisions" in refused.stderr.decode()
+    reasons = read_one(ours, "cli").statuses[2].reasons
+    assert [reason.partition(":")[0] for reason in reasons] == ["off-policy", "roll-outs", "guards", "shadow"]
     repricer(ours, "promote", "cli/2", "--force", "--why", "it is a test", "--by", "bob")
     found = {
         one["version"]: one
