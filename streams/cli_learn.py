@@ -29,7 +29,7 @@ def outcomes() -> None:
 def learner(
     folder: Annotated[Path, typer.Option(help="Of this learner: what it remembers, and its candidate models.")],
 ) -> None:
-    """Learn from transitions, beginning with the workers' model, and write candidate models. Runs until Ctrl-C.
+    """Learn from transitions, beginning with the workers' model, and publish candidate models. Runs until Ctrl-C.
 
     Kill it at any time: it learns from each transition once. A folder belongs to one model to begin with.
     """

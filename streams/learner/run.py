@@ -5,7 +5,8 @@
 3. put the rows at the end of the log on disk and into the memory on the device, and do the updates that are due;
 4. now and then, make a checkpoint durable: learner, counts, and the next offsets to read;
 5. commit the same offsets to the group, for lag tools only: a restart reads on from the checkpoint;
-6. write a candidate model when one is due: its number follows from the checkpoint, so that none is made twice.
+6. write a candidate model when one is due: its number follows from the checkpoint, so that none is made twice;
+7. publish it: to publish the same once more changes nothing.
 
 Dying between any two steps is safe: a restart begins where the last checkpoint stands, and what was done after it is as
 if it had not been. One learner has all partitions: two would learn two models, each from a part.
@@ -25,12 +26,13 @@ from pricing_core.learning.recall import Recall
 from pricing_core.model_file import Model
 from schemas.topics import TRANSITIONS
 from schemas.transitions import TransitionClosed
-from streams.errors import ConfigurationError
+from streams.errors import BrokerUnreachable, ConfigurationError
 from streams.learner.rows import RowMaker, id_of, obstacle
 from streams.learner.store import Checkpoint, Store
 from streams.learner.student import Student
 from streams.metrics import CANDIDATE_MODELS, LEARNED_TRANSITIONS, LEARNER_LOSS, LEARNER_UPDATES, Metrics
 from streams.metrics_page import metrics_page
+from streams.models.acts import publish
 from streams.polled import is_record
 from streams.settings import Settings
 from streams.stop_signal import stop_signal
@@ -38,6 +40,8 @@ from streams.topic_presence import require_present
 
 RECORDS_AT_ONCE = 2048
 POLL_S = 0.2
+LEARNER = "learner"
+"""Who publishes candidates."""
 CHECKPOINT_TRANSITIONS = 4096
 """After so many a checkpoint is made, whatever the time."""
 
@@ -63,6 +67,7 @@ class LearnerProcess:
         """Ids of the rows that are remembered, oldest first."""
         self._decode = msgspec.json.Decoder(TransitionClosed).decode
         self._saved_taken, self._saved_at = self.checkpoint.taken, time.monotonic()
+        self._published = 0
         self._consumer = self._assigned()
 
     def close(self) -> None:
@@ -91,16 +96,30 @@ class LearnerProcess:
             self._consumer.commit(offsets=self._positions(), asynchronous=False)  # 5
             self._saved_taken, self._saved_at = kept.taken, time.monotonic()
             log.info("checkpoint", taken=kept.taken, rows=kept.rows, updates=self._student.updates, **kept.losses)
-        self.write_candidate_if_due()  # 6
+        self.offer_candidate_if_due()
 
-    def write_candidate_if_due(self) -> None:
-        """Write the candidate of the last full number of rows, unless it is there."""
+    def offer_candidate_if_due(self) -> None:
+        """Write and publish the candidate of the last full number of rows, unless it is there.
+
+        Raises:
+            ModelRefused: Its version was published with other content.
+        """
         kept, every = self.checkpoint, self._settings.learner_candidate_every
         number = kept.rows // every
-        if number and not (self._candidates / str(number)).exists():
-            path = self._student.write_candidate(self._candidates, number, kept)
+        if number <= self._published:
+            return
+        if not (self._candidates / str(number)).exists():
+            path = self._student.write_candidate(self._candidates, number, kept)  # 6
             self._metrics.add(CANDIDATE_MODELS)
             log.info("candidate model", path=str(path), parent=kept.parent, transitions=kept.taken, rows=kept.rows)
+        (path,) = (self._candidates / str(number)).glob("*.safetensors")
+        try:
+            name, _ = publish(self._settings, path, LEARNER, f"learned from {kept.rows:,} transitions")  # 7
+        except BrokerUnreachable as error:  # or somebody acted on this model meanwhile: after the next checkpoint, then
+            log.warning("candidate not published", path=str(path), error=str(error))
+            return
+        self._published = number
+        log.info("candidate published", model=name)
 
     def _take(self, records: list[Any]) -> None:
         kept, usable = self.checkpoint, []
@@ -193,7 +212,7 @@ def run_learner(settings: Settings, folder: Path, parent: Model) -> Checkpoint:
         store = Store(folder, settings.learner_capacity)
         try:
             process = LearnerProcess(settings, store, parent, folder, metrics)
-            process.write_candidate_if_due()  # killed before it could
+            process.offer_candidate_if_due()  # killed before it could
             while not stopping.is_set():
                 process.step()
             process.close()

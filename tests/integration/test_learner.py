@@ -13,6 +13,7 @@ from schemas.codec import encode
 from schemas.topics import TRANSITIONS, offer_key
 from streams.learner.rows import id_of, obstacle
 from streams.learner.store import Store
+from streams.models.read import read_one
 from tests.integration.shop import new_settings
 from tests.integration.worker_process import read_committed, running_program
 from tests.streams.outcome_records import joined
@@ -84,6 +85,12 @@ def test_transitions_used_are_transitions_produced_and_none_twice_after_ten_kill
     origin = load_model(newest / "default.safetensors").manifest.training
     assert origin.parent == kept.parent
     assert set(origin.trained_on) == {f"transitions/{p}" for p in range(PARTITIONS)}
+    published = read_one(settings, "default").versions
+    written = {model.version: model for model in map(load_model, (folder / "candidates").glob("*/*.safetensors"))}
+    assert max(published) == max(written)
+    assert {version: published[version].sha256 for version in published} == {
+        version: written[version].sha256 for version in published
+    }
 
 
 def committed(settings):
