@@ -3,6 +3,9 @@
 A group of its own reads ``price-decisions``; records on ``shadow-decisions`` and the group's offsets go into one
 transaction, so that each decision is shadowed once, whatever is killed. The worker has no part in it: its speed stays
 what it is, and a shadow that falls behind or breaks harms nobody.
+
+The transaction carries the membership as it was when the partitions were assigned, never read live: the broker accepts
+that of a member which has lost it, and the records would be there twice.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from streams.settings import Settings
 from streams.shadow.decide import Shadow
 from streams.stop_signal import stop_signal
 from streams.topic_presence import require_present
+from streams.transport.identity import Claim
 
 RECORDS_AT_ONCE = 2048
 POLL_S = 0.2
@@ -67,7 +71,10 @@ class Follower:
                 "heartbeat.interval.ms": int(settings.heartbeat_interval_s * 1000),
             }
         )
-        self._consumer.subscribe([PRICE_DECISIONS.full_name(settings.topic_prefix)])
+        self._membership: Any = None
+        """As librdkafka has it, of the assignment in force."""
+        decisions = PRICE_DECISIONS.full_name(settings.topic_prefix)
+        self._consumer.subscribe([decisions], on_assign=self._assigned)
 
     def close(self) -> None:
         """Leave the group."""
@@ -90,13 +97,16 @@ class Follower:
         try:
             self._produce(decided)
             positions = [ck.TopicPartition(records[0].topic(), partition, end) for partition, end in ends.items()]
-            group = self._consumer.consumer_group_metadata()
-            self._producer.send_offsets_to_transaction(positions, group, REQUEST_S)
+            self._producer.send_offsets_to_transaction(positions, self._membership, REQUEST_S)
             self._producer.commit_transaction(REQUEST_S)
         except ck.KafkaException:
             self._producer.abort_transaction(REQUEST_S)
             raise
         return len(decided)
+
+    def _assigned(self, consumer: Any, _partitions: list[ck.TopicPartition]) -> None:
+        Claim.from_metadata(bytes(consumer.consumer_group_metadata()), frozenset())  # refuses a lost member's
+        self._membership = consumer.consumer_group_metadata()
 
     def _found(self, records: Sequence[Any]) -> list[Found]:
         found = []
