@@ -20,7 +20,7 @@ from streams.bench.latency import Found, Plan, Stream, prime
 from streams.bench.machine import machine, versions
 from streams.bench.rounds import spread
 from streams.bench.under_test import bench_settings
-from streams.models.acts import Act, live, publish
+from streams.models.acts import Act, live_record, publish
 from streams.settings import Settings
 
 EVERY_S = 0.5
@@ -76,7 +76,7 @@ def _swapping(settings: Settings, swaps: list[int]) -> Iterator[None]:
 
     def swap() -> None:
         while not over.wait(EVERY_S):
-            act.write(live(act, FIRST_VERSION + swaps[0] % 2, sha256, ()))
+            act.write(live_record(act, FIRST_VERSION + swaps[0] % 2, sha256, ()))
             swaps[0] += 1
 
     thread = threading.Thread(target=swap)
