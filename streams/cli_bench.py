@@ -81,6 +81,22 @@ def latency(
 
 
 @bench.command()
+def swaps(
+    rate: Annotated[int, typer.Option(help="Events a second.")] = 5_000,
+    seconds: Annotated[float, typer.Option(help="Of one turn.", min=3)] = 20,
+    rounds: Rounds = 3,
+    as_json: Json = False,
+) -> None:
+    """What two swaps of models a second do to the latency: turns with and without them."""
+    from streams.bench.latency import Plan
+    from streams.bench.report import show
+    from streams.bench.swaps import measure
+    from streams.settings import load_settings
+
+    show(measure(load_settings(), Plan([rate], seconds, rounds)), as_json=as_json)
+
+
+@bench.command()
 def recovery(
     offers: Annotated[list[int] | None, typer.Option(help="Rows to rebuild; several times for several.")] = None,
     rounds: Rounds = 3,

@@ -121,7 +121,7 @@ def measure(settings: Settings, plan: Plan) -> dict[str, Any]:
     own = bench_settings(settings, "latency", decide_during_catch_up=False)
     create_echo_topic(own)
     stream = Stream(event=2 * load.CHUNK)
-    _prime(own, plan.orders * len(plan.rates) * plan.rounds * len(CONTESTANTS))
+    prime(own, plan.orders * len(plan.rates) * plan.rounds * len(CONTESTANTS))
     found = {(rate, prefix): Found() for rate in plan.rates for prefix in CONTESTANTS}
     for _ in range(plan.rounds):
         for prefix, contestant in CONTESTANTS.items():
@@ -148,7 +148,7 @@ def create_echo_topic(settings: Settings) -> None:
         future.result(CREATED_S)
 
 
-def _prime(settings: Settings, measured: int) -> None:
+def prime(settings: Settings, measured: int) -> None:
     """Let the worker meet all offers, and answer the first change of each measured one.
 
     The answers come before the second part of the first events: an offer is decided again only some time after its

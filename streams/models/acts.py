@@ -189,7 +189,7 @@ def promote(settings: Settings, name: str, version: int, by: str | None, why: st
     present = None if live is None else live.version
     before = [*([] if live is None else live.before), present][-MOST_BEFORE:]
     retired = [] if present is None else [act.status(present, "retired", f"{name}/{version} was promoted: {why}"[:512])]
-    act.write(*retired, _live(act, version, published.sha256, before))
+    act.write(*retired, live_record(act, version, published.sha256, before))
 
 
 def rollback(settings: Settings, name: str, by: str | None, why: str) -> tuple[int, int | None]:
@@ -208,7 +208,7 @@ def rollback(settings: Settings, name: str, by: str | None, why: str) -> tuple[i
         raise InputRefused(f"no version of {name} was promoted, so there is none to go back from")
     *before, version = live.before
     sha256 = None if version is None else act.model.get(version).sha256
-    act.write(act.status(live.version, "retired", why), _live(act, version, sha256, before))
+    act.write(act.status(live.version, "retired", why), live_record(act, version, sha256, before))
     return live.version, version
 
 
@@ -235,6 +235,7 @@ def set_status(
     act.write(act.status(version, status, why, reasons))
 
 
-def _live(act: Act, version: int | None, sha256: str | None, before: Sequence[int | None]) -> Record:
+def live_record(act: Act, version: int | None, sha256: str | None, before: Sequence[int | None]) -> Record:
+    """Say which version prices; ``before`` are those that did, the last one last."""
     said = ModelSetLive(act.model.name, version, sha256, list(before), act.by, act.why, act.at)
     return live_key(act.model.name), said
