@@ -8,6 +8,7 @@ digits, cut to milliseconds), without leap seconds: no clock of ours shows them.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -36,6 +37,15 @@ def format_many(ms: Int64) -> list[str]:
     """Write many times, as `format_ms` does."""
     texts: list[str] = np.datetime_as_string(ms.astype("datetime64[ms]"), unit="ms", timezone="UTC").tolist()
     return texts
+
+
+def parse_many(texts: Iterable[str]) -> Int64:
+    """Read many times of the form that `format_ms` writes.
+
+    Raises:
+        ValueError: one is of another form.
+    """
+    return np.array([text.removesuffix("Z") for text in texts], "datetime64[ms]").astype(np.int64)
 
 
 def parse_ms(text: str) -> int:

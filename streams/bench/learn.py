@@ -3,6 +3,9 @@
 Both have the same market of the bar, the same hidden layers, the same batch, and one update for four steps of a market.
 We play many markets at once, in one compiled loop. The rival runs twice: as shipped, with one market, which is what
 `ratio_sb3` compares with; and with as many markets side by side as we have, which spares it most of the calls.
+
+`transitions_per_s` is what `repricer learner` takes of a log: records decoded, shown to the network as they were when
+it decided, and an update of 256 for 64 of them. The rival has no such thing; a step of its market is a transition, too.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from pricing_core.learning import deep_q
 from pricing_core.learning.deep_q import Learner, Recipe
 from pricing_core.simulator.bar.finite import TUNING, Finite
 from pricing_core.simulator.episodes import Episodes
+from streams.bench.learn_log import LogLearner
 from streams.bench.machine import machine, versions
 from streams.bench.rival_processes import FOLDER, answer
 from streams.bench.rounds import spread
@@ -68,9 +72,11 @@ def measure(plan: Plan) -> dict[str, Any]:
     """
     episodes = Episodes(Finite(stock=STOCK, ranges=TUNING))
     learner, _ = deep_q.advance(episodes, RECIPE, deep_q.start(episodes, RECIPE, seed=0), PART)
+    log = LogLearner.ready()
     rounds, used = [], versions()
     for _ in range(plan.rounds):
         learner, figures = _turn(episodes, learner, plan.seconds)
+        figures["transitions_per_s"] = log.transitions_per_s(plan.seconds)
         if plan.rival_python is not None:
             for rival, markets in RIVALS.items():
                 theirs, made_of = _rival(plan.rival_python, rival, markets, plan.rival_steps)
@@ -81,6 +87,8 @@ def measure(plan: Plan) -> dict[str, Any]:
     for rival in RIVALS if plan.rival_python else ():
         ratios = [one["env_steps_per_s"] / one[f"{rival}_env_steps_per_s"] for one in rounds]
         result |= spread(f"ratio_{rival}", ratios, digits=1)
+        ratios = [one["transitions_per_s"] / one[f"{rival}_env_steps_per_s"] for one in rounds]
+        result |= spread(f"transitions_ratio_{rival}", ratios, digits=1)
     setting = {"markets": RECIPE.markets, "batch": RECIPE.batch, "hidden": [RECIPE.width, RECIPE.width]}
     return result | setting | {"rounds": plan.rounds, "machine": machine(), "versions": used}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
@@ -15,7 +16,8 @@ from pricing_core.learning.recall import AT_ONCE, Recall, Recalled
 from pricing_core.recorded import Recorded, RecordedError
 from pricing_core.rolling_sums import DAY_MS
 from pricing_core.rules import VERSION
-from schemas.timestamps import parse_ms
+from schemas.columns import Int64
+from schemas.timestamps import parse_many
 from schemas.transitions import TransitionClosed
 
 Rows = NDArray[np.void]
@@ -40,7 +42,6 @@ _OBSTACLES: dict[str, Callable[[TransitionClosed], bool]] = {
     "inputs missing": lambda one: None in {one.action, one.inputs, one.profit_slope, one.profit_offset},
     "events expired": lambda one: one.incomplete,
     "other rules": lambda one: one.rules != VERSION,
-    "too short": lambda one: _days(one) < LEAST_DAYS,
 }
 """In this order."""
 
@@ -56,24 +57,27 @@ class RowMaker:
     def __init__(self, recall: Recall) -> None:
         self._recall = recall
 
-    def rows(self, transitions: Sequence[TransitionClosed]) -> tuple[Rows | None, int]:
+    def rows(self, transitions: Sequence[TransitionClosed]) -> tuple[Rows | None, Counter[str]]:
         """Make rows of transitions without an `obstacle`, in their order.
 
         Returns:
-            The rows, None if there are none; and how many transitions have inputs that cannot be read.
+            The rows, None if there are none; and how many transitions have none, by reason.
         """
-        made = [part for page in _pages(transitions) if (part := self._page(page)) is not None]
-        count = sum(map(len, made))
-        return (np.concatenate(made) if made else None), len(transitions) - count
+        days = (_times(transitions, "ends_at") - _times(transitions, "starts_at")) / DAY_MS
+        long = [one for one, lasted in zip(transitions, days.tolist(), strict=True) if lasted >= LEAST_DAYS]
+        made = [part for page in _pages(long) if (part := self._page(page)) is not None]
+        left_out = Counter({"too short": len(transitions) - len(long), "inputs unreadable": len(long)})
+        left_out["inputs unreadable"] -= sum(map(len, made))
+        return (np.concatenate(made) if made else None), +left_out
 
     def _page(self, page: Sequence[TransitionClosed]) -> Rows | None:
-        recorded = [one.inputs or b"" for one in page]
         followed = [place for place, one in enumerate(page) if one.next is not None and one.next.inputs is not None]
-        recorded += [page[place].next.inputs for place in followed]  # type: ignore[union-attr,misc]  # they have some
-        now = [parse_ms(one.decided_at) for one in page] + [parse_ms(page[place].ends_at or "") for place in followed]
-        modes = [one.run_mode for one in page] + [page[place].run_mode for place in followed]
+        after = [page[place] for place in followed]
+        recorded = [one.inputs or b"" for one in page] + [(one.next and one.next.inputs) or b"" for one in after]
+        now = np.concatenate([_times(page, "decided_at"), _times(after, "ends_at")])
+        modes = [one.run_mode for one in (*page, *after)]
         try:
-            found = self._recall.recall(Recorded.unpacked(recorded), np.array(now, np.int64), modes)
+            found = self._recall.recall(Recorded.unpacked(recorded), now, modes)
         except RecordedError:
             return self._one_by_one(page)
         return _joined(page, followed, found) if (found.rows < len(page)).any() else None
@@ -137,25 +141,29 @@ def _joined(page: Sequence[TransitionClosed], followed: Sequence[int], found: Re
             rows["has_next"][row], rows["next_legal"][row] = True, found.legal[at]
             for i, leaf in enumerate(found.seen):
                 rows[f"next_seen_{i}"][row] = leaf[at]
-    for row, at in enumerate(own.tolist()):
-        _fill_in(rows, row, page[int(found.rows[at])])
+    _fill_in(rows, [page[at] for at in found.rows[own].tolist()])
     return rows
 
 
-def _fill_in(rows: Rows, row: int, one: TransitionClosed) -> None:
+def _fill_in(rows: Rows, transitions: Sequence[TransitionClosed]) -> None:
     """Write what was done and what came of it; amounts in prices before."""
-    happened, price = one.happened, float(one.previous_price or 1)
-    slope, offset = one.profit_slope or 0.0, one.profit_offset or 0.0
-    kept = happened.units - happened.units_cancelled - happened.units_returned
-    amount = happened.revenue - happened.amount_cancelled - happened.amount_returned
-    rows["id"][row] = number = id_of(one.decision_id)
-    rows["action"][row], rows["days"][row], rows["units"][row] = one.action, _days(one), happened.units
-    rows["profit"][row] = (slope * amount - offset * kept) / price
-    rows["slope"][row], rows["offset"][row] = slope, offset / price
-    rows["weight"][row] = 0.0 if one.censored else 1.0
-    drawn = np.array([(number >> 16 * head) & 0xFFFF for head in range(HEADS)]) / 65_536
-    rows["copies"][row] = np.searchsorted(_POISSON, drawn, side="right")
+    ids = np.array([id_of(one.decision_id) for one in transitions], np.uint64)
+    price = np.array([one.previous_price for one in transitions], np.float64)
+    slope = np.array([one.profit_slope for one in transitions], np.float64)
+    offset = np.array([one.profit_offset for one in transitions], np.float64)
+    happened = [one.happened for one in transitions]
+    kept = np.array([one.units - one.units_cancelled - one.units_returned for one in happened])
+    amount = np.array([one.revenue - one.amount_cancelled - one.amount_returned for one in happened])
+    rows["id"] = ids
+    rows["action"] = [one.action for one in transitions]
+    rows["days"] = (_times(transitions, "ends_at") - _times(transitions, "starts_at")) / DAY_MS
+    rows["units"] = [one.units for one in happened]
+    rows["profit"] = (slope * amount - offset * kept) / price
+    rows["slope"], rows["offset"] = slope, offset / price
+    rows["weight"] = [0.0 if one.censored else 1.0 for one in transitions]
+    drawn = (ids[:, None] >> np.arange(0, 16 * HEADS, 16, dtype=np.uint64)) & np.uint64(0xFFFF)
+    rows["copies"] = np.searchsorted(_POISSON, drawn / 65_536, side="right")
 
 
-def _days(one: TransitionClosed) -> float:
-    return (parse_ms(one.ends_at or "") - parse_ms(one.starts_at or "")) / DAY_MS
+def _times(transitions: Sequence[TransitionClosed], name: str) -> Int64:
+    return parse_many(getattr(one, name) for one in transitions)

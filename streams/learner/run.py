@@ -15,6 +15,7 @@ if it had not been. One learner has all partitions: two would learn two models, 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -123,47 +124,44 @@ class LearnerProcess:
 
     def _take(self, records: list[Any]) -> None:
         kept, usable = self.checkpoint, []
-        left_out: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for record in records:
-            partition, offset = record.partition(), record.offset()
-            kept.begins.setdefault(partition, offset)
-            kept.offsets[partition] = offset + 1
-            why, one = self._judged(record)  # 2
-            if why is None and one is not None:
+            kept.begins.setdefault(record.partition(), record.offset())
+            kept.offsets[record.partition()] = record.offset() + 1
+            one = self._usable(record, counts)  # 2
+            if one is not None:
                 usable.append(one)
-            else:
-                left_out[why or ""] = left_out.get(why or "", 0) + 1
-        rows, unreadable = self._rows.rows(usable)
-        if unreadable:
-            left_out["inputs unreadable"] = unreadable
+        rows, rowless = self._rows.rows(usable)
+        counts += rowless
+        kept.left_out = dict(Counter(kept.left_out) + counts)
         if rows is not None:
             self._store.append(rows)  # 3
             self._student.take(rows)
             kept.rows += len(rows)
-            self._metrics.add(LEARNED_TRANSITIONS, len(rows), "learned")
+            counts["learned"] = len(rows)
+        self._metrics.add_each(LEARNED_TRANSITIONS, counts)
         self._metrics.add(LEARNER_UPDATES, self._student.study())
         for name, loss in self._student.losses.items():
             self._metrics.set(LEARNER_LOSS, loss, name)
-        self._metrics.add_each(LEARNED_TRANSITIONS, left_out)
-        kept.left_out = {why: kept.left_out.get(why, 0) + left_out.get(why, 0) for why in {**kept.left_out, **left_out}}
 
-    def _judged(self, record: Any) -> tuple[str | None, TransitionClosed | None]:
-        """Why nothing is learned from a record, None if something is; every readable one is counted with its id."""
+    def _usable(self, record: Any, left_out: Counter[str]) -> TransitionClosed | None:
+        """A transition that something can be learned from. Each is counted with its id, whatever becomes of it."""
         kept = self.checkpoint
         kept.taken += 1
         try:
             one = self._decode(record.value() or b"")
         except msgspec.MsgspecError as error:
             log.warning("record not understood", partition=record.partition(), offset=record.offset(), error=str(error))
-            return "not understood", None
+            left_out["not understood"] += 1
+            return None
         number = id_of(one.decision_id)
         kept.digest = (kept.digest + number) % 2**64
-        if number in self._known:
-            return "there before", one
-        why = obstacle(one)
-        if why is None:
-            self._remember(number)
-        return why, one
+        why = "there before" if number in self._known else obstacle(one)
+        if why is not None:
+            left_out[why] += 1
+            return None
+        self._remember(number)
+        return one
 
     def _remember(self, number: int) -> None:
         self._known[number] = None

@@ -27,8 +27,8 @@ def transitions():
 
 @pytest.fixture(scope="module")
 def rows(transitions):
-    made, unreadable = RowMaker(Recall(MODEL)).rows(transitions)
-    assert (len(made), unreadable) == (len(transitions), 0)
+    made, left_out = RowMaker(Recall(MODEL)).rows(transitions)
+    assert (len(made), left_out) == (len(transitions), {})
     return made
 
 
@@ -69,10 +69,11 @@ def test_nothing_is_learned_from_what_is_not_known(transitions, changed, why):
 
 def test_inputs_that_cannot_be_read_cost_their_own_transition_only(transitions):
     broken = [replace(transitions[0], inputs=b"no inputs"), *transitions[1:5]]
+    short = replace(transitions[5], ends_at=transitions[5].starts_at)
 
-    made, unreadable = RowMaker(Recall(MODEL)).rows(broken)
+    made, left_out = RowMaker(Recall(MODEL)).rows([*broken, short])
 
-    assert (len(made), unreadable) == (4, 1)
+    assert (len(made), left_out) == (4, {"inputs unreadable": 1, "too short": 1})
 
 
 @pytest.fixture
