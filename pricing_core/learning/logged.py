@@ -122,7 +122,7 @@ def start(params: Params, features: int, recipe: Recipe, seed: int) -> Learner:
         recipe: How.
         seed: Of the draws.
     """
-    usual = jnp.full(HEADS, jnp.log(jnp.expm1(_USUAL_ELASTICITY)))
+    usual = jnp.full(HEADS, jnp.log(jnp.expm1(_USUAL_ELASTICITY)), jnp.float32)  # a weak type compiles all anew
     demand = {
         "rate": {"kernel": jnp.zeros((features, HEADS)), "bias": jnp.zeros(HEADS)},
         "elasticity": {"kernel": jnp.zeros((features, HEADS)), "bias": usual},

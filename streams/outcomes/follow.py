@@ -22,7 +22,16 @@ import structlog
 
 from schemas.cloud_events import TRANSITION_CLOSED
 from schemas.codec import encode
-from schemas.topics import DEAD_LETTERS, PRICE_DECISIONS, TRANSITIONS, offer_key
+from schemas.topics import (
+    CLICKS,
+    DEAD_LETTERS,
+    INVENTORY,
+    ORDERS,
+    PRICE_APPLIED,
+    PRICE_DECISIONS,
+    TRANSITIONS,
+    offer_key,
+)
 from schemas.transitions import TransitionClosed
 from streams.clock import wall_ms
 from streams.errors import BrokerUnreachable, GroupReset
@@ -208,7 +217,8 @@ def follow(settings: Settings) -> None:
         BrokerUnreachable: Transactions go on failing.
         StreamFault: What is on the topics is not what it was.
     """
-    require_present(settings, (PRICE_DECISIONS, TRANSITIONS, DEAD_LETTERS))
+    sources = (ORDERS, CLICKS, INVENTORY, PRICE_APPLIED)
+    require_present(settings, (PRICE_DECISIONS, *sources, DEAD_LETTERS, TRANSITIONS))
     metrics, failures = Metrics(), 0
     with stop_signal() as stopping, metrics_page(settings, metrics):
         while not stopping.is_set():

@@ -110,6 +110,8 @@ class ShardSources:
         for tp, records in read_ranges(self._config, ranges, cancelled=deadline(DEADLINE_S)):
             found[self._names[tp.topic]] += self._read(self._names[tp.topic], records)
         self.positions |= {name: max(ends[name], self.positions[name]) for name in SOURCES}
+        for name, refused in self._refused.items():
+            refused -= {offset for offset in refused if offset < self.positions[name]}  # never read again
         return found
 
     def _remember(self) -> None:

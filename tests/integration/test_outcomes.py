@@ -3,6 +3,7 @@
 import signal
 import time
 
+import confluent_kafka as ck
 import msgspec
 import pytest
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from schemas.topics import (
     offer_key,
 )
 from schemas.transitions import TransitionClosed
+from streams.errors import GroupReset
 from streams.outcomes.intervals import SOURCES
 from streams.outcomes.shard import OutcomeShard, Position
 from tests.integration.shop import Publisher, new_settings
@@ -214,3 +216,15 @@ def test_what_is_open_is_made_again_from_what_is_committed(settings):
         said += restored.join(pairs[stop:], pairs[-1][0] + 1)
 
         assert [encode(one) for one in said] == whole
+
+
+def test_a_group_that_somebody_reset_is_refused(kafka, tmp_path):
+    """From a position that is not ours decisions would be joined twice, or never."""
+    settings = new_settings(kafka, partitions=PARTITIONS, http_port=0)
+    name, group = PRICE_DECISIONS.full_name(settings.topic_prefix), f"{settings.group}-outcomes"
+    somebody = ck.Consumer({**settings.consumer_config(), "group.id": group})
+    somebody.commit(offsets=[ck.TopicPartition(name, 0, 0)], asynchronous=False)
+    somebody.close()
+
+    with running_program(settings, tmp_path / "log", "outcomes") as outcomes:
+        assert outcomes.wait(90) == GroupReset.exit_code, (tmp_path / "log").read_text("utf-8")[-4000:]

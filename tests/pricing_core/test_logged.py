@@ -92,8 +92,10 @@ def test_what_was_censored_teaches_no_demand(learner):
 
 def test_the_same_seed_gives_the_same_bits_in_however_many_calls(learner):
     memory, filled = drawn(), jnp.asarray(N)
+    compiled = logged.learn._cache_size()
     once, _ = logged.learn(RECIPE, jax.tree.map(jnp.array, learner), memory, filled, updates=8)
     half, _ = logged.learn(RECIPE, jax.tree.map(jnp.array, learner), memory, filled, updates=4)
     twice, _ = logged.learn(RECIPE, half, memory, filled, updates=4)
 
     assert all(jax.tree.leaves(jax.tree.map(np.array_equal, once.params, twice.params)))
+    assert logged.learn._cache_size() == compiled + 2  # for 8 and for 4, whether a learner is new or has learned
