@@ -1,4 +1,4 @@
-"""How long an event loop stands still while a thread verifies models, one after the other, as a worker's does for one."""
+"""How long an event loop stands still while a thread verifies models, one after the other; a worker verifies one."""
 
 from __future__ import annotations
 
