@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -215,14 +216,17 @@ def _difference(found: ModelFormat) -> str:
     return ", ".join(names).replace("_", " ")
 
 
+@cache  # tracing the network takes ten times as long as all else, and a worker verifies models while it prices
+def _shapes() -> dict[str, tuple[int, ...]]:
+    return {f"{layer}.{leaf}": shape for layer, leaves in parameter_shapes().items() for leaf, shape in leaves.items()}
+
+
 def _checked(weights: bytes) -> Params:
     try:
         tensors: dict[str, NDArray[Any]] = decode_tensors(weights)
     except SafetensorError as error:
         raise ModelUnreadable(f"weights are not a safetensors file: {error}") from error
-    shapes = {
-        f"{layer}.{leaf}": shape for layer, leaves in parameter_shapes().items() for leaf, shape in leaves.items()
-    }
+    shapes = _shapes()
     if odd := sorted(shapes.keys() ^ tensors.keys()):
         raise ShapeMismatch(f"missing or unknown parameters: {', '.join(odd)}")
     for name, tensor in tensors.items():
@@ -230,7 +234,8 @@ def _checked(weights: bytes) -> Params:
             raise ShapeMismatch(f"{name} is {tensor.dtype}{tensor.shape}, expected float32{shapes[name]}")
         if not np.isfinite(tensor).all():
             raise NonFiniteWeights(f"{name} holds a NaN or an infinity")
-    return {
-        layer: {leaf: jnp.asarray(tensors[f"{layer}.{leaf}"]) for leaf in leaves}
-        for layer, leaves in parameter_shapes().items()
-    }
+    params: Params = {}
+    for name in shapes:
+        layer, _, leaf = name.partition(".")
+        params.setdefault(layer, {})[leaf] = jnp.asarray(tensors[name])
+    return params

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli_explain import LATEST_MS
 from streams.cli_operate import AsJson, By, Why
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def promote(
     why: Why,
     by: By = None,
     since: Since = "14d",
-    force: Annotated[bool, typer.Option("--force", help="Without asking the gate.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Without asking the gate, and a retired one, too.")] = False,
 ) -> None:
     """Let all workers that follow the name price with this version, if the gate lets it pass."""
     from streams.models import acts
@@ -111,7 +112,7 @@ def promote(
     candidate = _fit(settings, which)
     if not force:
         _gate(settings, which, candidate, since=since, by=by)
-    acts.promote(settings, *parse_name(which), by, why)
+    acts.promote(settings, *parse_name(which), by, why, retired_too=force)
     typer.echo(f"{which} is live: workers go over to it within seconds")
 
 
@@ -203,6 +204,7 @@ def _judge(settings: Settings, candidate: Model, *, since: str, by: str | None) 
     registered = read_one(settings, candidate.name)
     live = registered.live
     running = "own" if live is None or live.version is None else f"{live.name}/{live.version}"
-    judgement = ask(settings, candidate, _load(settings, running), since_ms=parse_since(since))
+    times = {"since_ms": parse_since(since), "until_ms": LATEST_MS}
+    judgement = ask(settings, candidate, _load(settings, running), **times)
     write_down(settings, registered, candidate.version, judgement, by)
     return judgement

@@ -1,6 +1,7 @@
 """`repricer bench swaps`: the latency of `repricer bench latency` while models are swapped, beside the same without.
 
 The two models have the same weights under two versions, so that the decisions are the same and only the swaps differ.
+Apart from that, how long an event loop stands still beside a thread that verifies models without a break.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from streams.bench import load, turn
 from streams.bench.latency import Found, Plan, Stream, prime
 from streams.bench.machine import machine, versions
 from streams.bench.rounds import spread
+from streams.bench.stall import longest_stalls
 from streams.bench.under_test import bench_settings
 from streams.models.acts import Act, live_record, publish
 from streams.settings import Settings
@@ -51,6 +53,7 @@ def measure(settings: Settings, plan: Plan) -> dict[str, Any]:
                     one.add(task, turn.answers(own, task, publisher, worker.topic, alive), worker.name)
     ratios = [ours / its for ours, its in zip(found["swaps_"].p99s(), found[""].p99s(), strict=True)]
     figures = {name: value for prefix, one in found.items() for name, value in one.figures(prefix).items()}
+    figures |= longest_stalls(plan.seconds / 2)
     about = {"rate": rate, "rounds": plan.rounds, "seconds": plan.seconds, "machine": machine(), "versions": versions()}
     return {**figures, **spread("p99_ratio_swaps", ratios, digits=2), "swaps": swaps[0], **about}
 

@@ -175,17 +175,24 @@ def publish(settings: Settings, path: Path, by: str | None, why: str, *, by_uri:
     return name, True
 
 
-def promote(settings: Settings, name: str, version: int, by: str | None, why: str) -> None:
+def promote(
+    settings: Settings, name: str, version: int, by: str | None, why: str, *, retired_too: bool = False
+) -> None:
     """Let all workers that follow the name price with a version. The one that did so far is retired.
 
     Raises:
-        InputRefused: There is no such version, or it is live.
+        InputRefused: There is no such version, it is live, or it is retired and that was not meant.
         BrokerUnreachable: Nothing was said.
     """
     act = Act(settings, name, by, why)
     published, live = act.model.get(version), act.model.live
     if live is not None and live.version == version:
         raise InputRefused(f"{name}/{version} is live already")
+    if act.model.status_of(version) == "retired" and not retired_too:
+        said = act.model.statuses[version]
+        raise InputRefused(
+            f"{name}/{version} was retired by {said.by}: {said.why} (`--force` promotes it all the same)"
+        )
     present = None if live is None else live.version
     before = [*([] if live is None else live.before), present][-MOST_BEFORE:]
     retired = [] if present is None else [act.status(present, "retired", f"{name}/{version} was promoted: {why}"[:512])]

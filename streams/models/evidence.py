@@ -56,7 +56,8 @@ def sort_out(followed: Iterable[Followed]) -> Sorted:
         if one.inputs is None or one.legal is None or sum(one.legal) < 2 or one.run_mode != "ACTIVE":
             continue
         if one.outcome == "held" and one.chosen not in {None, HOLD}:
-            found.guarded.append(one)
+            if one.reason != "breaker":  # which looks at all offers together, and not at this choice
+                found.guarded.append(one)
         elif _is_free(one):
             found.free.append(one)
     return found

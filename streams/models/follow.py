@@ -85,24 +85,12 @@ class ModelWatch:
         wanted: ModelSetLive | None = None
         try:
             while True:
-                wanted = await loop.run_in_executor(self._thread, self._newest, consumer) or wanted
+                wanted = await loop.run_in_executor(self._thread, newest, consumer, self._settings.model_name) or wanted
                 if wanted is not None and await self._swap(wanted, serve, refused):
                     wanted = None
         finally:
             self._thread.submit(consumer.close)  # behind what the thread is doing just now
             self._thread.shutdown(wait=False)
-
-    def _newest(self, consumer: ck.Consumer) -> ModelSetLive | None:
-        """The last word among the records that have come, once no more come; weights are not decoded here."""
-        newest, key = None, live_key(self._settings.model_name)
-        while messages := consumer.consume(AT_ONCE, POLL_S):
-            for message in messages:
-                if message.error() is not None:  # librdkafka goes on by itself
-                    log.warning("models_unreadable", error=str(message.error()))
-                elif message.key() == key:
-                    said = understood(key, message.value(), int(message.partition() or 0), int(message.offset() or 0))
-                    newest = said if isinstance(said, ModelSetLive) else newest
-        return newest
 
     async def _swap(self, live: ModelSetLive, serve: Callable[[Model], None], refused: Callable[[str], None]) -> bool:
         """Let a model take over. Returns whether it is settled what becomes of it."""
@@ -150,6 +138,21 @@ class ModelWatch:
             self._metrics.forget(MODEL_INFO, *_labels(self._serving))
         self._serving = model
         self._metrics.set(MODEL_INFO, 1, *_labels(model))
+
+
+def newest(consumer: ck.Consumer, name: str) -> ModelSetLive | None:
+    """The last word about what is live among the records that have come; weights are not decoded here."""
+    found, key, is_more = None, live_key(name), True
+    while is_more:
+        messages = consumer.consume(AT_ONCE, POLL_S)
+        is_more = len(messages) == AT_ONCE  # not until none come: they may never cease
+        for message in messages:
+            if message.error() is not None:  # librdkafka goes on by itself
+                log.warning("models_unreadable", error=str(message.error()))
+            elif message.key() == key:
+                said = understood(key, message.value(), int(message.partition() or 0), int(message.offset() or 0))
+                found = said if isinstance(said, ModelSetLive) else found
+    return found
 
 
 def _labels(model: Model) -> tuple[str, str, str]:

@@ -12,7 +12,6 @@ from pricing_core.evaluation.gate import Evidence, Guarded, Judgement, judge
 from pricing_core.model_file import Model
 from pricing_core.recorded import RecordedError
 from schemas.models import Settable
-from streams.clock import wall_ms
 from streams.errors import InputRefused, NotPromoted
 from streams.models.acts import set_status
 from streams.models.evidence import evidence, sort_out
@@ -22,15 +21,15 @@ from streams.settings import Settings
 from streams.shadow.report import compare
 
 
-def ask(settings: Settings, candidate: Model, running: Model, *, since_ms: int) -> Judgement:
-    """Judge a candidate by what was logged since, and by its shadow run.
+def ask(settings: Settings, candidate: Model, running: Model, *, since_ms: int, until_ms: int) -> Judgement:
+    """Judge a candidate by what was logged within a time, and by its shadow run; event time, ms.
 
     Raises:
         TopicMismatch: A topic is missing.
         BrokerUnreachable: No broker answered.
     """
-    found = sort_out(read_followed(settings, since_ms=since_ms))
-    shadow = _shadow(settings, candidate, since_ms)
+    found = sort_out(read_followed(settings, since_ms=since_ms, until_ms=until_ms))
+    shadow = _shadow(settings, candidate, since_ms, until_ms)
     try:
         return judge(evidence(found, candidate, running, shadow))
     except (RecordedError, ValueError) as error:
@@ -85,9 +84,9 @@ def print_judgement(which: str, judgement: Judgement, console: Console) -> None:
         console.print(table)
 
 
-def _shadow(settings: Settings, candidate: Model, since_ms: int) -> Guarded | None:
+def _shadow(settings: Settings, candidate: Model, since_ms: int, until_ms: int) -> Guarded | None:
     try:
-        seen = compare(settings, since_ms=since_ms, until_ms=wall_ms() * 2, model=candidate.label)
+        seen = compare(settings, since_ms=since_ms, until_ms=until_ms, model=candidate.label)
     except InputRefused:  # nothing of it was shadowed
         return None
     return Guarded(seen.decisions, seen.guarded, seen.shadow_guarded)

@@ -78,7 +78,7 @@ class Followed(msgspec.Struct, frozen=True, gc=False):
         return (self.profit_slope or 0.0) * amount - (self.profit_offset or 0.0) * self.sold
 
 
-def read_followed(settings: Settings, *, since_ms: int) -> Iterator[Followed]:
+def read_followed(settings: Settings, *, since_ms: int, until_ms: int) -> Iterator[Followed]:
     """Yield decisions of a time, with what followed.
 
     Raises:
@@ -89,5 +89,5 @@ def read_followed(settings: Settings, *, since_ms: int) -> Iterator[Followed]:
     for _, _, value in read_topic(settings, TRANSITIONS):
         if value is not None:
             followed = decode(value)
-            if parse_ms(followed.decided_at) >= since_ms:
+            if since_ms <= parse_ms(followed.decided_at) <= until_ms:
                 yield followed

@@ -46,17 +46,21 @@ def market(kafka, **given):
     return settings, publisher
 
 
-def models(settings):
+def models(settings, shard=0):
     """The versions that decided, in the order of the decisions of one shard."""
     records = sorted(
         read_committed(settings, PRICE_DECISIONS), key=lambda record: (record.partition(), record.offset())
     )
-    labels = [orjson.loads(record.value())["model"].partition("@")[0] for record in records if record.partition() == 0]
+    labels = [
+        orjson.loads(record.value())["model"].partition("@")[0] for record in records if record.partition() == shard
+    ]
     return [int(label.removeprefix("default/")) for label, _ in itertools.groupby(labels)]
 
 
 def decides_with(settings, worker, version):
-    wait_for(lambda: (models(settings) or [None])[-1] == version, 60, f"a decision of default/{version}", worker)
+    """Wait until both shards do, whoever owns them."""
+    last = lambda: {(models(settings, shard) or [None])[-1] for shard in (0, 1)}  # noqa: E731
+    wait_for(lambda: last() == {version}, 60, f"decisions of default/{version}", worker)
 
 
 def metric(worker, name):
@@ -64,13 +68,15 @@ def metric(worker, name):
     return 0.0 if found is None else float(found[1])
 
 
-def test_a_worker_prices_with_what_is_live_from_its_first_decision_on_and_swaps_while_it_runs(kafka, tmp_path):
+def test_workers_price_with_what_is_live_from_their_first_decision_on_and_swap_while_they_run(kafka, tmp_path):
     settings, _ = market(kafka)
     for version in (3, 4):
         publish(settings, saved(tmp_path, version), "ann", "new")
     promote(settings, "default", 3, "ann", "good")
-    with running_worker(settings, tmp_path / "log") as worker:
+    other = settings.model_copy(update={"instance": "b"})
+    with running_worker(settings, tmp_path / "log") as worker, running_worker(other, tmp_path / "b") as second:
         worker.wait_until_ready()
+        second.wait_until_ready()
         decides_with(settings, worker, 3)
         promote(settings, "default", 4, "ann", "better")
         decides_with(settings, worker, 4)
@@ -81,8 +87,9 @@ def test_a_worker_prices_with_what_is_live_from_its_first_decision_on_and_swaps_
         decides_with(settings, worker, 3)
         rollback(settings, "default", "bob", "the shipped one was best")
         decides_with(settings, worker, 2)
-        assert models(settings) == [3, 4, 3, 2]
-        assert worker.end(signal.SIGTERM) == 0
+        assert models(settings, 0) == models(settings, 1) == [3, 4, 3, 2]
+        assert [metric(each, "repricer_model_swaps_total") for each in (worker, second)] == [3.0, 3.0]
+        assert worker.end(signal.SIGTERM) == second.end(signal.SIGTERM) == 0
     check_log(settings)
     published = PublishedOnDemand(settings)
     replayed = Replayer(settings, [load_serving_model(settings)], published).replay(
@@ -176,7 +183,7 @@ def test_fifty_swaps_under_load_lose_nothing_and_compile_nothing(kafka, tmp_path
             decides_with(settings, worker, 2)
             compiled = log.read_text("utf-8").count("Finished XLA compilation")
             for swap in range(SWAPS):
-                promote(settings, "default", 3 + swap % 2, "ann", "to and fro")
+                promote(settings, "default", 3 + swap % 2, "ann", "to and fro", retired_too=True)
                 wait_for(lambda n=swap: metric(worker, "repricer_model_swaps_total") == n + 1, 60, "a swap", worker)
         finally:
             over.set()

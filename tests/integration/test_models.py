@@ -93,6 +93,8 @@ def test_what_is_live_is_promoted_rolled_back_and_retired(settings, tmp_path):
     promote(settings, "m", 2, "ann", "better")
     assert statuses() == ["retired", "live"]
     assert read_one(settings, "m").live.before == [None, 1]
+    with pytest.raises(InputRefused, match="retired by ann"):
+        promote(settings, "m", 1, "bob", "back")
     with pytest.raises(InputRefused, match="live"):
         set_status(settings, "m", 2, status="retired", by="bob", why="no")
     assert rollback(settings, "m", "bob", "worse") == (2, 1)

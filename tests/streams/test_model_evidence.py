@@ -89,6 +89,7 @@ def test_only_decisions_count_in_which_nothing_but_the_model_decided_and_whose_o
         change(good, inputs=None),
         change(good, legal=None, prices=None, chosen=None, action=None, propensity=None),
         change(good, outcome="proposed", action=None),
+        change(good, outcome="held", reason="breaker", action=4),
     ]
     forbidden = change(good, outcome="held", reason="ceiling", action=4)
     found = sort_out([good, *left_out, forbidden])
