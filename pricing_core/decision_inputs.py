@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pricing_core.features import STATISTICS
+from pricing_core.decayed_demand import STATISTICS
 from pricing_core.offers import current_price
 from pricing_core.policy_table import set_bounds
 from pricing_core.replaying import Question

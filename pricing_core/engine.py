@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing_core import acknowledgements, commands, price_window, valuation
+from pricing_core import acknowledgements, commands, periods, price_window, valuation
 from pricing_core import offers as offer_views
+from pricing_core.arena import Arena
 from pricing_core.deciding import decide
 from pricing_core.decisions import CHANGED, DecidedTogether, Decisions, Permit, Resends, no_decisions, permit_all
+from pricing_core.demand.packing import WIDTH
 from pricing_core.draws import uniform
 from pricing_core.fold import fold
 from pricing_core.grouping import Grouper
@@ -52,7 +54,7 @@ class PricingEngine:
         refused = engine.apply(0, orders)
         decisions = engine.decide(0, now, "ACTIVE")
 
-    A later model of the same shapes may be assigned to ``model`` between two calls; nothing compiles anew.
+    A later model may be assigned to ``model`` between two calls; nothing compiles anew.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class PricingEngine:
         self._state = State(capacity)
         self._policies = PolicyTable(capacity)
         self._sums = RollingSums(capacity)
+        self._tallies = Arena(capacity, (WIDTH,))
         self._group = Grouper(capacity)
         self._dirty = DirtyRows(capacity)
         self._schedule = Schedule(self._state, self._policies, self._slots, self._intervals)
@@ -77,8 +80,9 @@ class PricingEngine:
         price_window.warm_up()
         for rows in (self._state.rows, self._policies.rows):
             take_memory(rows)
-        self._sums.warm_up()
-        valuation.warm_up(self.model, self._sums)
+        for arena in (self._sums, self._tallies):
+            arena.warm_up()
+        valuation.warm_up(self.model, valuation.Memory(self._sums, self._tallies))
 
     @property
     def shards(self) -> frozenset[int]:
@@ -98,12 +102,13 @@ class PricingEngine:
         slots = self._slots.drop(shard)
         self._schedule.drop(shard, slots)
         self._policies.clear(slots)
-        self._sums.clear(slots)
+        for arena in (self._sums, self._tallies):
+            arena.clear(slots)
 
     @property
     def device_bytes(self) -> int:
         """Memory that the state takes on the device."""
-        return int(self._sums.device.nbytes)
+        return int(self._sums.device.nbytes + self._tallies.device.nbytes)
 
     def sequence(self, shard: int) -> int:
         """Number of the shard's last decision; 0 before the first."""
@@ -120,16 +125,12 @@ class PricingEngine:
     # Events
 
     def apply(self, shard: int, columns: Columns, *, due: bool = True) -> list[Reject]:
-        """Fold a batch of events into the state of a shard.
+        """Fold a batch of events into the state of a shard; returns the rows that the state refuses.
 
         Args:
             shard: An open shard.
             columns: Events of one kind, in the order in which they were read.
-            due: False repeats what was applied once already: no row becomes due or dirty by it, but for an offer
-                that was never decided.
-
-        Returns:
-            The rows that the state refuses; all others are folded in.
+            due: False repeats what was applied already: no row becomes due or dirty but one that was never decided.
         """
         return self.apply_together({shard: columns}, due=due)[shard]
 
@@ -172,8 +173,6 @@ class PricingEngine:
         owner = self._slots.owner[slots]
         return ShardRows({shard: slots[owner == shard] for shard in shards})
 
-    # Decisions
-
     def decide(self, shard: int, now: int, run_mode: str, *, limit: int = 1024) -> Decisions:
         """Decide the offers of a shard that are due, as `decide_together`, in one of `run_modes.MODES` for all."""
         return self.decide_together({shard: Moment(now, RunModes.everywhere(run_mode))}, limit=limit).decisions
@@ -185,7 +184,7 @@ class PricingEngine:
 
         Args:
             moments: Of open shards.
-            limit: Fewer decisions than this in all mean that nothing else is due.
+            limit: Fewer decisions in all mean that nothing else is due.
             permit: Asked before anything is written down.
         """
         due = self._take_due(moments, limit)
@@ -235,7 +234,7 @@ class PricingEngine:
         return acknowledgements.resends(state, self._policies, sent, keys(sent), keys(given_up))
 
     def _ask(self, offers: Offers, ladder: Ladder, chance: NDArray[np.float32]) -> valuation.Valuation:
-        return valuation.value(self.model, self._sums, offers, ladder, chance)
+        return valuation.value(self.model, valuation.Memory(self._sums, self._tallies), offers, ladder, chance)
 
     def _write_down(self, due: ShardRows, offers: Offers, decisions: Decisions) -> None:
         """Let the state know what was decided, and when each offer is due again."""
@@ -243,8 +242,9 @@ class PricingEngine:
         state.last_decided_at[slots], state.loop[slots] = now, decisions.loops
         priced = np.flatnonzero(offers.current > 0)
         changed = decisions.outcome == CHANGED
-        window = price_window.rolled(offers.window, np.where(changed, decisions.price, offers.current), now)
-        window.take(priced).put(state, slots[priced])
+        price = np.where(changed, decisions.price, offers.current)
+        price_window.rolled(offers.window, price, now).take(priced).put(state, slots[priced])
+        periods.after_decisions(state, offers, decisions.considered, price)
         acknowledgements.expect(state, slots[changed], decisions, np.flatnonzero(changed))
         commands.after_decisions(state, slots, decisions)
         self._schedule.after_decisions(due, offers, decisions)
@@ -253,8 +253,6 @@ class PricingEngine:
             record.sequence = int(decisions.sequence[rows][-1])
             record.pending.update(slots[rows][changed[rows]].tolist())
             self._dirty.mark(shard, slots[rows])
-
-    # The log
 
     def dirty_count(self, shard: int) -> int:
         """Return how many rows of a shard have changed since its last snapshot."""
@@ -270,6 +268,7 @@ class PricingEngine:
     def _complete(self, rows: Rows, slots: Slots) -> None:
         """Add to copied rows what lies elsewhere."""
         rows["due_at"], rows["sums"] = self._state.due_at[slots], self._sums.take(slots)
+        rows["tally"] = self._tallies.take(slots)
 
     def restore(self, shard: int, keys: BinaryArray, rows: Rows, *, sequence: int) -> None:
         """Fill an empty shard from the rows of its snapshots: the last one of every key.
@@ -288,6 +287,7 @@ class PricingEngine:
             return
         self._state.put(slots, rows)
         self._sums.put(slots, rows["sums"])
+        self._tallies.put(slots, rows["tally"])
         self._schedule.restore(shard, slots)
         record.pending.update(slots[self._state.pending[slots] == 1].tolist())
         record.now = int(self._state.last_decided_at[slots].max())

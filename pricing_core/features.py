@@ -1,10 +1,9 @@
 """What the Q-function sees: an ordered list of features, and the function that computes them.
 
 All inputs of one offer are relative to its own scale (counts as logarithms, prices as log ratios, profit as a
-share of the price), so that one network serves a screw and a refrigerator. Demand is summarised by
-decayed sums; from them comes a point estimate of the price elasticity, shrunk towards a prior
-(`elasticity`), and what a planner that believes it would expect at each candidate price. The network learns a
-correction of that planner. Written for one offer; `featurize` maps it over the batch.
+share of the price), so that one network serves a screw and a refrigerator. What was sold at which price is in the
+offer's tally; what a planner expects who believes that is in `outlook`, and the network learns a correction of it.
+Decayed sums (`decayed_demand`) say what happened lately. Written for one offer; `featurize` maps it over the batch.
 """
 
 from __future__ import annotations
@@ -16,19 +15,29 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-HALF_LIVES_DAYS = (1.0, 7.0, 30.0)
-STATISTICS = ("impressions", "clicks", "units", "impressions_x", "impressions_xx", "units_x")
-"""Decayed sums, in order; x = ln(price in effect / reference price)."""
+from pricing_core.decayed_demand import (
+    HALF_LIVES_DAYS,
+    PRIOR_ELASTICITY,
+    PRIOR_INFORMATION,
+    STATISTICS,
+    Elasticity,
+    elasticity,
+    log_conversion,
+    pace,
+    planned_gain,
+    surprise,
+    variance,
+)
+from pricing_core.demand import belief
+from pricing_core.demand.belief import Tally
+from pricing_core.outlook import Outlook, Standing, look_ahead, prior_of
+
 MOVES_BP = (-1000, -500, -250, -100, 0, 100, 250, 500, 1000)
 """Candidate moves from the current price, basis points. The one in the middle is to hold."""
 HOLD = len(MOVES_BP) // 2
 
-PRIOR_ELASTICITY = 2.5
-PRIOR_INFORMATION = 1.5
-"""Weight of the prior, in the unit of `Elasticity.information`: a standard deviation of about 0.8."""
 CLIP = 4.0
 """Scaled features are cut here: outside of the training range the network sees its border."""
-_MAX_ELASTICITY = 10.0
 
 
 class Feature(NamedTuple):
@@ -66,14 +75,14 @@ class FeatureInputs(NamedTuple):
     """[N, A] ln(candidate / current)."""
     legal: Array
     """bool [N, A]."""
-
-
-class Elasticity(NamedTuple):
-    """Estimate of the price elasticity of demand (positive: demand ~ price ** -value)."""
-
-    value: Array
-    information: Array
-    """Fisher information of the data: units sold x variance of ln price over exposure."""
+    tally: Tally
+    """Of N offers."""
+    counts_shoppers: Array
+    """[N] 1 if the tally's exposure is impressions, 0 if it is days."""
+    salvage_offset: Array
+    """[N] as ``profit_offset``, of a unit that would be left over when the season ends."""
+    days_left: Array
+    """[N] until then; inf if it does not end."""
 
 
 def _per_half_life() -> tuple[Feature, ...]:
@@ -96,6 +105,13 @@ def _per_half_life() -> tuple[Feature, ...]:
 
 FEATURES: tuple[Feature, ...] = (
     *_per_half_life(),
+    Feature("belief", "ln(mean elasticity / prior)", 0.3),
+    Feature("belief_spread", "standard deviation of ln elasticity", 0.2),
+    Feature("belief_slope", "fall of ln demand by ln price here, less the prior elasticity", 1.0),
+    Feature("belief_slope_spread", "standard deviation of it", 0.5),
+    Feature("belief_units", "ln(1 + units expected of a day)", 2.0),
+    Feature("belief_periods", "ln(1 + periods seen lately)", 2.0),
+    Feature("dispersion", "ln(variance / mean of units)", 1.0),
     Feature("surprise_1d", "ln(units sold + 1) / (units expected + 1))", 0.7),
     Feature("surprise_7d", "ln(units sold + 1) / (units expected + 1))", 0.7),
     Feature("acceleration_1d", "ln ratio of pace to the 30-day pace", 1.0),
@@ -111,6 +127,8 @@ FEATURES: tuple[Feature, ...] = (
     Feature("stock_known", "0 or 1", 1.0),
     Feature("stock", "ln(1 + units)", 4.0),
     Feature("cover", "ln(1 + days of stock at the 7-day pace)", 3.0),
+    Feature("season", "0 or 1: the stock is to be sold by a day", 1.0),
+    Feature("pressure", "ln of stock to the units expected until then", 1.0),
     Feature("since_change", "ln(1 + days)", 2.0),
     Feature("known", "ln(1 + days)", 2.0),
 )
@@ -126,75 +144,63 @@ CANDIDATE_FEATURES: tuple[Feature, ...] = (
     Feature("rival_gap_at", "ln(cheapest rival / candidate), 0 if unknown", 0.15),
     Feature("cheapest_at", "tanh of that gap in units of 2 %", 1.0),
     Feature("novelty", "distance from the mean shown price, in spreads", 2.0),
-    Feature("lesson", "what a day at the candidate teaches, see `lesson`", 0.02),
+    Feature("plan", "profit over hold, as the belief expects", 0.1),
+    Feature("doubt", "standard deviation of that", 0.1),
+    Feature("lesson", "share of profit that a day there saves on each later day, by what it teaches", 0.002),
 )
-PLAN = next(i for i, f in enumerate(CANDIDATE_FEATURES) if f.name == "plan_30d")
 
 
-def elasticity(sums: Array) -> Elasticity:
-    """Estimate the elasticity of one offer from the sums of one half-life.
+class Seen(NamedTuple):
+    """What the Q-function sees of N offers. Finite for every finite input."""
 
-    For Poisson demand k·exp(-ε·x) per impression and x normal over impressions, the mean of x over units
-    is m - ε·v (exponential tilting), with m and v its mean and variance over impressions: the estimate is
-    ε = (m - x̄_units) / v with Fisher information units·v. A normal prior is added in closed form.
-
-    Args:
-        sums: [K] `STATISTICS` of one half-life.
-    """
-    impressions, _, units, x1, _, units_x = sums
-    shown = jnp.maximum(impressions, 1e-6)
-    mean = x1 / shown
-    information = units * _variance(sums)
-    evidence = units * mean - units_x
-    # Without impressions there is no exposure to compare with: the prior stays.
-    evidence = jnp.where(impressions > 0, evidence, 0.0)
-    # ε = (units·m - Σ units·x + τ·ε0) / (units·v + τ)
-    value = (evidence + PRIOR_INFORMATION * PRIOR_ELASTICITY) / (information + PRIOR_INFORMATION)
-    return Elasticity(jnp.clip(value, 0.0, _MAX_ELASTICITY), information)
+    state: Array
+    """float32 [N, F] in the order of `FEATURES`."""
+    candidates: Array
+    """float32 [N, A, C] in the order of `CANDIDATE_FEATURES`."""
+    plan: Array
+    """float32 [N, A], `outlook.Outlook.worth`: as the planner says it, neither scaled nor cut."""
 
 
-def planned_gain(log_ratio: Array, slope: Array, offset: Array, epsilon: Array) -> Array:
-    """Profit at a candidate less profit at the current price, in units of the latter (at least 10 % of the price).
-
-    ((a·e^r - o)·e^(-ε·r) - (a - o)) / max(|a - o|, a/10)
-    """
-    now = slope - offset
-    then = (slope * jnp.exp(log_ratio) - offset) * jnp.exp(-epsilon * log_ratio)
-    return (then - now) / jnp.maximum(jnp.abs(now), 0.1 * slope)
-
-
-def lesson(offer: FeatureInputs, log_ratio: Array) -> Array:
-    """Value what a day at a candidate price teaches about the elasticity of one offer.
-
-    A day adds units·Δ² of Fisher information, Δ being the distance in ln price from the mean price shown of late;
-    the variance of the estimate is 1 / (I + τ), so it falls by about units·Δ² / (I + τ)². Busy offers that never
-    moved learn much, sparse ones and those that know their elasticity little. Δ is cut at 10 %, the factor at 3.
-    """
-    fast, slow = offer.sums[0], offer.sums[-1]
-    usual = jnp.where(fast[0] > 0, fast[3] / jnp.maximum(fast[0], 1e-6), offer.log_price)
-    distance = jnp.minimum(jnp.abs(offer.log_price + log_ratio - usual), 0.1)
-    worth = _pace(offer, 1) / (PRIOR_INFORMATION + elasticity(slow).information) ** 2
-    return jnp.where(slow[0] > 0, jnp.minimum(worth, 3.0) * distance**2, 0.0)
-
-
-def featurize(inputs: FeatureInputs) -> tuple[Array, Array]:
-    """Compute what the network sees of N offers.
-
-    Returns:
-        State features float32 [N, F] in the order of `FEATURES`, candidate features float32 [N, A, C] in
-        the order of `CANDIDATE_FEATURES`. Finite for every finite input.
-    """
+def featurize(inputs: FeatureInputs, *, seasonal: bool = False) -> Seen:
+    """Compute what the network sees of N offers; the plan looks at ``days_left`` if ``seasonal``."""
     if inputs.sums.shape[1:] != (len(HALF_LIVES_DAYS), len(STATISTICS)):
         raise ValueError(f"sums: expected [N, {len(HALF_LIVES_DAYS)}, {len(STATISTICS)}], got {inputs.sums.shape}")
-    return jax.vmap(_featurize_one)(inputs)
+    return seen_of(inputs, outlook(inputs, seasonal=seasonal))
 
 
-def _featurize_one(offer: FeatureInputs) -> tuple[Array, Array]:
+def seen_of(inputs: FeatureInputs, expected: Outlook) -> Seen:
+    """Compute the same from what `outlook` says."""
+    return Seen(*jax.vmap(_featurize_one)(inputs, expected), expected.worth)
+
+
+def outlook(inputs: FeatureInputs, *, seasonal: bool = False) -> Outlook:
+    """Say what the belief expects of the candidates of N offers. Arguments as for `featurize`."""
+
+    def shoppers_a_day(sums: Array, known: Array) -> Array:
+        return pace(sums, known, 1, STATISTICS.index("impressions"))
+
+    shoppers = jax.vmap(shoppers_a_day)(inputs.sums, inputs.days_known)
+    standing = Standing(
+        log_price=inputs.log_price,
+        profit_slope=jnp.maximum(inputs.profit_slope, 1e-3),
+        profit_offset=inputs.profit_offset,
+        salvage_offset=inputs.salvage_offset,
+        exposure=jnp.where(inputs.counts_shoppers > 0, shoppers, 1.0),
+        stock=jnp.where(inputs.on_hand >= 0, inputs.on_hand, jnp.inf),
+        days_left=inputs.days_left,
+    )
+    prior = prior_of(inputs.counts_shoppers, inputs.rival_known)
+    return look_ahead(inputs.tally, prior, standing, inputs.log_ratio, seasonal=seasonal)
+
+
+def _featurize_one(offer: FeatureInputs, expected: Outlook) -> tuple[Array, Array]:
     estimates = [elasticity(offer.sums[h]) for h in range(len(HALF_LIVES_DAYS))]
     mark_up = _log_mark_up(offer, estimates[-1].value)
     state = [value for h, e in enumerate(estimates) for value in _memory(offer, h, e)]
-    state += [*_demand(offer, estimates[-1].value), *_situation(offer, mark_up)]
-    candidates = jax.vmap(lambda r: jnp.stack(_candidate(offer, estimates, mark_up, r)))(offer.log_ratio)
+    state += [*_belief(offer, expected), *_demand(offer, estimates[-1].value), *_situation(offer, mark_up, expected)]
+    each = jax.vmap(lambda log_ratio: jnp.stack(_candidate(offer, estimates, mark_up, log_ratio)))(offer.log_ratio)
+    planned = jnp.stack([expected.gain, expected.doubt, expected.lesson], axis=1)
+    candidates = jnp.concatenate([each, planned], axis=1)
     return _scaled(jnp.stack(state), FEATURES), _scaled(candidates, CANDIDATE_FEATURES)
 
 
@@ -208,31 +214,46 @@ def _memory(offer: FeatureInputs, h: int, estimate: Elasticity) -> list[Array]:
     return [
         jnp.log1p(impressions),
         jnp.log1p(units),
-        _log_conversion(offer.sums[h]),
+        log_conversion(offer.sums[h]),
         jnp.where(impressions > 0, x1 / jnp.maximum(impressions, 1e-6) - offer.log_price, 0.0),
         jnp.where(units > 0, units_x / jnp.maximum(units, 1e-6) - offer.log_price, 0.0),
-        jnp.sqrt(_variance(offer.sums[h])),
+        jnp.sqrt(variance(offer.sums[h])),
         estimate.value - PRIOR_ELASTICITY,
         jnp.log1p(estimate.information / PRIOR_INFORMATION),
-        jnp.log1p(_pace(offer, h)),
+        jnp.log1p(pace(offer.sums, offer.days_known, h)),
+    ]
+
+
+def _belief(offer: FeatureInputs, expected: Outlook) -> list[Array]:
+    over = belief.dispersion(jax.tree.map(lambda part: part[None], offer.tally))[0]
+    return [
+        expected.elasticity,
+        expected.elasticity_spread,
+        expected.slope - PRIOR_ELASTICITY,
+        expected.slope_spread,
+        jnp.log1p(expected.units),
+        jnp.log1p(offer.tally.periods),
+        jnp.log(over),
     ]
 
 
 def _demand(offer: FeatureInputs, epsilon: Array) -> list[Array]:
     slow = offer.sums[-1]
     click_rate = jnp.log((slow[1] + 1.0) / (slow[0] + 10.0)) + math.log(10.0)
-    base = _pace(offer, len(HALF_LIVES_DAYS) - 1) + 0.1
+    paces = [pace(offer.sums, offer.days_known, h) + 0.1 for h in range(len(HALF_LIVES_DAYS))]
     return [
-        *(_surprise(offer.sums[h], slow, epsilon) for h in (0, 1)),
-        *(jnp.log((_pace(offer, h) + 0.1) / base) for h in (0, 1)),
+        *(surprise(offer.sums[h], slow, epsilon) for h in (0, 1)),
+        *(jnp.log(paces[h] / paces[-1]) for h in (0, 1)),
         jnp.where(slow[0] > 0, click_rate, 0.0),
         (slow[0] > 0).astype(jnp.float32),
     ]
 
 
-def _situation(offer: FeatureInputs, mark_up: Array) -> list[Array]:
+def _situation(offer: FeatureInputs, mark_up: Array, expected: Outlook) -> list[Array]:
     stocked = (offer.on_hand >= 0).astype(jnp.float32)
     stock = jnp.maximum(offer.on_hand, 0.0)
+    ends = jnp.isfinite(offer.days_left)
+    until_then = expected.units * jnp.where(ends, offer.days_left, 0.0)
     return [
         offer.log_price,
         1.0 - offer.profit_offset / jnp.maximum(offer.profit_slope, 1e-3),
@@ -242,7 +263,9 @@ def _situation(offer: FeatureInputs, mark_up: Array) -> list[Array]:
         offer.rival_age_days * offer.rival_known,
         stocked,
         jnp.log1p(stock),
-        stocked * jnp.log1p(stock / (_pace(offer, 1) + 0.05)),
+        stocked * jnp.log1p(stock / (pace(offer.sums, offer.days_known, 1) + 0.05)),
+        ends.astype(jnp.float32),
+        jnp.where(ends, stocked * jnp.log((stock + 0.5) / (until_then + 0.5)), 0.0),
         jnp.log1p(offer.days_since_change),
         jnp.log1p(offer.days_known),
     ]
@@ -262,33 +285,8 @@ def _candidate(offer: FeatureInputs, estimates: list[Elasticity], mark_up: Array
         log_ratio - mark_up,
         gap,
         jnp.tanh(gap / 0.02),
-        away / (jnp.sqrt(_variance(offer.sums[-1])) + 0.02),
-        lesson(offer, log_ratio),
+        away / (jnp.sqrt(variance(offer.sums[-1])) + 0.02),
     ]
-
-
-def _variance(sums: Array) -> Array:
-    """Variance of x over impressions."""
-    shown = jnp.maximum(sums[0], 1e-6)
-    return jnp.where(sums[0] > 0, jnp.maximum(sums[4] / shown - (sums[3] / shown) ** 2, 0.0), 0.0)
-
-
-def _log_conversion(sums: Array) -> Array:
-    return jnp.where(sums[0] > 0, jnp.log((sums[2] + 1.0) / (sums[0] + 30.0)) + math.log(30.0), 0.0)
-
-
-def _pace(offer: FeatureInputs, h: int) -> Array:
-    """Units a day: the decayed sum over the decayed number of days that the offer has been known."""
-    half_life = HALF_LIVES_DAYS[h]
-    days = half_life / math.log(2.0) * (1.0 - jnp.exp2(-offer.days_known / half_life))
-    return offer.sums[h, 2] / jnp.maximum(days, 0.25)
-
-
-def _surprise(fast: Array, slow: Array, epsilon: Array) -> Array:
-    """Recent units against what the long memory expects at the recent prices."""
-    drift = fast[3] / jnp.maximum(fast[0], 1e-6) - slow[3] / jnp.maximum(slow[0], 1e-6)
-    expected = fast[0] * slow[2] / jnp.maximum(slow[0], 1e-6) * jnp.exp(-epsilon * jnp.clip(drift, -1.0, 1.0))
-    return jnp.where((fast[0] > 0) & (slow[0] > 0), jnp.log((fast[2] + 1.0) / (expected + 1.0)), 0.0)
 
 
 def _log_mark_up(offer: FeatureInputs, epsilon: Array) -> Array:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing_core import competitors, price_window
+from pricing_core import competitors, periods, price_window
 from pricing_core.acknowledgements import told_now
 from pricing_core.commands import fold_commands
 from pricing_core.grouping import Groups
@@ -120,6 +120,7 @@ def fold_inventory(state: State, groups: Groups, columns: InventoryColumns) -> N
     newer = columns.time[rows] >= state.stock_at[groups.touched]
     touched, rows = groups.touched[newer], rows[newer]
     state.on_hand[touched], state.stock_at[touched] = columns.on_hand[rows], columns.time[rows]
+    periods.note_stock(state, groups, columns)
     see(state, groups, columns.time)
 
 

@@ -27,7 +27,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as decode_tensors
 from safetensors.numpy import save as encode_tensors
 
-from pricing_core.features import CANDIDATE_FEATURES, FEATURES, HALF_LIVES_DAYS, MOVES_BP, Feature
+from pricing_core.decayed_demand import HALF_LIVES_DAYS
+from pricing_core.features import CANDIDATE_FEATURES, FEATURES, MOVES_BP, Feature
 from pricing_core.q_function import Params, parameter_shapes
 
 

@@ -42,6 +42,7 @@ _COPIED = (
     "promotion_from",
     "promotion_to",
     "competitor_bp",
+    "season_ends_at",
     "max_stock_age_ms",
     "max_competitor_age_ms",
     "category",
@@ -62,6 +63,7 @@ POLICY = np.dtype(
         ("profit_slope", "<f8"),  # unit profit at p is slope · p - offset
         ("profit_offset", "<f8"),
         ("competitors", "<i8", (MAX_NAMED,)),
+        ("salvage_offset", "<f8"),  # what a unit that is left when the season ends is worth, and fees
     ]
 )
 
@@ -105,6 +107,8 @@ class PolicyTable:
         net = np.where(columns.prices_include_tax, ONE / (ONE + columns.tax_rate_bp), 1.0)
         rows["profit_slope"] = net - columns.commission_bp / ONE
         rows["profit_offset"] = np.where(columns.goal == REVENUE, 0, columns.unit_cost + columns.fixed_fee)
+        left = np.where(columns.salvage_value == NONE, columns.unit_cost, columns.salvage_value)
+        rows["salvage_offset"] = np.where(columns.goal == REVENUE, 0, left + columns.fixed_fee)
         rows[columns.removed] = np.zeros((), POLICY)
         self.rows[slots] = rows
 

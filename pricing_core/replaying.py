@@ -18,7 +18,7 @@ from pricing_core.offers import Offers
 from pricing_core.recorded import Recorded
 from pricing_core.run_modes import OfferModes
 from pricing_core.shards import ShardRows
-from pricing_core.valuation import Valuation, value
+from pricing_core.valuation import Memory, Valuation, value
 from schemas.binary import BinaryArray
 from schemas.columns import Bool, Int8, Int64
 
@@ -110,7 +110,7 @@ class ReplayingEngine(PricingEngine):
             self.drop_shard(_BENCH)
 
     def _ask(self, offers: Offers, ladder: Ladder, chance: NDArray[np.float32]) -> Valuation:
-        return value(self.model, self._sums, offers, ladder, chance, at_least=self._batch)
+        return value(self.model, Memory(self._sums, self._tallies), offers, ladder, chance, at_least=self._batch)
 
     def put(self, shard: int, keys: BinaryArray, recorded: Recorded) -> None:
         """Overwrite offers of an open shard, known or not, with what was recorded of them."""

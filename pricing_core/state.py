@@ -1,7 +1,7 @@
-"""The state: one row per offer. Exact numbers on the host; decayed sums on the device (`rolling_sums`).
+"""The state: one row per offer. Exact numbers on the host; decayed sums and tallies on the device (`arena`).
 
 `ROW` is both the layout in memory and the value of a changelog record, so that a snapshot is a copy. A row is
-840 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
+1,232 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing_core.features import HALF_LIVES_DAYS, STATISTICS
+from pricing_core.decayed_demand import HALF_LIVES_DAYS, STATISTICS
+from pricing_core.demand.packing import WIDTH
 from pricing_core.slots import Slots
 from schemas.columns import Int64
 
 Rows = NDArray[np.void]
 """Structured array of dtype `ROW`."""
 
-FORMAT = 3
+FORMAT = 4
 """Format of `ROW`. Another layout gets another number."""
 
 TOTALS = (
@@ -109,7 +110,8 @@ ROW = np.dtype(
         ("operator_paused", "u1"),  # 1: by a command, until another one resumes the offer
         ("command", "u1"),  # that the next decision carries out, as `columns.ROLL_BACK`; 0: none
         ("proposed_code", "u1"),  # as decided_code
-        ("spare", "V5"),
+        ("counts_shoppers", "u1"),  # 1: impressions are the exposure in the tally, else days are
+        ("spare", "V4"),
         ("command_value", "<i8"),  # of `columns.CommandColumns`
         ("command_offset", "<i8"),
         ("command_expires_at", "<i8"),  # NEVER: not
@@ -117,7 +119,13 @@ ROW = np.dtype(
         ("proposed_price", "<i8"),
         ("proposed_until", "<i8"),  # until then it can be approved, or was rejected
         ("loop", LOOP),
+        ("opened_at", "<i8"),  # the open period at one price (`periods`); 0: none
+        ("opened_price", "<i8"),
+        ("opened_units", "<i8"),  # placed less cancelled, when it began
+        ("opened_impressions", "<i8"),
+        ("sold_out_at", "<i8"),  # when the stock first ran out in it; 0: not
         ("sums", "<f4", (len(HALF_LIVES_DAYS), len(STATISTICS))),
+        ("tally", "<f4", (WIDTH,)),  # what was sold at which price (`demand.belief`)
     ]
 )
 
@@ -142,8 +150,8 @@ def _blank() -> Rows:
 class State:
     """The rows of all shards. Every attribute is a view of ``rows``: int64 [capacity] unless `ROW` says otherwise.
 
-    ``due_at`` alone lies outside, in one piece, because it is searched; ``rows["due_at"]`` and ``rows["sums"]`` are
-    filled in snapshots only.
+    ``due_at`` alone lies outside, in one piece, because it is searched; ``due_at``, ``sums`` and ``tally`` of the rows
+    are filled in snapshots only.
     """
 
     def __init__(self, capacity: int) -> None:  # noqa: PLR0915  # a line for each column
@@ -198,6 +206,12 @@ class State:
         self.proposed_until: Int64 = rows["proposed_until"]
         self.drifts: NDArray[np.uint8] = rows["drifts"]
         self.loop: NDArray[np.void] = rows["loop"]
+        self.counts_shoppers: NDArray[np.uint8] = rows["counts_shoppers"]
+        self.opened_at: Int64 = rows["opened_at"]
+        self.opened_price: Int64 = rows["opened_price"]
+        self.opened_units: Int64 = rows["opened_units"]
+        self.opened_impressions: Int64 = rows["opened_impressions"]
+        self.sold_out_at: Int64 = rows["sold_out_at"]
 
     def clear(self, slots: Slots) -> None:
         """Make rows blank."""
@@ -205,7 +219,7 @@ class State:
         self.due_at[slots] = NEVER
 
     def take(self, slots: Slots) -> Rows:
-        """Copy rows, without their sums and due times."""
+        """Copy rows, without their sums, tallies and due times."""
         return self._raw[slots].view(ROW)
 
     def put(self, slots: Slots, rows: Rows) -> None:

@@ -1,32 +1,47 @@
-"""What the model says about the candidates: one call of one compiled function for a batch of offers."""
+"""What the model says about the candidates: one call of one compiled function for a batch of offers.
+
+The function takes what the open periods have brought into the tallies, plans under the belief that follows, and asks
+the network. Offers with a stock to sell by a day are asked apart: to plan for them costs many times the rest.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from pricing_core import rivals
+from pricing_core import periods, rivals
+from pricing_core.arena import Arena, bucket
 from pricing_core.choose import choose
-from pricing_core.features import MOVES_BP, FeatureInputs, featurize
+from pricing_core.demand import belief
+from pricing_core.demand.belief import Period
+from pricing_core.demand.packing import pack, unpack
+from pricing_core.features import FEATURES, MOVES_BP, FeatureInputs, Seen, featurize
 from pricing_core.ladder import Ladder
 from pricing_core.model_file import Model
 from pricing_core.offers import Offers
+from pricing_core.outlook import prior_of
 from pricing_core.q_function import Params, q_values
-from pricing_core.rolling_sums import DAY_MS, RollingSums, bucket, decay, pad
-from schemas.columns import Int64
+from pricing_core.rolling_sums import DAY_MS, RollingSums, decay
+from schemas.columns import NONE, Int64
 
-BUCKETS = (32, 128, 256, 512, 1024)
-"""Sizes to which batches are padded. Larger ones are cut."""
+BUCKETS = (32, 128, 512)
+"""Sizes to which batches are padded. Larger ones are cut: what more offers need in between falls out of the caches."""
+SEASONAL_BUCKETS = (64,)
+"""The same for offers whose season ends: of one size, for it takes long to compile."""
 
 Float32 = NDArray[np.float32]
 
-# Columns of the array in which all numbers of an offer travel to the device.
-_NUMBERS = (
+# Columns of the array in which all numbers of an offer travel to the device: what the features take as they are,
+# what the period that ends has brought, and what is used before either.
+_OF_FEATURES = (
     "log_price",
     "profit_slope",
     "profit_offset",
@@ -36,9 +51,11 @@ _NUMBERS = (
     "on_hand",
     "days_since_change",
     "days_known",
-    "elapsed_days",
-    "uniform",
+    "counts_shoppers",
+    "salvage_offset",
+    "days_left",
 )
+_NUMBERS = (*_OF_FEATURES, *Period._fields, "is_fresh", "elapsed_days", "uniform")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +74,14 @@ class Valuation:
     """[n] rows of the compiled call, one of `BUCKETS`: the last bits of a value depend on it."""
 
 
+class Memory(NamedTuple):
+    """What is remembered of all offers on the device."""
+
+    sums: RollingSums
+    tallies: Arena
+    """Float32 [capacity, `packing.WIDTH`]."""
+
+
 class _Batch(NamedTuple):
     """What travels to the device for n offers: NumPy arrays here, JAX arrays there."""
 
@@ -70,65 +95,83 @@ class _Batch(NamedTuple):
     """bool [n, A]."""
 
 
-@jax.jit
-def _value(params: Params, epsilon: Array, sums: Array, batch: _Batch) -> tuple[Array, Array, Array, Array]:
-    """Gather, decay, featurize, value, choose: compiled once for each bucket."""
-    uniform = batch.numbers[:, _NUMBERS.index("uniform")]
-    features = _features(sums, batch)
+@partial(jax.jit, static_argnames="seasonal", donate_argnames="tallies")
+def _value(
+    params: Params, epsilon: Array, sums: Array, tallies: Array, batch: _Batch, *, seasonal: bool
+) -> tuple[Array, tuple[Array, Array, Array, Array]]:
+    """Look, value, choose: compiled once for each bucket. The tallies come back first."""
+    rows, shown = _shown(sums, tallies, batch, seasonal=seasonal)
+    tallies = tallies.at[batch.slots].set(rows, mode="drop", unique_indices=True)
     # Fused into the network, the features would compile twice as long.
-    state, candidates = jax.lax.optimization_barrier(features)  # type: ignore[no-untyped-call]  # JAX gives no types
-    q = q_values(params, state, candidates)
-    chosen, propensity = choose(q, batch.legal, uniform, epsilon)
-    return q, chosen, propensity, state
+    seen = jax.lax.optimization_barrier(shown)  # type: ignore[no-untyped-call]  # JAX gives no types
+    q = q_values(params, *seen)
+    chosen, propensity = choose(q, batch.legal, batch.numbers[:, _NUMBERS.index("uniform")], epsilon)
+    return tallies, (q, chosen, propensity, seen.state)
 
 
-def _features(sums: Array, batch: _Batch) -> tuple[Array, Array]:
+def _shown(sums: Array, tallies: Array, batch: _Batch, *, seasonal: bool) -> tuple[Array, Seen]:
+    """Gather, learn, decay, featurize: the tallies of the batch as they are then, and what the network is shown."""
     column = dict(zip(_NUMBERS, batch.numbers.T, strict=True))
-    elapsed, _ = column.pop("elapsed_days"), column.pop("uniform")
-    decayed = decay(sums.at[batch.slots].get(mode="fill", fill_value=0.0), elapsed)
-    return featurize(FeatureInputs(decayed, log_ratio=batch.log_ratio, legal=batch.legal, **column))
+    before = tallies.at[batch.slots].get(mode="fill", fill_value=0.0)
+    # Most decisions come within a period: none of the batch may have anything to learn from.
+    rows = jax.lax.cond((column["exposure"] > 0).any(), _learned, lambda kept, _: kept, before, column)
+    decayed = decay(sums.at[batch.slots].get(mode="fill", fill_value=0.0), column["elapsed_days"])
+    of_features = {name: column[name] for name in _OF_FEATURES}
+    inputs = FeatureInputs(decayed, log_ratio=batch.log_ratio, legal=batch.legal, tally=unpack(rows), **of_features)
+    return rows, featurize(inputs, seasonal=seasonal)
 
 
-_see = jax.jit(_features)
+@partial(jax.jit, static_argnames="seasonal")
+def _look(sums: Array, tallies: Array, batch: _Batch, *, seasonal: bool) -> Seen:
+    return _shown(sums, tallies, batch, seasonal=seasonal)[1]
+
+
+def _learned(rows: Array, column: dict[str, Array]) -> Array:
+    """Take in what the periods that end have brought; rows whose period goes on stay as they are, to the last bit."""
+    kept = unpack(jnp.where(column["is_fresh"][:, None] > 0, 0.0, rows))
+    period = Period(**{name: column[name] for name in Period._fields})
+    period = period._replace(censored=period.censored > 0)
+    return pack(belief.observe(kept, prior_of(column["counts_shoppers"], column["rival_known"]), period))
+
 
 COMPILED = (_value,)
 
 
 def value(
-    model: Model, sums: RollingSums, offers: Offers, ladder: Ladder, uniform: Float32, *, at_least: int = 0
+    model: Model, memory: Memory, offers: Offers, ladder: Ladder, uniform: Float32, *, at_least: int = 0
 ) -> Valuation:
-    """Ask the model about n offers with their candidates.
+    """Ask the model about n distinct offers with their candidates, and let the tallies learn from what they sold.
 
     Args:
         model: With its weights on the device.
-        sums: Of all offers.
-        offers: n of them.
+        memory: The tallies of the given offers change.
+        offers: n.
         ladder: Their candidates.
         uniform: [n] in [0, 1): what chance says.
         at_least: Rows of a call are no fewer: as many as when it was asked before, to get the same bits.
     """
-    whole = _batch(offers, ladder, uniform)
-    starts = range(0, len(offers), BUCKETS[-1])
-    parts = [_ask(model, sums, _Batch(*(column[i : i + BUCKETS[-1]] for column in whole)), at_least) for i in starts]
-    q, chosen, propensity, features, batch = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return Valuation(q, chosen.astype(np.int64), propensity, features, batch)
+    whole, found = _batch(offers, ladder, uniform), _nothing_yet(len(offers))
+    for rows, size, is_seasonal in _calls(whole, at_least):
+        answer = _ask(model, memory, _Batch(*(column[rows] for column in whole)), size, seasonal=is_seasonal)
+        found.q[rows], found.chosen[rows], found.propensity[rows], found.features[rows] = answer
+        found.batch[rows] = size
+    return found
 
 
-def see(sums: RollingSums, offers: Offers, ladder: Ladder) -> tuple[Float32, ...]:
-    """What the network would be shown of n offers and their candidates: the arguments of `q_values`, [n, ...] each."""
-    uniform = np.zeros(len(offers), np.float32)
-    whole = _batch(offers, ladder, uniform)
-    starts = range(0, len(offers), BUCKETS[-1])
-    parts = [_shown(sums, _Batch(*(column[i : i + BUCKETS[-1]] for column in whole))) for i in starts]
-    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
+def see(memory: Memory, offers: Offers, ladder: Ladder) -> tuple[Float32, ...]:
+    """What the network would be shown of n offers and their candidates: the arguments of `q_values`, [n, ...] each.
 
-
-def warm_up(model: Model, sums: RollingSums) -> None:
-    """Compile every bucket."""
-    for size in BUCKETS:
-        ratios = np.zeros((size, len(MOVES_BP)), np.float32)
-        numbers = np.zeros((size, len(_NUMBERS)), np.float32)
-        _ask(model, sums, _Batch(np.full(size, sums.capacity), numbers, ratios, ratios == 0), 0)
+    The tallies stay what they are.
+    """
+    whole = _batch(offers, ladder, np.zeros(len(offers), np.float32))
+    order, parts = [], []
+    for rows, size, is_seasonal in _calls(whole, 0):
+        padded = _padded(memory, _Batch(*(column[rows] for column in whole)), size)
+        shown = _look(memory.sums.device, memory.tallies.device, padded, seasonal=is_seasonal)
+        order.append(rows)
+        parts.append([np.asarray(column)[: len(rows)] for column in shown])
+    back = np.argsort(np.concatenate(order))
+    return tuple(np.concatenate(columns)[back] for columns in zip(*parts, strict=True))
 
 
 def _batch(offers: Offers, ladder: Ladder, uniform: Float32) -> _Batch:
@@ -136,24 +179,50 @@ def _batch(offers: Offers, ladder: Ladder, uniform: Float32) -> _Batch:
     return _Batch(offers.slots, _numbers(offers, uniform), log_ratio, ladder.legal)
 
 
-def _shown(sums: RollingSums, batch: _Batch) -> tuple[Float32, ...]:
-    padded, n = _padded(sums, batch, 0), len(batch.slots)
-    return tuple(np.asarray(part)[:n] for part in _see(sums.device, padded))
+def _calls(whole: _Batch, at_least: int) -> Iterator[tuple[Int64, int, bool]]:
+    """Split offers into calls: which of them, rows of the call, and whether their season ends."""
+    seasonal = np.isfinite(whole.numbers[:, _NUMBERS.index("days_left")])
+    learns = whole.numbers[:, _NUMBERS.index("exposure")] > 0
+    for is_seasonal, sizes in ((False, BUCKETS), (True, SEASONAL_BUCKETS)):
+        rows = np.flatnonzero(seasonal == is_seasonal)
+        rows = rows[np.argsort(~learns[rows], kind="stable")]  # together: the batches without them are quicker
+        for start in range(0, len(rows), sizes[-1]):
+            part = rows[start : start + sizes[-1]]
+            yield part, bucket(min(max(len(part), at_least), sizes[-1]), sizes), is_seasonal
 
 
-def _ask(model: Model, sums: RollingSums, batch: _Batch, at_least: int) -> tuple[NDArray[Any], ...]:
-    """Pad to a bucket, compute, cut back. Padding points behind the arena."""
-    n, padded = len(batch.slots), _padded(sums, batch, at_least)
-    results = _value(model.params, np.float32(model.epsilon), sums.device, padded)
-    return *(np.asarray(result)[:n] for result in results), np.full(n, len(padded.slots))
+def _nothing_yet(n: int) -> Valuation:
+    q, features = np.empty((n, len(MOVES_BP)), np.float32), np.empty((n, len(FEATURES)), np.float32)
+    return Valuation(q, np.empty(n, np.int64), np.empty(n, np.float32), features, np.empty(n, np.int64))
 
 
-def _padded(sums: RollingSums, batch: _Batch, at_least: int) -> _Batch:
-    n = len(batch.slots)
-    size = bucket(max(n, at_least), BUCKETS)
-    slots = np.full(size, sums.capacity, np.int32)
-    slots[:n] = batch.slots
-    return _Batch(slots, pad(batch.numbers, size), pad(batch.log_ratio, size), pad(batch.legal, size))
+def warm_up(model: Model, memory: Memory) -> None:
+    """Compile every bucket."""
+    for is_seasonal, sizes in ((False, BUCKETS), (True, SEASONAL_BUCKETS)):
+        for size in sizes:
+            ratios = np.zeros((size, len(MOVES_BP)), np.float32)
+            numbers = np.ones((size, len(_NUMBERS)), np.float32)
+            batch = _Batch(memory.tallies.nowhere(size), numbers, ratios, ratios == 0)
+            _ask(model, memory, batch, size, seasonal=is_seasonal)
+
+
+def _ask(model: Model, memory: Memory, batch: _Batch, size: int, *, seasonal: bool) -> tuple[NDArray[Any], ...]:
+    """Pad to a size, compute, cut back."""
+    padded, n, arenas = _padded(memory, batch, size), len(batch.slots), (memory.sums.device, memory.tallies.device)
+    memory.tallies.device, results = _value(model.params, np.float32(model.epsilon), *arenas, padded, seasonal=seasonal)
+    return tuple(np.asarray(result)[:n] for result in results)
+
+
+def _padded(memory: Memory, batch: _Batch, size: int) -> _Batch:
+    """Fill a batch up to a size; what is filled up points behind the arena, each row at another place."""
+    slots = memory.tallies.nowhere(size)
+    slots[: len(batch.slots)] = batch.slots
+    return _Batch(slots, *(_filled(column, size) for column in batch[1:]))
+
+
+def _filled(values: NDArray[Any], size: int) -> NDArray[Any]:
+    """Fill up the first axis with the last row: numbers that make sense, or a loop on the device might not end soon."""
+    return np.concatenate((values, np.repeat(values[-1:], size - len(values), axis=0)))
 
 
 def _numbers(offers: Offers, uniform: Float32) -> Float32:
@@ -163,7 +232,9 @@ def _numbers(offers: Offers, uniform: Float32) -> Float32:
     first_seen = np.minimum(state["first_seen"], offers.now)
     since = np.where(state["last_change_at"] > 0, state["last_change_at"], first_seen)
     reference = np.where(state["ref_price"] > 0, state["ref_price"], current)
+    closed = periods.close(offers)
     columns = {
+        **{name: getattr(closed, name) for name in (*Period._fields, "counts_shoppers", "is_fresh")},
         "log_price": np.log(current / reference),
         "profit_slope": policy["profit_slope"],
         "profit_offset": policy["profit_offset"] / current,
@@ -173,10 +244,19 @@ def _numbers(offers: Offers, uniform: Float32) -> Float32:
         "on_hand": state["on_hand"],
         "days_since_change": np.maximum(offers.now - since, 0) / DAY_MS,
         "days_known": (offers.now - first_seen) / DAY_MS,
+        "salvage_offset": policy["salvage_offset"] / current,
+        "days_left": _days_left(offers),
         "elapsed_days": np.maximum(offers.now - state["landmark"], 0) / DAY_MS,
         "uniform": uniform,
     }
     return np.stack([columns[name] for name in _NUMBERS], axis=1).astype(np.float32)
+
+
+def _days_left(offers: Offers) -> NDArray[np.float64]:
+    """Until a season ends by which a known stock is to be sold, at least 0; inf if there is none, [n]."""
+    ends_at = offers.policy["season_ends_at"]
+    left = np.maximum(ends_at - offers.now, 0) / DAY_MS
+    return np.where((ends_at != NONE) & (offers.state["on_hand"] >= 0), left, np.inf)
 
 
 def _rivals(offers: Offers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -158,6 +158,9 @@ class PolicyColumns(Columns):
     """No competitor is named."""
     competitors: Int64
     """[n, `policies.MAX_NAMED`] as `CompetitorColumns.competitor`; 0 where there is none."""
+    season_ends_at: Int64
+    """ms; `NONE` if the stock is not to be sold by a day."""
+    salvage_value: Int64
     max_stock_age_ms: Int64
     max_competitor_age_ms: Int64
     category: Int64

@@ -86,6 +86,13 @@ class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
         Annotated[list[CompetitorName], Meta(max_length=MAX_NAMED)] | None,
         Meta(description="Those to heed; null: all."),
     ] = None
+    season_ends_at: Annotated[
+        Timestamp | None,
+        Meta(description="The stock is to be sold by then and does not come again; null: it comes again."),
+    ] = None
+    salvage_value: Annotated[
+        Amount | None, Meta(description="What a piece that is left then is worth, minor units; null: its unit cost.")
+    ] = None
     max_stock_age_s: Annotated[
         MaxAge | None, Meta(description="Hold unless stock was counted within this time; null: not required.")
     ] = None

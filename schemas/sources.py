@@ -176,6 +176,7 @@ def _policies(base: Columns, fields: Fields) -> PolicyColumns:
         "fixed_fee", "min_margin_bp", "map_price", "max_step_bp", "max_daily_change_bp", "min_change_bp",
         "emergency_price", "max_emergency_rise_bp", "promotion_price", "promotion_from", "promotion_to",
         "competitor_bp",
+        "season_ends_at", "salvage_value",
     )  # fmt: skip
     has_ending = fields.length("price_ending") != NULL
     return PolicyColumns(

@@ -69,6 +69,7 @@ def _score(params: Params, seed: int, shops: int) -> dict[str, Score]:
     candidates = {
         "model": policies.model(params, EPSILON),
         "planner": policies.planner,
+        "network": policies.network(params),
         "best_mark_up": policies.best_mark_up,
         "match_cheapest": policies.match_cheapest,
         "cost_plus": policies.cost_plus,

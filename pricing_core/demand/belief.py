@@ -11,59 +11,43 @@ A tally says nothing about curves, priors or grids: a later version may use othe
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from numpy.typing import NDArray
 
 from pricing_core.demand import deviation
 from pricing_core.demand.bought_stock import Start, with_stock
 from pricing_core.demand.counts import at_least, log_negative_binomial
+from pricing_core.demand.curves import ELASTICITY_OF_CURVE, ON_KNOTS
 from pricing_core.demand.deviation import Sold
-from pricing_core.demand.forms import FORMS, demand
-from pricing_core.demand.knots import KNOTS, PLACES, nearness, shares_of
+from pricing_core.demand.knots import KNOTS, nearness, shares_of
 
-MEMORIES = (1.0, 0.97, 0.85)
-"""What is left of an observation after a period."""
-MEMORY_PRIOR = (0.90, 0.08, 0.02)
-ELASTICITIES = np.geomspace(0.6, 8.0, 32)
+MEMORIES = (1.0, 0.85)
+"""What is left of an observation after a day; where a market has no days, after a period."""
+MEMORY_PRIOR = (0.92, 0.08)
 FADE = 0.97
-"""What is left of a memory's score after a period: old successes do not count for ever."""
+"""What is left of a memory's score after a day: old successes do not count for ever."""
 DISPERSION_FADE = 0.98
-"""What is left of a residual after a period."""
+"""What is left of a residual after a day."""
 DISPERSION_PRIOR = 20.0
 """Periods that the prior of the over-dispersion, 1, is worth."""
 CHANGE_NATS = 4.0
 """A faster memory that has predicted so much better overwrites a slower one: the world has changed."""
-LEAST_DEMAND = 0.01
-"""Relative demand is never taken to be less, or one sale would refute a form."""
 _LEAST_EXPOSURE = 1e-6
+ELASTICITY_SPREAD = 0.28
+"""Standard deviation of the log of an elasticity about its category's."""
+ANSWERED = 0.8
+"""What rivals' answers leave of an elasticity, where a rival is seen."""
+UNKNOWN_LEVEL_SPREAD = 2.0
+"""Standard deviation of the log of the level where nobody has a guess at it."""
 _SURPRISE = 16.0
 """A squared standardised residual counts no more than this."""
 
-FORM_OF_CURVE = np.repeat(np.arange(len(FORMS), dtype=np.int32), len(ELASTICITIES))
-"""int32 [J]: the J curves of the posterior, form by form, elasticities ascending."""
-ELASTICITY_OF_CURVE = np.tile(ELASTICITIES, len(FORMS)).astype(np.float32)
-"""float32 [J] at the list price."""
-CURVES = len(FORM_OF_CURVE)
+_LOG_ON_KNOTS = np.log(ON_KNOTS)
 _LOG_ELASTICITY = np.log(ELASTICITY_OF_CURVE)
-
-
-def _on_knots() -> NDArray[Any]:
-    """Relative demand of each curve at each knot, [J, B]."""
-    ratio = np.exp(PLACES)
-    with jax.ensure_compile_time_eval():
-        of_curves = demand(jnp.asarray(FORM_OF_CURVE)[:, None], jnp.asarray(ELASTICITY_OF_CURVE)[:, None], ratio[None])
-        return np.maximum(np.asarray(of_curves, np.float32), np.float32(LEAST_DEMAND))
-
-
-_G = _on_knots()
-_LOG_G = np.log(_G)
-ON_KNOTS = _G
-"""float32 [J, B]: relative demand of each curve at each knot."""
 
 
 class Prior(NamedTuple):
@@ -108,6 +92,8 @@ class Period(NamedTuple):
     """float32, sold."""
     censored: Array
     """bool: stock ran out, demand was at least that. What is believed fills the gap (the E step of EM)."""
+    days: Array | float = 1.0
+    """float32, its length in the unit of the memories: so much of them fades."""
 
 
 class Posterior(NamedTuple):
@@ -128,6 +114,11 @@ class Posterior(NamedTuple):
         return self.shape / self.rate
 
 
+def felt_elasticity(of_category: Array | float, rival_seen: Array) -> Array:
+    """Guess the elasticity that lasts, [N]: where a rival is seen (bool [N]), it follows and takes a part off."""
+    return jnp.where(rival_seen, ANSWERED, 1.0) * of_category
+
+
 def empty(n: int) -> Tally:
     """Nothing seen."""
     zero = jnp.zeros((n, len(MEMORIES), KNOTS))
@@ -142,7 +133,10 @@ def dispersion(tally: Tally) -> Array:
 def posterior(tally: Tally, prior: Prior) -> Posterior:
     """Believe the memory whose predictions were best."""
     best = _best_memory(tally)
-    held: Posterior = jax.tree.map(lambda part: _of_memory(part, best), _by_memory(tally, prior))
+    believed = tally._replace(
+        exposure=_of_memory(tally.exposure, best)[:, None], units=_of_memory(tally.units, best)[:, None]
+    )
+    held: Posterior = jax.tree.map(lambda part: part[:, 0], _by_memory(believed, prior))
     return held
 
 
@@ -150,7 +144,8 @@ def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
     """Log probability of a period's units by what was believed before it, [N]; 0 without exposure."""
     held = posterior(tally, prior)
     each = jax.tree.map(lambda part: part[:, None], held)
-    mean, variance = (part[:, 0] for part in _predicted(each, period))
+    x = jnp.log(period.ratio)
+    mean, variance = (part[:, 0] for part in _predicted(each, x, shares_of(x), period.exposure))
     over = dispersion(tally)
     log_density = log_negative_binomial(period.units / over, mean / over, variance / over**2)
     return jnp.where(period.exposure > 0, log_density - jnp.log(over), 0.0)
@@ -159,20 +154,23 @@ def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
 def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     """Add a period; one without exposure adds nothing."""
     shown, counted = period.exposure > 0, (period.exposure > 0) & ~period.censored
-    shares = shares_of(jnp.log(period.ratio))
-    mean, variance = _predicted(_by_memory(tally, prior), period)
+    x = jnp.log(period.ratio)
+    split = shares_of(x)
+    mean, variance = _predicted(_by_memory(tally, prior), x, split, period.exposure)
     best = _best_memory(tally)
     expected, its = (_of_memory(part, best) for part in (mean, variance))
     units = jnp.where(period.censored, at_least(expected, period.units), period.units)
     over = dispersion(tally)[:, None]
     log_density = log_negative_binomial(units[:, None] / over, mean / over, variance / over**2)
-    score = jnp.where(shown[:, None], FADE * tally.score, tally.score) + jnp.where(counted[:, None], log_density, 0.0)
+    kept, still, dispersed = (
+        jnp.where(shown[:, None], _faded(share, period.days), 1.0) for share in (MEMORIES, (FADE,), (DISPERSION_FADE,))
+    )
+    score = still * tally.score + jnp.where(counted[:, None], log_density, 0.0)
     surprise = jnp.minimum((units - expected) ** 2 / jnp.maximum(its, 1e-6), _SURPRISE)
-    kept = jnp.where(shown[:, None, None], jnp.asarray(MEMORIES)[:, None], 1.0)
-    faded = jnp.where(counted, DISPERSION_FADE, 1.0)
+    faded = jnp.where(counted, dispersed[:, 0], 1.0)
     after = Tally(
-        exposure=kept * tally.exposure + (shares * period.exposure[:, None])[:, None],
-        units=kept * tally.units + (shares * jnp.where(shown, units, 0.0)[:, None])[:, None],
+        exposure=kept[:, :, None] * tally.exposure + (split * period.exposure[:, None])[:, None],
+        units=kept[:, :, None] * tally.units + (split * jnp.where(shown, units, 0.0)[:, None])[:, None],
         score=score - score.max(axis=1, keepdims=True),
         residual=faded * tally.residual + jnp.where(counted, surprise, 0.0),
         periods=faded * tally.periods + counted,
@@ -199,13 +197,13 @@ def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Arr
     def add(carry: tuple[Array, Array], row: tuple[Array, Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
         seen, sold = carry
         x, exposed, bought, weight = row
-        shares = shares_of(x)[:, None, :] * (weight * evidence[:, None])[:, :, None]
-        return (seen + shares * exposed[:, None, None], sold + shares * bought[:, None, None]), None
+        split = shares_of(x)[:, None, :] * (weight * evidence[:, None])[:, :, None]
+        return (seen + split * exposed[:, None, None], sold + split * bought[:, None, None]), None
 
     (seen, sold), _ = jax.lax.scan(add, (zero, zero), (jnp.log(ratio), exposure, units, kept))
     after = tally._replace(exposure=tally.exposure + seen, units=tally.units + sold)
     held = jax.tree.map(lambda part: part[:, 0], _by_memory(after, prior))
-    on_knots = jnp.einsum("nj,jb->nb", held.weight * held.level, _G)
+    on_knots = jnp.einsum("nj,jb->nb", held.weight * held.level, ON_KNOTS)
 
     def residual(total: Array, row: tuple[Array, Array, Array]) -> tuple[Array, None]:
         x, exposed, bought = row
@@ -215,6 +213,11 @@ def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Arr
     total, _ = jax.lax.scan(residual, jnp.zeros(ratio.shape[1]), (jnp.log(ratio), exposure, units))
     periods = jnp.minimum(length, 50.0)
     return after._replace(residual=total / length * periods, periods=jnp.full_like(total, periods))
+
+
+def _faded(shares: tuple[float, ...], days: Array | float) -> Array:
+    """What is left of something after so many days, [N, len(shares)] or [1, len(shares)]."""
+    return jnp.asarray(shares) ** jnp.reshape(jnp.asarray(days), (-1, 1))
 
 
 def _overwrite(tally: Tally) -> Tally:
@@ -252,14 +255,14 @@ def _by_memory(tally: Tally, prior: Prior) -> Posterior:
     shape = start.shape[:, None] + total
     rate = start.rate[:, None] + _felt(seen)
     # The Gamma function of the shape is the same for all curves.
-    log_likelihood = sold @ _LOG_G.T - shape * jnp.log(rate)
+    log_likelihood = sold @ _LOG_ON_KNOTS.T - shape * jnp.log(rate)
     weight = jax.nn.softmax(log_likelihood + start.log_weight[:, None], axis=2)
     return Posterior(weight, jnp.broadcast_to(shape, rate.shape), rate, told)
 
 
 def _start(prior: Prior) -> Start:
-    z = (jnp.asarray(_LOG_ELASTICITY) - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[:, None]
-    guessed = Start(prior.level_shape[:, None], prior.level_rate[:, None], -0.5 * z**2)
+    z = (_LOG_ELASTICITY - jnp.log(prior.elasticity)[:, None]) / prior.elasticity_spread[:, None]
+    guessed = Start(prior.level_shape[:, None], prior.level_rate[:, None], jnp.asarray(-0.5 * z**2))
     return guessed if prior.counted_on is None else with_stock(guessed, prior.counted_on)
 
 
@@ -270,16 +273,15 @@ def _felt(seen: Array) -> Array:
     than the exponential of its mean logarithm (Jensen), and no more at a single price.
     """
     total = jnp.maximum(seen.sum(axis=2, keepdims=True), _LEAST_EXPOSURE)
-    return jnp.maximum(seen @ _G.T, total * jnp.exp(seen @ _LOG_G.T / total))
+    return jnp.maximum(seen @ ON_KNOTS.T, total * jnp.exp(seen @ _LOG_ON_KNOTS.T / total))
 
 
-def _predicted(each: Posterior, period: Period) -> tuple[Array, Array]:
-    """Mean and variance of the next period's units, [N, M]."""
-    x = jnp.log(period.ratio)
-    by_curve = (period.exposure[:, None] * jnp.exp(shares_of(x) @ _LOG_G.T))[:, None] * each.level
+def _predicted(each: Posterior, x: Array, shares: Array, exposure: Array) -> tuple[Array, Array]:
+    """Mean and variance of the next period's units, [N, M], at ln(price / list price) [N] with its shares [N, B]."""
+    by_curve = (exposure[:, None] * jnp.exp(shares @ _LOG_ON_KNOTS.T))[:, None] * each.level
     if each.sold is not None:
         here = nearness(x[:, None, None])
-        by_curve *= deviation.correction(each.sold, here, jnp.asarray(_G), each.level)[..., 0]
+        by_curve *= deviation.correction(each.sold, here, jnp.asarray(ON_KNOTS), each.level)[..., 0]
     mean = (each.weight * by_curve).sum(axis=2)
     second = (each.weight * by_curve**2 * (1.0 + 1.0 / each.shape)).sum(axis=2)
     return mean, jnp.maximum(mean + second - mean**2, mean)

@@ -29,11 +29,17 @@ def demand(form: Array, elasticity: Array, ratio: Array) -> Array:
     Returns:
         float32 >= 0, never rising in ``ratio``.
     """
-    fall = elasticity * (ratio - 1.0)
-    curves = (
-        jnp.exp(-fall),
-        ratio**-elasticity,
-        jnp.maximum(1.0 - fall, 0.0),
-        2.0 / (1.0 + jnp.exp(2.0 * fall)),
-    )
+    curves = of_each_form(elasticity, ratio)
     return jnp.select([form == code for code in range(len(FORMS))], list(curves))
+
+
+def of_each_form(elasticity: Array, ratio: Array) -> tuple[Array, ...]:
+    """Demand relative to that at the list price under each form, in the order of `FORMS`. See `demand`."""
+    fall = elasticity * (ratio - 1.0)
+    kept = jnp.exp(-fall)
+    return (
+        kept,
+        jnp.exp(-elasticity * jnp.log(ratio)),
+        jnp.maximum(1.0 - fall, 0.0),
+        2.0 * kept**2 / (1.0 + kept**2),  # 2 / (1 + exp(2·fall))
+    )

@@ -10,9 +10,11 @@ from pricing_core.demand import deviation
 
 KNOT = 0.06
 """Distance of knots in ln(price / list price)."""
-KNOTS = 31
+KNOTS = 21
 PLACES = KNOT * (np.arange(KNOTS) - KNOTS // 2)
 """ln(price / list price) of each, [B]."""
+FARTHEST = KNOT * (KNOTS // 2)
+"""|ln(price / list price)| of the last one."""
 
 
 def shares_of(x: Array) -> Array:

@@ -121,7 +121,7 @@ CONTESTANTS = (
 )
 """The system first; all others are baselines. Plain deep Q-learning plays only where it was trained."""
 MODEL = "estimate then plan"
-"""What the system is today, for the record of a run."""
+"""What the system is in these rows, for the record of a run: the planner of the worker, without its network."""
 
 
 def with_deep_q(read: Callable[[str], bytes | None]) -> tuple[Contestant, ...]:

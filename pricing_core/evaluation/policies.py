@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from pricing_core.choose import best_legal, choose
-from pricing_core.features import CANDIDATE_FEATURES, PLAN, featurize
+from pricing_core.features import featurize
 from pricing_core.learning.shop import Shop, observe
-from pricing_core.q_function import Params, q_values
+from pricing_core.q_function import Params, values
 from pricing_core.simulator.market import optimal_price
 
 BEST_MARK_UP = 1.55
@@ -49,11 +49,19 @@ def best_mark_up(shop: Shop, _luck: Array) -> Array:
 
 
 def planner(shop: Shop, _luck: Array) -> Array:
-    """Estimate the elasticity, believe it, take the candidate that it values most."""
+    """Take the candidate that earns most under the belief; the model without its network."""
     inputs, prices = observe(shop)
-    _, candidates = featurize(inputs)
-    value = candidates[:, :, PLAN] * CANDIDATE_FEATURES[PLAN].scale
-    return _taken(prices, best_legal(value, inputs.legal))
+    return _taken(prices, best_legal(featurize(inputs).plan, inputs.legal))
+
+
+def network(params: Params) -> Policy:
+    """Take the candidate that the network's correction values most; the model without its planner."""
+
+    def policy(shop: Shop, _luck: Array) -> Array:
+        inputs, prices = observe(shop)
+        return _taken(prices, best_legal(values(params, *featurize(inputs)).correction, inputs.legal))
+
+    return policy
 
 
 def model(params: Params, epsilon: float) -> Policy:
@@ -61,7 +69,7 @@ def model(params: Params, epsilon: float) -> Policy:
 
     def policy(shop: Shop, luck: Array) -> Array:
         inputs, prices = observe(shop)
-        chosen, _ = choose(q_values(params, *featurize(inputs)), inputs.legal, luck, epsilon)
+        chosen, _ = choose(values(params, *featurize(inputs)).system, inputs.legal, luck, epsilon)
         return _taken(prices, chosen)
 
     return policy

@@ -20,6 +20,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from pricing_core.evaluation import policies
+from pricing_core.evaluation.arrays import Float64
 from pricing_core.evaluation.policies import Policy
 from pricing_core.learning.shop import Shop, open_shops, remember
 from pricing_core.simulator.market import expected_profit_rate, step
@@ -52,12 +53,26 @@ def score(
         days: Length of the run.
         burn_in_days: Left out of the main figure.
     """
+    earned = _play(candidates, seed, shops, days)
+    return {name: _score(profit, earned, burn_in_days) for name, profit in earned.items()}
+
+
+def shares(
+    candidates: Mapping[str, Policy], *, seed: int, shops: int, days: int = 60, burn_in_days: int = 10
+) -> dict[str, Float64]:
+    """Run the same, and give each shop's share of the optimum's profit after the burn-in, float64 [shops] by name."""
+    earned = {name: np.asarray(profit, np.float64) for name, profit in _play(candidates, seed, shops, days).items()}
+    best = earned["optimum"][burn_in_days:].sum(axis=0)
+    return {name: profit[burn_in_days:].sum(axis=0) / best for name, profit in earned.items()}
+
+
+def _play(candidates: Mapping[str, Policy], seed: int, shops: int, days: int) -> dict[str, NDArray[np.float32]]:
+    """Profit of each day [days, shops] by name; *hold* and *optimum* are added."""
     k_open, k_luck = jax.random.split(jax.random.key(seed))
     start = open_shops(k_open, shops, price_spread=0.0)
     start = start._replace(merchant=start.merchant._replace(period_days=jnp.ones(shops)))
     every = {"hold": policies.hold, **candidates, "optimum": policies.optimum}
-    earned = {name: np.asarray(profits(policy, start, k_luck, days)) for name, policy in every.items()}
-    return {name: _score(profit, earned, burn_in_days) for name, profit in earned.items()}
+    return {name: np.asarray(profits(policy, start, k_luck, days)) for name, policy in every.items()}
 
 
 @partial(jax.jit, static_argnums=(0, 3))

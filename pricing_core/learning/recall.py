@@ -14,7 +14,7 @@ from pricing_core.offers import Offers
 from pricing_core.recorded import Recorded
 from pricing_core.replaying import Question, ReplayingEngine
 from pricing_core.run_modes import MODES
-from pricing_core.valuation import Valuation, see
+from pricing_core.valuation import Memory, Valuation, see
 from schemas.columns import Bool, Int64
 
 Float32 = NDArray[np.float32]
@@ -64,6 +64,6 @@ class Recall(ReplayingEngine):
     def _ask(self, offers: Offers, ladder: Ladder, chance: Float32) -> Valuation:  # noqa: ARG002  # the engine's signature
         n = len(offers)
         log_ratio = np.log(np.maximum(ladder.prices, 1) / offers.current[:, None]).astype(np.float32)
-        self._looked.append((see(self._sums, offers, ladder), log_ratio, ladder.legal))
+        self._looked.append((see(Memory(self._sums, self._tallies), offers, ladder), log_ratio, ladder.legal))
         q, features = np.zeros((n, len(MOVES_BP)), np.float32), np.zeros((n, len(FEATURES)), np.float32)
         return Valuation(q, np.full(n, HOLD), np.ones(n, np.float32), features, np.zeros(n, np.int64))

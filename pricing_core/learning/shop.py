@@ -14,7 +14,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from pricing_core.features import HALF_LIVES_DAYS, HOLD, MOVES_BP, STATISTICS, FeatureInputs
+from pricing_core.decayed_demand import HALF_LIVES_DAYS, STATISTICS
+from pricing_core.demand import belief
+from pricing_core.demand.belief import Period, Tally
+from pricing_core.features import HOLD, MOVES_BP, FeatureInputs
+from pricing_core.outlook import prior_of
 from pricing_core.simulator.market import Markets, MarketState, Outcome, initial_state, sample_markets
 from pricing_core.simulator.rivals import RIVALS
 
@@ -61,6 +65,7 @@ class Memory(NamedTuple):
     """[N, R]."""
     on_hand: Array
     """-1 if unknown."""
+    tally: Tally
 
 
 class Shop(NamedTuple):
@@ -99,9 +104,7 @@ def observe(shop: Shop) -> tuple[FeatureInputs, Array]:
     """
     memory, costs = shop.memory, shop.markets.costs
     prices, legal = ladder(shop)
-    offered = jnp.where(
-        memory.rival_in_stock & (memory.rival_age_days <= RIVAL_MEMORY_DAYS), memory.rival_price, jnp.inf
-    )
+    offered = jnp.where(_heeded(memory), memory.rival_price, jnp.inf)
     cheapest = jnp.argmin(offered, axis=1)[:, None]
     lowest = jnp.take_along_axis(offered, cheapest, axis=1)[:, 0]
     known = jnp.isfinite(lowest)
@@ -119,6 +122,10 @@ def observe(shop: Shop) -> tuple[FeatureInputs, Array]:
         days_known=memory.days_known,
         log_ratio=jnp.log(prices / memory.price[:, None]),
         legal=legal,
+        tally=memory.tally,
+        counts_shoppers=shop.merchant.shows_impressions,
+        salvage_offset=costs.offset / memory.price,
+        days_left=jnp.full_like(memory.price, jnp.inf),
     )
     return inputs, prices
 
@@ -142,6 +149,11 @@ def ladder(shop: Shop) -> tuple[Array, Array]:
     return prices, (distinct & worth & stocked).at[:, HOLD].set(True)
 
 
+def _heeded(memory: Memory) -> Array:
+    """Which rivals count, bool [N, R]."""
+    return memory.rival_in_stock & (memory.rival_age_days <= RIVAL_MEMORY_DAYS)
+
+
 def remember(shop: Shop, price: Array, outcome: Outcome, key: Array) -> Memory:
     """Fold one period into the memory, as the engine folds its events.
 
@@ -156,7 +168,7 @@ def remember(shop: Shop, price: Array, outcome: Outcome, key: Array) -> Memory:
     seen = jax.random.bernoulli(key, _SEEN_A_PERIOD, outcome.rival_prices.shape) & (merchant.shows_rivals > 0)[:, None]
     seen &= shop.markets.rivals.present
     changed = jnp.abs(price - memory.price) > 0.5
-    return Memory(
+    after = Memory(
         sums=_decayed(memory.sums, dt) + _contribution(shop, price, outcome),
         price=price,
         reference=memory.reference,
@@ -166,7 +178,10 @@ def remember(shop: Shop, price: Array, outcome: Outcome, key: Array) -> Memory:
         rival_in_stock=jnp.where(seen, outcome.rival_in_stock, memory.rival_in_stock),
         rival_age_days=jnp.where(seen, 0.0, memory.rival_age_days + dt[:, None]),
         on_hand=jnp.where(merchant.shows_stock > 0, outcome.on_hand, -1.0),
+        tally=memory.tally,
     )
+    prior = prior_of(merchant.shows_impressions, _heeded(after).any(axis=1))
+    return after._replace(tally=belief.observe(memory.tally, prior, _period(shop, price, outcome)))
 
 
 def replace_old(shop: Shop, fresh: Shop) -> Shop:
@@ -200,6 +215,19 @@ def _contribution(shop: Shop, price: Array, outcome: Outcome) -> Array:
     return -jnp.expm1(-rate * dt)[:, :, None] / (rate * dt)[:, :, None] * values[:, None, :]
 
 
+def _period(shop: Shop, price: Array, outcome: Outcome) -> Period:
+    """What the belief is told of a period, as `periods.close` does; who sold all that was there may have sold more."""
+    merchant, stock = shop.merchant, shop.state.on_hand
+    days = jnp.broadcast_to(merchant.period_days, price.shape)
+    return Period(
+        ratio=price / shop.memory.reference,
+        exposure=jnp.where(stock > 0, jnp.where(merchant.shows_impressions > 0, outcome.impressions, days), 0.0),
+        units=outcome.units,
+        censored=(outcome.units >= stock) & (merchant.shows_stock > 0),
+        days=days,
+    )
+
+
 def _empty_memory(price: Array, on_hand: Array) -> Memory:
     zero = jnp.zeros_like(price)
     nowhere = jnp.zeros((*price.shape, RIVALS))
@@ -213,6 +241,7 @@ def _empty_memory(price: Array, on_hand: Array) -> Memory:
         rival_in_stock=nowhere > 0,
         rival_age_days=nowhere + _LONG_AGO_DAYS,
         on_hand=on_hand,
+        tally=belief.empty(len(price)),
     )
 
 

@@ -3,10 +3,11 @@
 One update: look at all shops, let every candidate price play out one period in its own copy of the market (with
 the same luck), regress Q on reward plus discounted double-Q value of what follows, then act and go on. The reward
 of a period is its expected profit as a share of the optimum's, minus 1 (zero is perfect; neither the size of an
-offer nor its luck blurs the comparison between prices), plus what the candidate teaches (`features.lesson`). Shops
-grow old and are replaced, so that every batch holds cold starts and long histories. There is no replay: the
-simulator never runs dry. The loss is a square in the range that occurs: a loss that forgave large errors would
-fit the median of the gains, and the median is dearer than the mean.
+offer nor its luck blurs the comparison between prices), plus what the planner thinks that the candidate teaches: the
+network corrects the profit that the planner expects, and nothing else. Shops grow old and are replaced, so that every
+batch holds cold starts and long histories. There is no replay: the simulator never runs dry. The loss is a square in
+the range that occurs: a loss that forgave large errors would fit the median of the gains, and the median is dearer
+than the mean.
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ import optax
 from jax import Array
 
 from pricing_core.choose import choose
-from pricing_core.features import FeatureInputs, featurize, lesson
+from pricing_core.features import FEATURES, FeatureInputs, featurize, outlook, seen_of
 from pricing_core.learning import targets
 from pricing_core.learning.shop import Shop, observe, open_shops, remember, replace_old
-from pricing_core.q_function import Params, init_params, q_values
+from pricing_core.q_function import Params, init_params, q_values, values, with_range
 from pricing_core.simulator.market import expected_profit_rate, optimal_price, step
 
 EPSILON = 0.06
 """Share of exploring decisions that the trained model asks for."""
 _CHUNK = 25
+_MARGIN = 0.05
+"""By so much a scaled feature may leave the range of training before the network is no longer asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,8 @@ class Preset:
     """Share of the way that the target network follows at each update."""
     wide_exploration: float
     """Exploration of every fourth shop; the others explore as served, `EPSILON`."""
-    lesson_weight: float
-    """Worth of what a candidate teaches (`features.lesson`), in shares of a day's optimum."""
+    shrinkage: float
+    """Weight of the network's own size: with 1 it says half of what it would say without."""
     price_spread: float
     """Half of the shops start off their cost-plus price by this log standard deviation."""
 
@@ -63,7 +66,7 @@ PRESETS = {
         level_weight=0.02,
         target_rate=0.01,
         wide_exploration=0.5,
-        lesson_weight=2.0,
+        shrinkage=1.0,
         price_spread=0.1,
     ),
     "tiny": Preset(
@@ -74,7 +77,7 @@ PRESETS = {
         level_weight=0.02,
         target_rate=0.01,
         wide_exploration=0.5,
-        lesson_weight=2.0,
+        shrinkage=1.0,
         price_spread=0.1,
     ),
 }
@@ -87,6 +90,9 @@ class Learner(NamedTuple):
     target: Params
     optimiser: Any
     shops: Shop
+    low: Array
+    """[F] least of each feature that has occurred."""
+    high: Array
 
 
 class Progress(NamedTuple):
@@ -111,13 +117,13 @@ def train(preset: Preset, seed: int, report: Callable[[Progress], None] = lambda
     k_params, k_shops, k_run = jax.random.split(jax.random.key(seed), 3)
     params = init_params(k_params)
     shops = open_shops(k_shops, preset.shops, price_spread=preset.price_spread)
-    learner = Learner(params, params, _optimiser(preset).init(params), shops)
+    nothing = jnp.full(len(FEATURES), jnp.inf)
+    learner = Learner(params, params, _optimiser(preset).init(params), shops, nothing, -nothing)
     learner = jax.tree.map(jnp.array, learner)  # params and target must not share a buffer that is donated
     for first in range(0, preset.updates, _CHUNK):
         learner, (loss, regret) = _advance(preset, learner, jax.random.fold_in(k_run, first))
         report(Progress(first + _CHUNK, float(loss.mean()), float(regret.mean())))
-    trained: Params = learner.params
-    return trained
+    return with_range(learner.params, learner.low - _MARGIN, learner.high + _MARGIN)
 
 
 def reward(shop: Shop, prices: Array) -> Array:
@@ -126,11 +132,6 @@ def reward(shop: Shop, prices: Array) -> Array:
     best = expected_profit_rate(shop.markets, shop.state, optimum)
     share = expected_profit_rate(shop.markets, shop.state, prices) / jnp.where(best > 0, best, 1.0)
     return jnp.where(best > 0, jnp.maximum(share - 1.0, -3.0), 0.0)
-
-
-def lessons(inputs: FeatureInputs, log_ratio: Array) -> Array:
-    """What each candidate teaches, [N, A]: see `features.lesson`."""
-    return jax.vmap(jax.vmap(lesson, (None, 0)))(inputs, log_ratio)
 
 
 def _optimiser(preset: Preset) -> optax.GradientTransformation:
@@ -146,14 +147,18 @@ def _advance(preset: Preset, learner: Learner, key: Array) -> tuple[Learner, tup
 def _update(preset: Preset, learner: Learner, key: Array) -> tuple[Learner, tuple[Array, Array]]:
     k_period, k_fresh, k_act = jax.random.split(key, 3)
     inputs, prices = observe(learner.shops)
-    seen = featurize(inputs)
+    expected = outlook(inputs)
+    seen = seen_of(inputs, expected)
     gains = reward(learner.shops, prices)
-    taught = preset.lesson_weight * lessons(inputs, inputs.log_ratio)
-    target = _targets(preset, learner, prices, gains + taught, k_period)
+    target = _targets(preset, learner, prices, gains + (expected.worth - expected.gain), k_period)
 
     def objective(params: Params) -> tuple[Array, Array]:
-        q = q_values(params, *seen)
-        return targets.loss(q, target, inputs.legal, level_weight=preset.level_weight), q
+        said = values(params, *seen)
+        fit, size = (
+            targets.loss(says, wanted, inputs.legal, level_weight=preset.level_weight)
+            for says, wanted in ((said.system, target), (said.correction, jnp.zeros_like(target)))
+        )
+        return fit + preset.shrinkage * size, said.system
 
     (loss, q), gradient = jax.value_and_grad(objective, has_aux=True)(learner.params)
     change, optimiser = _optimiser(preset).update(gradient, learner.optimiser, learner.params)
@@ -163,7 +168,11 @@ def _update(preset: Preset, learner: Learner, key: Array) -> tuple[Learner, tupl
     price = jnp.take_along_axis(prices, chosen, axis=1)[:, 0]
     fresh = open_shops(k_fresh, preset.shops, price_spread=preset.price_spread)
     shops = replace_old(_play(learner.shops, price, k_period), fresh)
-    return Learner(params, followed, optimiser, shops), (loss, -jnp.take_along_axis(gains, chosen, axis=1).mean())
+    low, high = (jnp.minimum(learner.low, seen.state.min(axis=0)), jnp.maximum(learner.high, seen.state.max(axis=0)))
+    return Learner(params, followed, optimiser, shops, low, high), (
+        loss,
+        -jnp.take_along_axis(gains, chosen, axis=1).mean(),
+    )
 
 
 def _play(shop: Shop, price: Array, key: Array) -> Shop:

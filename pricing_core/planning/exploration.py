@@ -23,6 +23,8 @@ HORIZON = 40.0
 """Periods for which what is learned is thought to be of use, where nobody knows how long an offer is sold."""
 GROWTH = 0.2
 """More of them for each period seen."""
+SEASON_SHARE = 0.5
+"""Of the periods left of a season: the other part is learned anyway, as the stock sells."""
 FAMILY_HORIZON = 0.2
 """Periods for each period seen, for a family that is priced jointly."""
 _LEAST = 0.5
@@ -36,22 +38,38 @@ def horizon(periods: Array) -> Array:
     return HORIZON + GROWTH * periods
 
 
+def horizon_of_season(periods_left: Array) -> Array:
+    """Give the same where a stock is to be sold within so many, the coming one included."""
+    return SEASON_SHARE * jnp.maximum(periods_left - 1.0, 0.0)
+
+
 def saved_by_trying(weight: Array, worth: Array, units: Array, log_price: Array) -> Array:
-    """Give what one period at each price is expected to save in each later one, [A], in the unit of ``worth``.
+    """Give what one period at each price is expected to save in each later one, in the unit of ``worth``: [A, ...].
 
     Args:
-        weight: [S] of what may be true, sums to 1.
-        worth: [S, A] expected profit of a period at each price.
-        units: [S, A] expected demand.
-        log_price: [A].
+        weight: [S, ...] of what may be true, sums to 1 over S.
+        worth: [S, A, ...] expected profit of a period at each price.
+        units: [S, A, ...] expected demand.
+        log_price: [A, ...].
     """
-    unknown = weight @ worth.max(axis=1) - (weight @ worth).max()
-    target = log_price[worth.argmax(axis=1)]
-    off = target - weight @ target
+    top = worth.max(axis=1)
+    unknown = (weight * top).sum(axis=0) - mean(weight, worth).max(axis=0)
+    target = jnp.where(worth >= top[:, None], log_price, -jnp.inf).max(axis=1)
+    off = target - (weight * target).sum(axis=0)
     log_units = jnp.log(jnp.maximum(units, _LEAST_UNITS))
-    away = log_units - weight @ log_units
-    told = weight @ away**2 + 1.0 / jnp.maximum(weight @ units, _LEAST_UNITS)
-    return unknown * ((weight * off) @ away) ** 2 / (jnp.maximum(weight @ off**2, _LEAST_VARIANCE) * told)
+    away = log_units - mean(weight, log_units)
+    told = mean(weight, away**2) + 1.0 / jnp.maximum(mean(weight, units), _LEAST_UNITS)
+    together = mean(weight * off, away)
+    return unknown * together**2 / (jnp.maximum((weight * off**2).sum(axis=0), _LEAST_VARIANCE) * told)
+
+
+def mean(weight: Array, values: Array) -> Array:
+    """Add up values [S, A, ...] by weights [S, ...]: [A, ...].
+
+    As a product: on CPUs jaxlib 0.10.2 adds up ``(weight[:, None] * values).sum(axis=0)`` wrongly where there
+    are more than 32,768 sums. A test would see it.
+    """
+    return jnp.einsum("s...,sa...->a...", weight, values)
 
 
 def pays(periods: Array, units: Array, slope: Array, variance: Array) -> Array:

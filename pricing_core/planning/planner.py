@@ -55,19 +55,14 @@ def log_admission(stock: Array, load: Array) -> Array:
 def expected_sales(mean: Array, stock: Array) -> Array:
     """E[min(D, x)] of a Poisson demand D with the given mean and a stock x (inf if unlimited)."""
     x = jnp.minimum(stock, 1e6)
-
-    def exact() -> Array:
-        below = gammaincc(jnp.maximum(x, 1.0), mean)  # P(D <= x - 1)
-        further = jnp.where(x >= 2.0, gammaincc(jnp.maximum(x - 1.0, 1.0), mean), 0.0)
-        return mean * further + x * (1.0 - below)
-
-    def normal() -> Array:
-        spread = jnp.sqrt(jnp.maximum(mean, 1e-6))
-        z = (x - mean) / spread
-        density = jnp.exp(-0.5 * z**2) / math.sqrt(2.0 * math.pi)
-        return mean - spread * (density - z * ndtr(-z))
-
-    sold = jax.lax.cond(jnp.all((x > _MANY) | (x <= 0.0)), normal, exact)
+    few, rate = _few(x, mean)
+    below = gammaincc(jnp.maximum(few, 1.0), rate)  # P(D <= x - 1)
+    further = jnp.where(few >= 2.0, gammaincc(jnp.maximum(few - 1.0, 1.0), rate), 0.0)
+    exact = mean * further + x * (1.0 - below)
+    spread = jnp.sqrt(jnp.maximum(mean, 1e-6))
+    z = (x - mean) / spread
+    density = jnp.exp(-0.5 * z**2) / math.sqrt(2.0 * math.pi)
+    sold = jnp.where(x > _MANY, mean - spread * (density - z * ndtr(-z)), exact)
     return jnp.where(x >= 1.0, jnp.clip(sold, 0.0, jnp.minimum(mean, x)), 0.0)
 
 
@@ -124,10 +119,14 @@ def bid_price(curve: Curve, unit_cost: Array, stock: Array, periods_left: Array)
 
 def _poisson_cdf(x: Array, mean: Array) -> Array:
     """P(D <= x), x a real number; by a normal's where all are large (Wilson & Hilferty's cube root)."""
-
-    def normal() -> Array:
-        k = x + 1.0
-        return ndtr(-((jnp.maximum(mean, _TINY) / k) ** (1.0 / 3.0) - (1.0 - 1.0 / (9.0 * k))) * 3.0 * jnp.sqrt(k))
-
-    cdf: Array = jax.lax.cond(jnp.all(x > _MANY), normal, lambda: gammaincc(x + 1.0, mean))
+    few, rate = _few(x, mean)
+    k = x + 1.0
+    normal = ndtr(-((jnp.maximum(mean, _TINY) / k) ** (1.0 / 3.0) - (1.0 - 1.0 / (9.0 * k))) * 3.0 * jnp.sqrt(k))
+    cdf: Array = jnp.where(x > _MANY, normal, gammaincc(few + 1.0, rate))
     return cdf
+
+
+def _few(x: Array, mean: Array) -> tuple[Array, Array]:
+    """Stocks and means for the exact formula; where a normal takes its place, numbers with which it is done at once."""
+    many = x > _MANY
+    return jnp.where(many, 1.0, x), jnp.where(many, 1.0, mean)

@@ -7,6 +7,7 @@ from typing import Any
 from pricing_core.evaluation.contestants import CONTESTANTS, SYSTEM
 from pricing_core.evaluation.standing import CONFIDENCE, Mean
 from streams.evaluate.run import Report, Row
+from streams.evaluate.shops import Shops
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -23,7 +24,13 @@ def as_json(report: Report) -> dict[str, Any]:
         "seconds": round(report.seconds, 1),
         "missed": [standing.row for standing in report.missed],
         "rows": [_row(row) for row in report.rows],
+        "shops": None if report.shops is None else _shops(report.shops),
     }
+
+
+def _shops(shops: Shops) -> dict[str, Any]:
+    of = {name: _mean(share) for name, share in shops.shares.items()}
+    return {"model": shops.model, "shops": shops.n, **of, "correction": _mean(shops.correction)}
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -17,10 +17,12 @@ from pricing_core.evaluation.arrays import Float64
 from pricing_core.evaluation.contestants import CONTESTANTS, MODEL, SYSTEM, Contestant, with_deep_q
 from pricing_core.evaluation.standing import Standing, stand
 from pricing_core.evaluation.suite import groups_of, play_row
+from pricing_core.model_file import load_model
 from pricing_core.simulator.bar.interface import Market
 from pricing_core.simulator.bar.rows import FLOORS, MARKS, Mark, Split, key, rows
 from streams.bench.machine import machine
 from streams.errors import RepricerError
+from streams.evaluate.shops import SHOPS, Shops, play_shops
 from streams.train_deep_q import path_of
 
 MARKETS = {"quick": 128, "full": 256}
@@ -59,6 +61,8 @@ class Report(NamedTuple):
     model: str
     machine: str
     versions: dict[str, str]
+    shops: Shops | None
+    """The worker's model and its parts; None where only rows were asked for."""
 
     @property
     def missed(self) -> tuple[Standing, ...]:
@@ -86,19 +90,23 @@ def run_suite(order: Order, console: Console) -> Report:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=len(chosen))
         played = tuple(_play(market, contestants, order, progress, task) for market in chosen)
+    shops = None if order.only else play_shops(load_model(), n=SHOPS[order.suite], seed=order.seed)
     versions = {name: version(name) for name in ("repricer", "jax", "jaxlib", "numpy")}
-    return Report(order, played, MODEL, f"{machine()}, {jax.default_backend()}", versions)
+    return Report(order, played, MODEL, f"{machine()}, {jax.default_backend()}", versions, shops)
 
 
 def require_passed(report: Report) -> None:
     """Refuse a system that falls short.
 
     Raises:
-        RepricerError: Names every row that is not shown to earn what it must.
+        RepricerError: Names every row that is not shown to earn what it must, or what the network is shown to cost.
     """
     short = [_shortfall(standing) for standing in report.missed]
     if short:
         raise RepricerError(f"{len(short)} of {len(report.rows)} rows fall short: {'; '.join(short)}")
+    if report.shops is not None and report.shops.correction.upper < 0.0:
+        cost = -report.shops.correction.upper
+        raise RepricerError(f"the network of {report.shops.model} costs {cost:.2%} or more of what its planner earns")
 
 
 def mark_of(order: Order, row: str) -> Mark:

@@ -9,6 +9,7 @@ from rich.table import Table
 from pricing_core.evaluation.contestants import CONTESTANTS, LOGGED_RULE, SYSTEM
 from pricing_core.evaluation.standing import Mean, Standing, Verdict
 from streams.evaluate.run import Report
+from streams.evaluate.shops import PARTS, Shops
 
 _LABELS = {contestant.name: contestant.label for contestant in CONTESTANTS}
 _BASELINES_ABREAST = 6
@@ -31,6 +32,17 @@ def print_report(report: Report, console: Console) -> None:
     for standing in standings:
         if standing.over_logged_rule is not None:
             console.print(f"{standing.row}: {_gain(standing.over_logged_rule)} over the rule that wrote the log")
+    console.print("In these rows the planner plays alone: the network knows moves in the shops below, and no others.")
+    if report.shops is not None:
+        console.print(_shops(report.shops))
+
+
+def _shops(shops: Shops) -> Table:
+    """The worker's model beside its parts."""
+    table = _table(1, f"{shops.n} shops", "hold", "planner alone", "network alone", "system", "network adds")
+    said = (_share(shops.shares[name]) for name in ("hold", *PARTS))
+    table.add_row(shops.model.split("@")[0], *said, _gain(shops.correction))
+    return table
 
 
 def _system(standings: list[Standing], must: str) -> Table:

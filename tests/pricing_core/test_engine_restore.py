@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricing_core import rolling_sums, valuation
+from pricing_core import arena, rolling_sums, valuation
 from pricing_core.decisions import CHANGED
 from pricing_core.engine import CapacityExceeded, PricingEngine
 from pricing_core.features import HOLD
@@ -39,7 +39,7 @@ def same(left, right):
 def test_nothing_compiles_after_the_warm_up():
     made = engine(0, 1)
     made.warm_up()
-    compiled = (*rolling_sums.COMPILED, *valuation.COMPILED)
+    compiled = (*arena.COMPILED, *rolling_sums.COMPILED, *valuation.COMPILED)
     before = compilations(), [function._cache_size() for function in compiled]
     for n in (1, 3, 40, CAPACITY):
         keys = [{"key": b"web:%d" % i} for i in range(n)]

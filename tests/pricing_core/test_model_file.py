@@ -107,8 +107,8 @@ def test_weights_of_another_shape_or_type_are_refused(tmp_path, leaf, why):
 
 def test_a_missing_parameter_is_refused(tmp_path):
     params = init_params(jax.random.key(1))
-    del params["planner"]
-    with pytest.raises(model_file.ShapeMismatch, match=r"planner\.kernel"):
+    del params["direct"]
+    with pytest.raises(model_file.ShapeMismatch, match=r"direct\.kernel"):
         load_model(save(tmp_path, params))
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricing_core.features import HALF_LIVES_DAYS
+from pricing_core.decayed_demand import HALF_LIVES_DAYS
 from pricing_core.state import FORMAT, ROW, TOTALS, FormatError
 from schemas import columns as c
 from schemas.binary import BinaryArray

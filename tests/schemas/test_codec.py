@@ -85,6 +85,8 @@ EUR = 978
                 "competitor_bp": 0,
                 "heeds_all": True,
                 "competitors": [0] * 8,
+                "season_ends_at": c.NONE,
+                "salvage_value": c.NONE,
                 "max_stock_age_ms": 60_000,
                 "max_competitor_age_ms": c.NONE,
                 "category": name_digest(b"shoes"),

@@ -7,7 +7,7 @@ from pricing_core.decisions import OUTCOMES
 from pricing_core.features import HOLD
 from schemas import columns as c
 from schemas import examples as ex
-from streams.state.decided import OF_DECISIONS, _write_down, blank
+from streams.state.decided import BEGINS_ANEW, OF_DECISIONS, _write_down, blank
 from tests.pricing_core.engines import decide, engine, only, opinionated
 from tests.pricing_core.events import DAY, T0, policy
 
@@ -34,5 +34,6 @@ def test_a_promotion_its_announcement_and_the_price_before_it_come_back_from_the
         _write_down(row, recorded(only(decide(made, now))), now)
     _, (kept,) = made.snapshot(0)
     assert (row["decided_prior_price"][0], row["regular_price"][0], row["priced_since"][0]) == (1299, 1299, T0)
-    for name in set(OF_DECISIONS) - {"due_at"}:
+    for name in set(OF_DECISIONS) - {"due_at", *BEGINS_ANEW}:
         assert np.array_equal(row[name][0], kept[name]), name
+    assert not any(np.any(row[name]) for name in BEGINS_ANEW)

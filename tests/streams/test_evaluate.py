@@ -17,12 +17,14 @@ from typer.testing import CliRunner
 from pricing_core.evaluation.contestants import CONTESTANTS, DEEP_Q, LOGGED_RULE, SYSTEM
 from pricing_core.evaluation.standing import Mean, stand
 from pricing_core.evaluation.suite import Played
+from pricing_core.model_file import load_model
 from pricing_core.simulator.bar.rows import MARKS, Mark, Split, rows
 from streams.cli import app
 from streams.errors import ConfigurationError, RepricerError
 from streams.evaluate.as_json import as_json
 from streams.evaluate.page import page
 from streams.evaluate.run import MARKETS, Order, Report, Row, mark_of, require_passed, run_suite
+from streams.evaluate.shops import PARTS, Shops, play_shops
 from streams.evaluate.svg import Entry, curves, forest
 from streams.evaluate.terminal import print_report
 from streams.evaluate.words import words
@@ -50,7 +52,11 @@ def report():
         row("logged", 0.99, hold=0.9, **{LOGGED_RULE: 0.985}, **dict.fromkeys(("deep_q", *OF_LOGS[1:]), 0.7)),
         row("endogenous", 0.85, hold=0.93, cost_plus=0.92),
     )
-    return Report(order, played, "a model", "2 cores", {"jax": "1.2.3"})
+    shares = dict(
+        zip((*PARTS, "hold"), (Mean(s, s - 0.003, s + 0.003) for s in (0.966, 0.12, 0.97, 0.91)), strict=True)
+    )
+    shops = Shops("default/3@0123", 64, shares, Mean(0.004, 0.002, 0.006))
+    return Report(order, played, "a model", "2 cores", {"jax": "1.2.3"}, shops)
 
 
 def test_a_row_that_falls_short_is_named_with_what_it_earns_and_what_it_must(report):
@@ -64,6 +70,15 @@ def test_a_row_that_may_be_worse_than_the_rule_that_wrote_its_log_is_named(repor
     worse = report._replace(rows=(row("logged", 0.995, **{LOGGED_RULE: 0.996}),))
     with pytest.raises(RepricerError, match=r"logged may earn 0\..% less than the rule that wrote the log"):
         require_passed(worse)
+
+
+def test_a_network_that_is_shown_to_cost_the_planner_something_is_refused(report):
+    passed = report._replace(rows=report.rows[:2])
+    unsure = passed.shops._replace(correction=Mean(-0.002, -0.005, 0.001))
+    require_passed(passed._replace(shops=unsure))
+    costly = passed.shops._replace(correction=Mean(-0.004, -0.006, -0.002))
+    with pytest.raises(RepricerError, match=r"the network of default/3@0123 costs 0\.20% or more"):
+        require_passed(passed._replace(shops=costly))
 
 
 def test_the_quick_suite_asks_for_floors_and_keeps_the_goals():
@@ -85,6 +100,14 @@ def test_a_row_that_is_not_there_is_refused_before_any_is_played(suite, asked, s
         run_suite(Order(suite, Split.TUNING, 64, 0, asked), Console(file=StringIO()))
 
 
+def test_the_model_of_the_worker_is_played_whole_and_in_parts():
+    found = play_shops(load_model(), n=8, seed=5)
+    assert found.shares["system"].value > found.shares["hold"].value > found.shares["network_alone"].value
+    difference = found.shares["system"].value - found.shares["planner_alone"].value
+    assert found.correction.value == pytest.approx(difference)
+    assert found.correction.lower <= found.correction.value <= found.correction.upper
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_on_a_terminal_of_80_columns_nothing_is_cut_off(report, width):
     out = StringIO()
@@ -97,6 +120,9 @@ def test_on_a_terminal_of_80_columns_nothing_is_cut_off(report, width):
     assert re.search(r"^ ?endogenous +93\.0±0\.3 +92\.0±0\.3 +- +- +- +- *$", text, re.MULTILINE)
     assert re.search(r"^ ?logged +70\.0±0\.[23] +70\.0±0\.[23] +70\.0±0\.[23] +70\.0±0\.[23] *$", text, re.MULTILINE)
     assert re.search(r"^logged: \+0\.5±0\.[12] over the rule that wrote the log$", text, re.MULTILINE)
+    assert re.search(
+        r"^ ?default/3 +91\.0±0\.3 +96\.6±0\.3 +12\.0±0\.3 +97\.0±0\.3 +\+0\.4±0\.2 *$", text, re.MULTILINE
+    )
 
 
 def test_json_holds_bounds_and_null_for_who_does_not_play(report):
@@ -109,6 +135,8 @@ def test_json_holds_bounds_and_null_for_who_does_not_play(report):
     assert set(of_rivals["baselines"]) == {contestant.name for contestant in CONTESTANTS} - {SYSTEM}
     assert of_endogenous["baselines"]["match_cheapest"] is None
     assert (of_endogenous["best_baseline"], of_endogenous["verdict"]) == ("hold", "missed")
+    assert encoded["shops"]["correction"] == {"value": 0.004, "lower": 0.002, "upper": 0.006}
+    assert [encoded["shops"][part]["value"] for part in PARTS] == [0.966, 0.12, 0.97]
 
 
 class Tags(HTMLParser):

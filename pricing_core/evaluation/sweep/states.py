@@ -91,6 +91,8 @@ def _policies(rng: Generator, anchor: Int64) -> PolicyColumns:
         **_promotion(rng, anchor),
         **_competitors(rng, n),
         category=np.zeros(n, np.int64),
+        season_ends_at=_one_of(rng, n, NONE, NONE, NOW - DAY, NOW + 1, NOW + 30 * DAY),
+        salvage_value=anchor // rng.integers(1, 1000, n),
     )
 
 
