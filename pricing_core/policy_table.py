@@ -45,6 +45,8 @@ _COPIED = (
     "max_stock_age_ms",
     "max_competitor_age_ms",
     "category",
+    "family",
+    "max_family_spread_bp",
 )
 
 POLICY = np.dtype(
@@ -62,6 +64,10 @@ POLICY = np.dtype(
         ("profit_slope", "<f8"),  # unit profit at p is slope · p - offset
         ("profit_offset", "<f8"),
         ("competitors", "<i8", (MAX_NAMED,)),
+        # What was known of the family's other members at the decision (`families`); 0 in the table.
+        ("family_low", "<i8"),  # NONE: there are none, or it is not known
+        ("family_high", "<i8"),
+        ("family_count", "<i8"),  # NONE: not known
     ]
 )
 
@@ -80,6 +86,8 @@ class PolicyTable:
         self.cooldown_ms: Int64 = self.rows["cooldown_ms"]
         self.promotion_from: Int64 = self.rows["promotion_from"]
         self.category: Int64 = self.rows["category"]
+        self.family: Int64 = self.rows["family"]
+        self.currency: Int64 = self.rows["currency"]
 
     @staticmethod
     def warm_up() -> None:

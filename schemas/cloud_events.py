@@ -27,7 +27,7 @@ from schemas.events import (
     Ticked,
 )
 from schemas.policies import OfferPolicy
-from schemas.summaries import ShardSummarised
+from schemas.summaries import FamilySummarised, ShardSummarised
 from schemas.timestamps import format_ms
 from schemas.transitions import TransitionClosed
 
@@ -94,6 +94,7 @@ DEAD_LETTERED = EventType(DeadLettered, 1)
 REPLAYED = EventType(Replayed, 1)
 ALARM_RAISED = EventType(AlarmRaised, 1)
 SHARD_SUMMARISED = EventType(ShardSummarised, 1)
+FAMILY_SUMMARISED = EventType(FamilySummarised, 1)
 TRANSITION_CLOSED = EventType(TransitionClosed, 1)
 
 EVENT_TYPES = {
@@ -115,6 +116,7 @@ EVENT_TYPES = {
         REPLAYED,
         ALARM_RAISED,
         SHARD_SUMMARISED,
+        FAMILY_SUMMARISED,
         TRANSITION_CLOSED,
     )
 }

@@ -196,8 +196,9 @@ def _key_schema(topic: Topic) -> Json:
             }
         case "subject":
             return {"type": "string", "description": "What the alarm is about.", "examples": ["shard/3"]}
-        case "shard":
-            return {"type": "string", "description": "Number of the shard, which is that of its partition."}
+        case "shard" | "family":
+            named = "" if topic.key == "shard" else "Family, a slash, and the "
+            return {"type": "string", "description": f"{named}number of the shard, which is that of its partition."}
         case "none":
             return {"type": "null", "description": "No key: the record is published to every partition."}
 

@@ -27,7 +27,7 @@ from schemas.events import (
     Ticked,
 )
 from schemas.policies import OfferPolicy
-from schemas.summaries import ShardSummarised
+from schemas.summaries import FamilySummarised, ShardSummarised
 from schemas.transitions import TransitionClosed
 
 DAY_MS = 86_400_000
@@ -38,9 +38,10 @@ class Topic:
     """One topic and the contract on it."""
 
     name: str
-    key: Literal["offer", "source", "scope", "subject", "shard", "none"]
+    key: Literal["offer", "source", "scope", "subject", "shard", "family", "none"]
     """``offer``: the offer key in ASCII; ``source``: coordinates of the source record; ``scope``: of a run mode,
-    or an experiment; ``subject``: what an alarm is about; ``shard``: its number; ``none``: explicit partition."""
+    or an experiment; ``subject``: what an alarm is about; ``shard``: its number; ``family``: and shard;
+    ``none``: explicit partition."""
     type: type[msgspec.Struct] | None
     """Type of the JSON value; None for the binary changelog."""
     cleanup: Literal["delete", "compact"]
@@ -88,6 +89,9 @@ ALARMS = Topic("alarms", "subject", AlarmRaised, "delete", 30 * DAY_MS, "what a 
 SHARD_SUMMARIES = Topic(
     "shard-summaries", "shard", ShardSummarised, "compact", None, "how much each shard has changed lately"
 )
+FAMILY_SUMMARIES = Topic(
+    "family-summaries", "family", FamilySummarised, "compact", None, "prices of families, by shard"
+)
 CHANGELOG = Topic("changelog", "offer", None, "compact", None, "state rows and shard records, binary")
 
 HOT_SOURCES = (ORDERS, CLICKS, COMPETITOR_PRICES, INVENTORY, PRICE_APPLIED, OFFER_POLICIES, COMMANDS, TICKS)
@@ -104,6 +108,7 @@ TOPICS = (
     REPLAYS,
     ALARMS,
     SHARD_SUMMARIES,
+    FAMILY_SUMMARIES,
     CHANGELOG,
 )
 
@@ -111,6 +116,11 @@ TOPICS = (
 def offer_key(channel: str, sku: str) -> bytes:
     """Key of every record about an offer: ``channel:sku``."""
     return f"{channel}:{sku}".encode("ascii")
+
+
+def family_key(family: str, shard: int) -> bytes:
+    """Key of what a shard says of a family."""
+    return f"{family}/{shard}".encode("ascii")
 
 
 def experiment_key(name: str) -> bytes:

@@ -88,6 +88,8 @@ EUR = 978
                 "max_stock_age_ms": 60_000,
                 "max_competitor_age_ms": c.NONE,
                 "category": name_digest(b"shoes"),
+                "family": 0,
+                "max_family_spread_bp": c.NONE,
             },
         ),
     ],
