@@ -1,8 +1,10 @@
 """The room that a family leaves: not too far from the prices of the other members, where any of them is known.
 
-With s the policy's spread, h the dearest and l the cheapest of the others: no cut ends below h - s·h, and no raise
-above l + s·l. Where the others lie further apart than s allows, these two cross: from outside of both a price may come
-up to the nearer one, and between them it stays.
+No price is to be higher than another of the family by more than the spread s, as a share of the lower one. With h the
+dearest and l the cheapest of the others: no cut ends below h / (1 + s), and no raise above l · (1 + s). (Were shares
+those of the other's price, h · (1 - s) would be allowed, h would then be too high beside it, and one price that follows
+a competitor would draw the whole family after it step by step.) Where the others lie further apart than s allows, the
+two ends cross: from outside of both a price may come up to the nearer one, and between them it stays.
 """
 
 from __future__ import annotations
@@ -15,8 +17,6 @@ from pricing_core.offers import Offers
 from pricing_core.policy_table import IMPOSSIBLE, ONE
 from schemas.columns import Bool, Int64
 from schemas.money import divide_up
-
-_WHOLE = np.array(ONE)
 
 
 class Room(NamedTuple):
@@ -49,5 +49,5 @@ def family_room(offers: Offers) -> Room | None:
     if not ruled.any():
         return None
     share = policy["max_family_spread_bp"]
-    least = np.where(ruled, divide_up(policy["family_high"] * (ONE - share), _WHOLE), 0)
+    least = np.where(ruled, divide_up(policy["family_high"] * ONE, ONE + share), 0)
     return Room(least, np.where(ruled, policy["family_low"] * (ONE + share) // ONE, IMPOSSIBLE))

@@ -126,10 +126,9 @@ def _heeds_family(offers: Offers) -> Bool:
 
 
 def _family_limits(offers: Offers) -> tuple[Int64, Int64]:
-    """Smallest p with p · 10⁴ ≥ dearest · (10⁴ - spread), largest p with p · 10⁴ ≤ cheapest · (10⁴ + spread)."""
-    share = offers.policy["max_family_spread_bp"]
-    least, most = offers.policy["family_high"] * (ONE - share), offers.policy["family_low"] * (ONE + share)
-    return -(-least // ONE), most // ONE
+    """Smallest p with p · (10⁴ + spread) ≥ dearest · 10⁴, largest p with p · 10⁴ ≤ cheapest · (10⁴ + spread)."""
+    whole = ONE + offers.policy["max_family_spread_bp"]
+    return -(-offers.policy["family_high"] * ONE // whole), offers.policy["family_low"] * whole // ONE
 
 
 def _competitors(offers: Offers, price: Int64) -> Finding:

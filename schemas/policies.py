@@ -102,7 +102,7 @@ class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
     max_family_spread_bp: Annotated[
         BasisPoints | None,
         Meta(
-            description="Farthest from the prices of the family's other members on the same channel in the same "
-            "currency; members are the offers that have it. Null: the offer is no member."
+            description="No price is higher than that of another member on the same channel in the same currency by "
+            "more, as a share of the lower one. Null: the offer is no member."
         ),
     ] = None

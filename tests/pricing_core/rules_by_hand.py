@@ -134,7 +134,7 @@ def family_ends(found):
     if found.policy["family"] == 0 or not found.others:
         return None
     spread = Fraction(found.policy["max_family_spread_bp"], ONE)
-    return -(-max(found.others) * (1 - spread) // 1), min(found.others) * (1 + spread) // 1
+    return -(-max(found.others) / (1 + spread) // 1), min(found.others) * (1 + spread) // 1
 
 
 def band(found):

@@ -67,7 +67,7 @@ def test_the_guards_name_the_first_rule_that_a_price_breaks(found):
         ({"reductions": c.ANNOUNCED_OR_HELD}, 1290, "prior_price", 1280, 1290),
         ({"competitor_rule": c.UNDERCUT, "competitor_bp": 100}, 1314, "competitors", 1250, 1314),
         ({"family": 1, "max_family_spread_bp": 333}, 1301, "family_spread", 1291, 1301),
-        ({"family": 1, "max_family_spread_bp": 333}, 1256, "family_spread", 1257, 1256),
+        ({"family": 1, "max_family_spread_bp": 333}, 1258, "family_spread", 1259, 1258),
         ({"promotion_price": 1100, "promotion_from": T0, "promotion_to": T0 + 1}, 1101, "promotion", 1100, 1101),
     ],
 )

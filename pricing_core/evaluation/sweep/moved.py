@@ -44,20 +44,16 @@ class Moved:
 
 def parts(m: Moved, price: int) -> bool:
     """Whether the move leads too far below the dearest sibling, or too far above the cheapest one."""
-    least, most = _ends(m)
-    return price * ONE > most if price > m.current else price * ONE < least
+    lowest, highest, _ = m.others
+    whole = ONE + int(m.p["max_family_spread_bp"])
+    return price * ONE > lowest * whole if price > m.current else price * whole < highest * ONE
 
 
 def is_apart(m: Moved, price: int) -> bool:
     """Whether a price lies beyond both ends that the siblings leave, on one side; never without any."""
     if not m.p["family"] or m.others[2] <= 0:
         return False
-    ends = _ends(m)
-    return all(price * ONE < end for end in ends) or all(price * ONE > end for end in ends)
-
-
-def _ends(m: Moved) -> tuple[int, int]:
-    """Least and most, times 10⁴."""
     lowest, highest, _ = m.others
-    spread = int(m.p["max_family_spread_bp"])
-    return highest * (ONE - spread), lowest * (ONE + spread)
+    whole = ONE + int(m.p["max_family_spread_bp"])
+    beside_lowest, beside_highest = price * ONE - lowest * whole, price * whole - highest * ONE
+    return max(beside_lowest, beside_highest) < 0 or min(beside_lowest, beside_highest) > 0
