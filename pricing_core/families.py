@@ -11,6 +11,7 @@ may move at one time, each by what it knows; by one move each, and whoever hears
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +59,8 @@ class Families:
         """Last answer of each shard, by family."""
         self._heard: dict[int, dict[int, Prices]] = {}
         """By family and shard."""
+        self._beyond: dict[int, dict[int, Prices]] = {}
+        """What was heard of all shards but one, by family and that shard, as far as it was asked for."""
         self.complete = False
         """Whether all shards were heard. Until then no member's price moves, unless it must."""
         self.waiting = False
@@ -161,6 +164,7 @@ class Families:
         heard = self._heard.setdefault(family, {})
         if heard.get(shard, NOBODY) == prices:
             return
+        self._beyond.pop(family, None)
         heard[shard] = prices
         if prices == NOBODY:
             del heard[shard]
@@ -185,6 +189,12 @@ class Families:
     # Prices
 
     def _elsewhere(self, shard: int, family: int) -> Prices:
+        beyond = self._beyond.setdefault(family, {})
+        if shard not in beyond:
+            beyond[shard] = self._together_without(shard, family)
+        return beyond[shard]
+
+    def _together_without(self, shard: int, family: int) -> Prices:
         others = [prices for of, prices in self._heard.get(family, {}).items() if of != shard]
         if not others or UNKNOWN in others:
             return UNKNOWN if others else NOBODY
@@ -198,9 +208,9 @@ class Families:
 
     def _prices_here(self, families: Iterable[tuple[int, int]], *, but: Slots) -> Int64:
         """Lowest, highest and number of the prices of the members in each shard, without one row each, [k, 3]."""
-        groups = [np.fromiter(self._members[shard][family], np.int64) for shard, family in families]
+        groups = [self._members[shard][family] for shard, family in families]
         sizes = np.array([len(group) for group in groups])
-        slots, starts = np.concatenate(groups), np.cumsum(sizes) - sizes
+        slots, starts = np.fromiter(chain.from_iterable(groups), np.int64), np.cumsum(sizes) - sizes
         lowest, highest, known = self._spans(slots)
         known &= slots != np.repeat(but, sizes)
         return np.stack(

@@ -49,6 +49,12 @@ _COPIED = (
     "max_family_spread_bp",
 )
 
+SIBLINGS = ("family_low", "family_high", "family_count")
+"""What was known of the other members of the family at a decision, see `families`; in the table they are 0.
+
+The lowest and the highest of their prices, `NONE` where none is known; their number, `NONE` where it is not known.
+"""
+
 POLICY = np.dtype(
     [
         ("present", "?"),
@@ -64,10 +70,7 @@ POLICY = np.dtype(
         ("profit_slope", "<f8"),  # unit profit at p is slope · p - offset
         ("profit_offset", "<f8"),
         ("competitors", "<i8", (MAX_NAMED,)),
-        # What was known of the family's other members at the decision (`families`); 0 in the table.
-        ("family_low", "<i8"),  # NONE: there are none, or it is not known
-        ("family_high", "<i8"),
-        ("family_count", "<i8"),  # NONE: not known
+        *((name, "<i8") for name in SIBLINGS),
     ]
 )
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pricing_core.policy_table import SIBLINGS
 from pricing_core.recorded import Recorded
 from pricing_core.state import ROW
 from streams.replay.difference import Difference
@@ -14,8 +15,6 @@ from streams.replay.report import SHOWN, StateReport
 
 NOT_FROM_SOURCES = frozenset({"due_at", "sent_at", "resends"})
 """When an offer is due, and when a change was sent again, is scheduling."""
-_FROM_OTHER_SHARDS = ("family_low", "family_high", "family_count")
-"""Columns of policies."""
 LARGEST_ROUNDING = 1e-4
 """Relative to the largest of a row's sums. More than that is no rounding."""
 TINY = 1e-30
@@ -41,8 +40,7 @@ def judge(report: StateReport, decision_id: str, recorded: Recorded, rebuilt: Re
 def _of_this_shard(policies: NDArray[np.void]) -> bytes:
     """Policies as their topic has them."""
     own = policies.copy()
-    for name in _FROM_OTHER_SHARDS:
-        own[name] = 0
+    own[list(SIBLINGS)] = 0
     return own.tobytes()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pricing_core import offers as offer_views
-from pricing_core.policy_table import PolicyTable
+from pricing_core.policy_table import SIBLINGS, PolicyTable
 from pricing_core.price_window import BUCKET_MS
 from pricing_core.rules import CODE
 from pricing_core.run_modes import ACTIVE, OfferModes
@@ -285,6 +285,6 @@ def offers_of(*found, now=T0, mode=ACTIVE):
     for slot, one in enumerate(found):
         if one.policy["family"] and one.others:
             known = min(one.others), max(one.others), len(one.others)
-            for name, value in zip(("family_low", "family_high", "family_count"), known, strict=True):
+            for name, value in zip(SIBLINGS, known, strict=True):
                 offers.policy[name][slot] = value
     return offers
