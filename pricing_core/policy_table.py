@@ -45,7 +45,15 @@ _COPIED = (
     "max_stock_age_ms",
     "max_competitor_age_ms",
     "category",
+    "family",
+    "max_family_spread_bp",
 )
+
+SIBLINGS = ("family_low", "family_high", "family_count")
+"""What was known of the other members of the family at a decision, see `families`; in the table they are 0.
+
+The lowest and the highest of their prices, `NONE` where none is known; their number, `NONE` where it is not known.
+"""
 
 POLICY = np.dtype(
     [
@@ -62,6 +70,7 @@ POLICY = np.dtype(
         ("profit_slope", "<f8"),  # unit profit at p is slope · p - offset
         ("profit_offset", "<f8"),
         ("competitors", "<i8", (MAX_NAMED,)),
+        *((name, "<i8") for name in SIBLINGS),
     ]
 )
 
@@ -80,6 +89,8 @@ class PolicyTable:
         self.cooldown_ms: Int64 = self.rows["cooldown_ms"]
         self.promotion_from: Int64 = self.rows["promotion_from"]
         self.category: Int64 = self.rows["category"]
+        self.family: Int64 = self.rows["family"]
+        self.currency: Int64 = self.rows["currency"]
 
     @staticmethod
     def warm_up() -> None:

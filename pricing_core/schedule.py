@@ -78,10 +78,16 @@ class Schedule:
             self._bring_forward(touched, begins > now, begins)
         if isinstance(columns, ClickColumns | AppliedColumns):
             return
-        decided = self._state.last_decided_at[slots]
-        interval = np.where(self._policies.present[slots], self._intervals.decision, self._intervals.review)
-        at = np.where(decided > 0, np.maximum(decided + interval, self._cooldown_end(slots)), 0)
-        self._bring_forward(touched, self._state.due_at[slots] > now, at)
+        self._bring_forward(touched, self._state.due_at[slots] > now, self._soonest(slots))
+
+    def wake(self, shard: int, slots: Slots, *, at_once: bool) -> None:
+        """Make distinct rows of a shard due as soon as interval and cooldown allow, or the cooldown alone."""
+        at = np.zeros_like(slots) if at_once else self._soonest(slots)
+        self._bring_forward(ShardRows({shard: slots}), np.ones(len(slots), np.bool_), at)
+
+    def put_back(self, shard: int, slots: Slots) -> None:
+        """Let rows that were taken stay due as they were."""
+        self._agendas[shard].set(slots, self._state.due_at[slots])
 
     def after_replay(self, touched: ShardRows) -> None:
         """Make due what has a policy and was never decided; all else keeps its time."""
@@ -125,6 +131,12 @@ class Schedule:
         for shard, part in touched.parts() if sooner.any() else ():
             rows = sooner[part]
             self._agendas[shard].set(touched.slots[part][rows], at[part][rows])
+
+    def _soonest(self, slots: Slots) -> Int64:
+        """When rows may be decided again."""
+        decided = self._state.last_decided_at[slots]
+        interval = np.where(self._policies.present[slots], self._intervals.decision, self._intervals.review)
+        return np.where(decided > 0, np.maximum(decided + interval, self._cooldown_end(slots)), 0)
 
     def _cooldown_end(self, slots: Slots) -> Int64:
         last_change = self._state.last_change_at[slots]
