@@ -68,7 +68,7 @@ class Backtest:
     """Of what the model would do, what the log may have tried."""
     effective_sample_size: float
     logged: Estimate | None = None
-    """What was earned."""
+    """What was earned; None of too few offers."""
     doubly_robust: Estimate | None = None
     snips: Estimate | None = None
     gain: Estimate | None = None
@@ -76,7 +76,7 @@ class Backtest:
     gain_alike: Estimate | None = None
     """The same as a share, each offer counting alike: what the gate looks at."""
     refusals: list[str] = field(default_factory=list)
-    """Why nothing is claimed; empty: the four estimates are there."""
+    """Why nothing is claimed of the model; empty: its estimates are there."""
     needed: list[str] = field(default_factory=list)
     """What would let the log say more."""
 
@@ -107,6 +107,8 @@ def backtest(asked: Asked, *, seed: int, limits: GateLimits = GateLimits()) -> B
         effective_sample_size=float(weight.sum() ** 2 / np.maximum((weight**2).sum(), 1e-300)),
     )
     _ask_for_support(asked, found, limits)
+    if found.offers >= limits.least_offers:
+        found.logged = _earned(asked, limits)
     if not found.refusals:
         try:
             _estimate(asked, target, found, seed, limits)
@@ -181,9 +183,6 @@ def _estimate(asked: Asked, target: Float64, found: Backtest, seed: int, limits:
     alike = difference(log, target, seed=seed)
     money = _times(alike, usual(log) * a_day)
     weighted = snips(logged_decisions(log.action, log.propensity, log.profit * a_day, cluster=log.offer), target)
-    nothing = np.zeros(len(log))
-    as_logged = replace(money, offset=money.reward, numerator=nothing, weight=np.ones(len(log)))
-    found.logged = estimate(as_logged, confidence=limits.confidence, limits=support)
     found.doubly_robust = estimate(money, confidence=limits.confidence, limits=support)
     found.snips = estimate(weighted, confidence=limits.confidence, limits=support)
     found.gain = gain(money, confidence=limits.confidence, limits=support)
@@ -194,6 +193,13 @@ def _estimate(asked: Asked, target: Float64, found: Backtest, seed: int, limits:
     if abs(found.gain.value) < half and (times := (half / max(abs(found.gain.value), 1e-12)) ** 2) <= _WORTH_WAITING:
         days = found.offer_days / found.offers
         found.needed.append(f"to tell a gain of this size from chance: {_more_days(times, days)}")
+
+
+def _earned(asked: Asked, limits: GateLimits) -> Estimate:
+    log = asked.log
+    reward, ones = log.profit / float(asked.days.mean()), np.ones(len(log))
+    as_logged = Contributions(reward, 0.0 * ones, ones, ones, reward, log.offer, 0.0)
+    return estimate(as_logged, confidence=limits.confidence, limits=SupportLimits(0.0, 1.0))
 
 
 def _times(found: Contributions, factor: Float64) -> Contributions:

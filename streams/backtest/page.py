@@ -23,7 +23,6 @@ _HEADS = (
     "effective size",
     "log",
     "model, doubly robust",
-    "SNIPS",
     "gain",
 )
 
@@ -107,7 +106,7 @@ def _line(group: Group) -> Line:
         for kind, name, estimate in (("log", "log", found.logged), ("model", "model", found.doubly_robust))
         if (bar := _bar(kind, name, estimate, code)) is not None
     ]
-    return Line(title(group), bars, "" if bars else f"no claim: {'; '.join(found.refusals)}"[:110])
+    return Line(title(group), bars, f"no claim: {found.refusals[0]}" if found.refusals else "")
 
 
 def _bar(kind: str, name: str, found: Estimate | None, code: str | None) -> Bar | None:
@@ -126,7 +125,7 @@ def _table(groups: list[Group]) -> str:
             f"{group.found.agreement:.0%}",
             f"{group.found.supported:.0%}",
             f"{group.found.effective_sample_size:,.0f}",
-            *(interval(e, group.currency) for e in (group.found.logged, group.found.doubly_robust, group.found.snips)),
+            *(interval(e, group.currency) for e in (group.found.logged, group.found.doubly_robust)),
             gain(group),
         )
         for group in groups

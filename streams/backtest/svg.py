@@ -26,7 +26,7 @@ class Bar(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line of the plot: a name, its intervals above one another, and a remark where there are none."""
+    """One line of the plot: a name, its intervals above one another, and a remark."""
 
     label: str
     bars: Sequence[Bar]
@@ -49,7 +49,9 @@ def intervals(lines: Sequence[Line], title: str, *, whole: float | None = None) 
         y = _TOP + _LINE * (place + 0.5)
         parts.append(f'<text x="{_LEFT - 10}" y="{y + 4:.1f}" class="end">{escape(line.label)}</text>')
         if line.remark:
-            parts.append(f'<text x="{_LEFT + 6}" y="{y + 4:.1f}" class="remark">{escape(line.remark)}</text>')
+            parts.append(
+                f'<text x="{_WIDTH - _RIGHT}" y="{y + 15:.1f}" class="end remark">{escape(line.remark)}</text>'
+            )
         spread = 9.0 * (np.arange(len(line.bars)) - 0.5 * (len(line.bars) - 1))
         parts += [_bar(axis, bar, y + shift) for bar, shift in zip(line.bars, spread.tolist(), strict=True)]
     height = bottom + _BOTTOM

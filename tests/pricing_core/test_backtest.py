@@ -70,7 +70,7 @@ def test_intervals_cover_as_often_as_they_say(log):
 
 def test_a_model_that_the_log_says_nothing_about_is_refused_with_what_would_be_needed(log):
     found = backtest(asked(log, lambda inputs: -inputs.log_ratio), seed=1)
-    assert found.doubly_robust is found.snips is found.gain is found.logged is None
+    assert found.doubly_robust is found.snips is found.gain is None
     assert found.supported < 0.5
     assert "never tries" in found.refusals[0]
     assert found.needed == [

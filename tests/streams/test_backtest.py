@@ -123,7 +123,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_plots_are_drawings(report
         tag for tag, attrs in tags.seen if tag in {"script", "link", "img"} or "src" in attrs or "href" in attrs
     ]
     weeks, channels = (ET.fromstring("<svg" + part.split("</svg>")[0] + "</svg>") for part in written.split("<svg")[1:])
-    assert len(list(weeks.iter("circle"))) == 4
+    assert len(list(weeks.iter("circle"))) == len(report.of("week")) + 2 * len(groups)
     remarks = [text.text for text in weeks.iter("text") if text.get("class") == "remark"]
     assert len(remarks) == len(report.of("week"))
     assert all(remark.startswith("no claim: ") for remark in remarks)
