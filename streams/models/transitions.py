@@ -50,6 +50,8 @@ class Followed(msgspec.Struct, frozen=True, gc=False):
     profit_offset: float | None
     happened: Happened
     inputs: bytes | None = None
+    q: list[float | None] | None = None
+    currency: str | None = None
 
     @property
     def offer(self) -> str:
