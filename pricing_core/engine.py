@@ -66,7 +66,7 @@ class PricingEngine:
         self._dirty = DirtyRows(capacity)
         self._schedule = Schedule(self._state, self._policies, self._slots, self._intervals)
         self._shards: dict[int, ShardRecord] = {}
-        self.families = Families(self._state, self._policies, self._slots, self._schedule)
+        self.families = Families(self._state, self._policies, self._slots, self._schedule, self._shards)
         """Who drives several engines lets them hear each other here; one alone says `heard_all`."""
 
     def warm_up(self) -> None:

@@ -5,12 +5,13 @@ What a shard hears counts for it like that of any other worker, even if that sha
 together as each would alone. A price that is on its way to the catalog counts like one that is in effect.
 
 Within a shard no two members of a family are decided at once: the second one sees what became of the first. Two shards
-may move at one time, each by what it knows; by one move each, and whoever hears of it is due again.
+may move at one time, each by what it knows; by one move each, and whoever hears of it is due again: one shard after the
+other, or a price that went up and one that went down would both come back, and both go away again, for ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from pricing_core.offers import current_price
 from pricing_core.policy_table import IMPOSSIBLE, PolicyTable
 from pricing_core.schedule import Schedule
-from pricing_core.shards import ShardRows
+from pricing_core.shards import ShardRecord, ShardRows
 from pricing_core.slots import Slots, SlotTable
 from pricing_core.state import State
 from schemas.columns import NONE, AppliedColumns, Bool, Columns, Int64, PolicyColumns
@@ -36,6 +37,8 @@ class Prices(NamedTuple):
     members: int
 
 
+APART_MS = 6_000
+"""Between the times at which two shards look at a family again: longer than between two ticks. Event time."""
 NOBODY = Prices(IMPOSSIBLE, 0, 0)
 UNKNOWN = Prices(IMPOSSIBLE, 0, NONE)
 """A shard has said something that nobody understands."""
@@ -44,11 +47,19 @@ UNKNOWN = Prices(IMPOSSIBLE, 0, NONE)
 class Families:
     """The members in the open shards, and what was heard of the others. Costs nothing while no policy has a family."""
 
-    def __init__(self, state: State, policies: PolicyTable, slots: SlotTable, schedule: Schedule) -> None:
+    def __init__(
+        self,
+        state: State,
+        policies: PolicyTable,
+        slots: SlotTable,
+        schedule: Schedule,
+        shards: Mapping[int, ShardRecord],
+    ) -> None:
         self._state = state
         self._policies = policies
         self._slots = slots
         self._schedule = schedule
+        self._shards = shards
         self._family_of: dict[int, tuple[int, int]] = {}
         """Shard and family of each row that is a member."""
         self._members: dict[int, dict[int, set[int]]] = {}
@@ -182,9 +193,12 @@ class Families:
         self._wake(shard, self._members[shard])
 
     def _wake(self, shard: int, families: Iterable[int], *, at_once: bool = False) -> None:
-        rows = [row for family in families for row in self._members[shard].get(family, ())]
-        if rows:
-            self._schedule.wake(shard, np.array(sorted(rows)), at_once=at_once)
+        for family in families:
+            rows = self._members[shard].get(family)
+            if rows:
+                turn = sorted(self._heard.get(family, {}).keys() | {shard}).index(shard)
+                after = 0 if at_once else self._shards[shard].now + turn * APART_MS
+                self._schedule.wake(shard, np.array(sorted(rows)), after, at_once=at_once)
 
     # Prices
 

@@ -80,9 +80,9 @@ class Schedule:
             return
         self._bring_forward(touched, self._state.due_at[slots] > now, self._soonest(slots))
 
-    def wake(self, shard: int, slots: Slots, *, at_once: bool) -> None:
-        """Make distinct rows of a shard due as soon as interval and cooldown allow, or the cooldown alone."""
-        at = np.zeros_like(slots) if at_once else self._soonest(slots)
+    def wake(self, shard: int, slots: Slots, after: int, *, at_once: bool) -> None:
+        """Make distinct rows of a shard due after a time and as soon as interval and cooldown allow; or at once."""
+        at = np.zeros_like(slots) if at_once else np.maximum(self._soonest(slots), after)
         self._bring_forward(ShardRows({shard: slots}), np.ones(len(slots), np.bool_), at)
 
     def put_back(self, shard: int, slots: Slots) -> None:

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pricing_core.engine import Intervals, Moment
-from pricing_core.families import NOBODY, UNKNOWN, Prices
+from pricing_core.families import APART_MS, NOBODY, UNKNOWN, Prices
 from pricing_core.features import HOLD
 from pricing_core.recorded import Recorded
 from pricing_core.replaying import Question, ReplayingEngine
@@ -224,8 +224,10 @@ def require_room(decisions):
             assert price * 105 >= known["family_high"] * 100
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(STEPS)
+@example([("market", 0, 0, 1300), ("market", 1, 0, 900)])  # both move at once, away from each other
+@example([("market", 0, 0, 1500), ("market", 2, 0, 900)])
 def test_whatever_is_heard_when_no_price_leaves_what_is_known_and_in_the_end_all_are_near(steps):
     made, now, told = started(), T0, {shard: [] for shard in KEYS}
 
@@ -247,8 +249,8 @@ def test_whatever_is_heard_when_no_price_leaves_what_is_known_and_in_the_end_all
             exchange(made)
         else:
             {"decide": decide_shard, "answer": answer}[what](shard)
-    for _ in range(30):
-        now += MINUTE
+    for _ in range(120):
+        now += APART_MS
         for shard in KEYS:
             decide_shard(shard)
         for shard in KEYS:
