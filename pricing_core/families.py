@@ -179,6 +179,8 @@ class Families:
         heard[shard] = prices
         if prices == NOBODY:
             del heard[shard]
+        elif family not in self._said.get(shard, {family}):  # by the owner before: it may be gone by now
+            self._stirred[shard].add(family)
         for other in self._members.keys() - {shard}:
             self._wake(other, [family])
 

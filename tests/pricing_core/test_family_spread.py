@@ -192,6 +192,11 @@ def test_a_new_owner_says_all_anew_and_takes_back_what_is_gone():
     sell(made, 0, b"web:a")
     assert made.families.changed(0) == {SHOES: (1299, 1299, 1), 78: NOBODY}
     assert made.families.changed(0) == {}
+    made.families.hear(79, 0, Prices(1000, 1000, 1))  # heard late
+    assert made.families.changed(0) == {79: NOBODY}
+    made.families.hear(79, 0, NOBODY)
+    made.families.hear(SHOES, 0, Prices(1299, 1299, 1))
+    assert made.families.changed(0) == {}
 
 
 KEYS = {shard: [b"web:%d%d" % (shard, i) for i in range(2)] for shard in range(3)}
