@@ -66,7 +66,7 @@ class PricingEngine:
         self._dirty = DirtyRows(capacity)
         self._schedule = Schedule(self._state, self._policies, self._slots, self._intervals)
         self._shards: dict[int, ShardRecord] = {}
-        self.families = Families(self._state, self._policies, self._slots, self._schedule, self._shards)
+        self.families = Families(self._state, self._policies, self._slots, self._schedule)
         """Who drives several engines lets them hear each other here; one alone says `heard_all`."""
 
     def warm_up(self) -> None:
@@ -213,7 +213,8 @@ class PricingEngine:
         for shard, moment in moments.items():
             record = self._shards[shard]
             record.now = max(moment.now, record.now)
-            slots[shard] = self.families.one_of_each(shard, self._schedule.take(shard, record.now, limit))
+            taken = self._schedule.take(shard, record.now, limit)
+            slots[shard] = self.families.one_of_each(shard, taken, record.now)
             limit -= len(slots[shard])
         return ShardRows(slots)
 

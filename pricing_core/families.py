@@ -4,14 +4,15 @@ The members in a shard are known directly; of those in other shards each shard s
 What a shard hears counts for it like that of any other worker, even if that shard is here, too: so shards decide
 together as each would alone. A price that is on its way to the catalog counts like one that is in effect.
 
-Within a shard no two members of a family are decided at once: the second one sees what became of the first. Two shards
-may move at one time, each by what it knows; by one move each, and whoever hears of it is due again: one shard after the
-other, or a price that went up and one that went down would both come back, and both go away again, for ever.
+Within a shard no two members of a family are decided at once: the second one sees what became of the first. Shards take
+turns by event time, unless a price must move: if two moved at one time, one up and one down, both would come back, and
+both go away again, for ever. Turns need nobody's leave, and clocks differ: two shards may still move at one time, each
+by what it knows; by one move each, and whoever hears of it is due again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import chain
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from pricing_core.offers import current_price
 from pricing_core.policy_table import IMPOSSIBLE, PolicyTable
 from pricing_core.schedule import Schedule
-from pricing_core.shards import ShardRecord, ShardRows
+from pricing_core.shards import ShardRows
 from pricing_core.slots import Slots, SlotTable
 from pricing_core.state import State
 from schemas.columns import NONE, AppliedColumns, Bool, Columns, Int64, PolicyColumns
@@ -37,8 +38,10 @@ class Prices(NamedTuple):
     members: int
 
 
-APART_MS = 6_000
-"""Between the times at which two shards look at a family again: longer than between two ticks. Event time."""
+TURN_MS = 6_000
+"""How long the turn of a shard lasts: longer than from tick to tick, and than it takes to be heard. Event time."""
+_GOLDEN = 0x9E3779B97F4A7C15
+"""Multiples of it are spread evenly: a shard that is looked at now and then has its turn now and then, too."""
 NOBODY = Prices(IMPOSSIBLE, 0, 0)
 UNKNOWN = Prices(IMPOSSIBLE, 0, NONE)
 """A shard has said something that nobody understands."""
@@ -53,13 +56,11 @@ class Families:
         policies: PolicyTable,
         slots: SlotTable,
         schedule: Schedule,
-        shards: Mapping[int, ShardRecord],
     ) -> None:
         self._state = state
         self._policies = policies
         self._slots = slots
         self._schedule = schedule
-        self._shards = shards
         self._family_of: dict[int, tuple[int, int]] = {}
         """Shard and family of each row that is a member."""
         self._members: dict[int, dict[int, set[int]]] = {}
@@ -119,18 +120,32 @@ class Families:
             self._stirred[shard].update(np.unique(self._policies.family[slots]).tolist())
             self._stirred[shard].discard(0)
 
-    def one_of_each(self, shard: int, slots: Slots) -> Slots:
-        """Keep the first of the due members of each family; the others stay due."""
+    def one_of_each(self, shard: int, slots: Slots, now: int) -> Slots:
+        """Keep the first of the due members of each family whose turn it is in a shard; the others stay due."""
         if not self._family_of:
             return slots
+        slots = self._in_turn(shard, slots, now)
         families = self._policies.family[slots]
         members = np.flatnonzero(families)
         later = np.delete(members, np.unique(families[members], return_index=True)[1])
         if not len(later):
             return slots
-        self._schedule.put_back(shard, slots[later])
+        self._schedule.put_back(shard, slots[later], now)
         self.waiting = True
         return np.delete(slots, later)
+
+    def _in_turn(self, shard: int, slots: Slots, now: int) -> Slots:
+        """Keep what is no member, must move, or belongs to a family whose turn it is; the others wait for the next."""
+        families = self._policies.family[slots]
+        waits = np.isin(families, [f for f in np.unique(families).tolist() if f and not self._has_turn(shard, f, now)])
+        if waits.any():
+            waits &= ~self._schedule.must_move(slots, now)
+            self._schedule.put_back(shard, slots[waits], (now // TURN_MS + 1) * TURN_MS)
+        return slots[~waits]
+
+    def _has_turn(self, shard: int, family: int, now: int) -> bool:
+        shards = sorted(self._heard.get(family, {}).keys() | {shard})
+        return shards[((now // TURN_MS * _GOLDEN & 2**64 - 1) >> 32) % len(shards)] == shard
 
     def look(self, due: ShardRows, policy: NDArray[np.void]) -> None:
         """Write what is known of the siblings of rows [n] into their policies [n]."""
@@ -198,9 +213,7 @@ class Families:
         for family in families:
             rows = self._members[shard].get(family)
             if rows:
-                turn = sorted(self._heard.get(family, {}).keys() | {shard}).index(shard)
-                after = 0 if at_once else self._shards[shard].now + turn * APART_MS
-                self._schedule.wake(shard, np.array(sorted(rows)), after, at_once=at_once)
+                self._schedule.wake(shard, np.array(sorted(rows)), at_once=at_once)
 
     # Prices
 
