@@ -213,7 +213,8 @@ class PricingEngine:
         for shard, moment in moments.items():
             record = self._shards[shard]
             record.now = max(moment.now, record.now)
-            slots[shard] = self.families.one_of_each(shard, self._schedule.take(shard, record.now, limit))
+            taken = self._schedule.take(shard, record.now, limit)
+            slots[shard] = self.families.one_of_each(shard, taken, record.now)
             limit -= len(slots[shard])
         return ShardRows(slots)
 

@@ -4,8 +4,10 @@ The members in a shard are known directly; of those in other shards each shard s
 What a shard hears counts for it like that of any other worker, even if that shard is here, too: so shards decide
 together as each would alone. A price that is on its way to the catalog counts like one that is in effect.
 
-Within a shard no two members of a family are decided at once: the second one sees what became of the first. Two shards
-may move at one time, each by what it knows; by one move each, and whoever hears of it is due again.
+Within a shard no two members of a family are decided at once: the second one sees what became of the first. Shards take
+turns by event time, unless a price must move: if two moved at one time, one up and one down, both would come back, and
+both go away again, for ever. Turns need nobody's leave, and clocks differ: two shards may still move at one time, each
+by what it knows; by one move each, and whoever hears of it is due again.
 """
 
 from __future__ import annotations
@@ -36,6 +38,10 @@ class Prices(NamedTuple):
     members: int
 
 
+TURN_MS = 6_000
+"""How long the turn of a shard lasts: longer than from tick to tick, and than it takes to be heard. Event time."""
+_GOLDEN = 0x9E3779B97F4A7C15
+"""Multiples of it are spread evenly: a shard that is looked at now and then has its turn now and then, too."""
 NOBODY = Prices(IMPOSSIBLE, 0, 0)
 UNKNOWN = Prices(IMPOSSIBLE, 0, NONE)
 """A shard has said something that nobody understands."""
@@ -44,7 +50,13 @@ UNKNOWN = Prices(IMPOSSIBLE, 0, NONE)
 class Families:
     """The members in the open shards, and what was heard of the others. Costs nothing while no policy has a family."""
 
-    def __init__(self, state: State, policies: PolicyTable, slots: SlotTable, schedule: Schedule) -> None:
+    def __init__(
+        self,
+        state: State,
+        policies: PolicyTable,
+        slots: SlotTable,
+        schedule: Schedule,
+    ) -> None:
         self._state = state
         self._policies = policies
         self._slots = slots
@@ -108,18 +120,32 @@ class Families:
             self._stirred[shard].update(np.unique(self._policies.family[slots]).tolist())
             self._stirred[shard].discard(0)
 
-    def one_of_each(self, shard: int, slots: Slots) -> Slots:
-        """Keep the first of the due members of each family; the others stay due."""
+    def one_of_each(self, shard: int, slots: Slots, now: int) -> Slots:
+        """Keep the first of the due members of each family whose turn it is in a shard; the others stay due."""
         if not self._family_of:
             return slots
+        slots = self._in_turn(shard, slots, now)
         families = self._policies.family[slots]
         members = np.flatnonzero(families)
         later = np.delete(members, np.unique(families[members], return_index=True)[1])
         if not len(later):
             return slots
-        self._schedule.put_back(shard, slots[later])
+        self._schedule.put_back(shard, slots[later], now)
         self.waiting = True
         return np.delete(slots, later)
+
+    def _in_turn(self, shard: int, slots: Slots, now: int) -> Slots:
+        """Keep what is no member, must move, or belongs to a family whose turn it is; the others wait for the next."""
+        families = self._policies.family[slots]
+        waits = np.isin(families, [f for f in np.unique(families).tolist() if f and not self._has_turn(shard, f, now)])
+        if waits.any():
+            waits &= ~self._schedule.must_move(slots, now)
+            self._schedule.put_back(shard, slots[waits], (now // TURN_MS + 1) * TURN_MS)
+        return slots[~waits]
+
+    def _has_turn(self, shard: int, family: int, now: int) -> bool:
+        shards = sorted(self._heard.get(family, {}).keys() | {shard})
+        return shards[((now // TURN_MS * _GOLDEN & 2**64 - 1) >> 32) % len(shards)] == shard
 
     def look(self, due: ShardRows, policy: NDArray[np.void]) -> None:
         """Write what is known of the siblings of rows [n] into their policies [n]."""
@@ -168,6 +194,8 @@ class Families:
         heard[shard] = prices
         if prices == NOBODY:
             del heard[shard]
+        elif family not in self._said.get(shard, {family}):  # by the owner before: it may be gone by now
+            self._stirred[shard].add(family)
         for other in self._members.keys() - {shard}:
             self._wake(other, [family])
 
@@ -182,9 +210,10 @@ class Families:
         self._wake(shard, self._members[shard])
 
     def _wake(self, shard: int, families: Iterable[int], *, at_once: bool = False) -> None:
-        rows = [row for family in families for row in self._members[shard].get(family, ())]
-        if rows:
-            self._schedule.wake(shard, np.array(sorted(rows)), at_once=at_once)
+        for family in families:
+            rows = self._members[shard].get(family)
+            if rows:
+                self._schedule.wake(shard, np.array(sorted(rows)), at_once=at_once)
 
     # Prices
 

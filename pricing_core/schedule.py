@@ -72,7 +72,7 @@ class Schedule:
             self._bring_forward(touched, np.ones(len(slots), np.bool_), np.zeros_like(slots))
             return
         if isinstance(columns, PolicyColumns | AppliedColumns):
-            self._bring_forward(touched, self._must_move(slots, now) | self._drifted(slots), np.zeros_like(slots))
+            self._bring_forward(touched, self.must_move(slots, now) | self._drifted(slots), np.zeros_like(slots))
         if isinstance(columns, PolicyColumns):
             begins = self._policies.promotion_from[slots]
             self._bring_forward(touched, begins > now, begins)
@@ -81,13 +81,13 @@ class Schedule:
         self._bring_forward(touched, self._state.due_at[slots] > now, self._soonest(slots))
 
     def wake(self, shard: int, slots: Slots, *, at_once: bool) -> None:
-        """Make distinct rows of a shard due as soon as interval and cooldown allow, or the cooldown alone."""
+        """Make distinct rows of a shard due as soon as interval and cooldown allow; or at once."""
         at = np.zeros_like(slots) if at_once else self._soonest(slots)
         self._bring_forward(ShardRows({shard: slots}), np.ones(len(slots), np.bool_), at)
 
-    def put_back(self, shard: int, slots: Slots) -> None:
-        """Let rows that were taken stay due as they were."""
-        self._agendas[shard].set(slots, self._state.due_at[slots])
+    def put_back(self, shard: int, slots: Slots, at: int) -> None:
+        """Let rows that were taken be due at a time."""
+        self._agendas[shard].set(slots, np.full(len(slots), at))
 
     def after_replay(self, touched: ShardRows) -> None:
         """Make due what has a policy and was never decided; all else keeps its time."""
@@ -114,7 +114,7 @@ class Schedule:
             end = self._cooldown_end(slots)
             cooling = end > now
             if cooling.any():
-                cooling &= ~self._must_move(slots, now)
+                cooling &= ~self.must_move(slots, now)
                 end = np.minimum(end, promotion_boundary(self._policies.take(slots), np.full(len(slots), now)))
             agenda.set(slots[cooling], end[cooling])
             due.append(slots[~cooling])
@@ -148,7 +148,8 @@ class Schedule:
         drifted: Bool = (self._state.drifts[slots] == 1) & (self._state.last_change_at[slots] == 0) & ~waits
         return drifted
 
-    def _must_move(self, slots: Slots, now: Int64 | int) -> Bool:
+    def must_move(self, slots: Slots, now: Int64 | int) -> Bool:
+        """Whether prices must move, or a person has said something, [n]."""
         times = np.broadcast_to(np.asarray(now, np.int64), slots.shape)
         moving = must_move(self._state.take(slots), self._policies.take(slots), times) != 0
         told: Bool = moving | (self._state.command[slots] != 0)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing_core.engine import Intervals, Moment
-from pricing_core.families import NOBODY, UNKNOWN, Prices
+from pricing_core.families import NOBODY, TURN_MS, UNKNOWN, Prices
 from pricing_core.features import HOLD
 from pricing_core.recorded import Recorded
 from pricing_core.replaying import Question, ReplayingEngine
@@ -31,6 +31,12 @@ def shop(*shards):
 
 def sell(made, shard, *keys, **fields):
     made.apply(shard, batch(c.PolicyColumns, *({**MEMBER, **fields, "key": key} for key in keys)))
+
+
+def decide_in_turn(made, shard=0, now=T0):
+    """The decision of the next turn of a shard."""
+    found = (made.decide(shard, now + turn * TURN_MS, "ACTIVE") for turn in range(50))
+    return next(decisions for decisions in found if len(decisions))
 
 
 def exchange(made):
@@ -108,7 +114,7 @@ def test_between_others_that_lie_too_far_apart_a_price_stays():
     sell(made, 0, b"web:a", list_price=1200, competitor_rule=c.MATCH)
     for price in (1100, 1300):
         made.apply(0, competitor(key=b"web:a", price=price, time=T0 + price))
-        decision = only(decide(made, T0 + price * MINUTE))
+        decision = only(decide_in_turn(made, now=T0 + price * MINUTE))
         assert (decision.price, decision.outcome) == (1200, 2)
 
 
@@ -123,7 +129,7 @@ def test_bounds_and_promotions_go_before_the_family(change, price):
     made = shop(0)
     made.families.hear(SHOES, 3, Prices(1299, 1299, 1))
     sell(made, 0, b"web:a", **change)
-    assert only(decide(made)).price == price
+    assert only(decide_in_turn(made)).price == price
 
 
 def test_prices_of_another_family_currency_or_of_offers_without_the_rule_do_not_count():
@@ -154,13 +160,13 @@ def test_who_has_not_heard_the_other_shards_holds_and_moves_as_soon_as_it_has():
     }
     made.families.hear(SHOES, 3, Prices(1299, 1299, 4))
     made.families.heard_all()
-    decision = only(decide(made))
+    decision = only(decide_in_turn(made))
     assert (decision.price, decision.code) == (1363, "family_spread")
     made.apply(0, applied(key=b"web:a", price=1363))
     made.families.hear(SHOES, 4, UNKNOWN)  # what it said cannot be read
-    assert only(decide(made, T0 + HOUR)).code == "family_unknown"
+    assert only(decide_in_turn(made, now=T0 + HOUR)).code == "family_unknown"
     made.families.hear(SHOES, 4, NOBODY)
-    assert only(decide(made, T0 + 2 * HOUR)).code == "model_holds"
+    assert only(decide_in_turn(made, now=T0 + 2 * HOUR)).code == "model_holds"
 
 
 def test_a_shard_says_what_is_new_and_whoever_is_concerned_is_due_again():
@@ -170,14 +176,14 @@ def test_a_shard_says_what_is_new_and_whoever_is_concerned_is_due_again():
     assert exchange(made) == {0: {SHOES: (1299, 1299, 2)}, 1: {SHOES: (1299, 1299, 1)}}
     assert exchange(made) == {0: {}, 1: {}}
     for shard in (0, 0, 1):
-        made.decide(shard, T0, "ACTIVE")
+        decide_in_turn(made, shard)
     assert exchange(made) == {0: {}, 1: {}}  # nothing has moved
     assert len(made.decide(0, T0 + HOUR, "ACTIVE")) == 0
     made.apply(1, applied(key=b"web:c", price=1350))
     assert exchange(made) == {0: {}, 1: {SHOES: (1350, 1350, 1)}}
-    assert len(made.decide(0, T0 + HOUR, "ACTIVE")) == 1
+    assert len(decide_in_turn(made, now=T0 + HOUR)) == 1
     assert made.families.waiting
-    assert len(made.decide(0, T0 + HOUR, "ACTIVE")) == 1
+    assert len(decide_in_turn(made, now=T0 + HOUR)) == 1
     made.apply(1, policy(key=b"web:c", version=2))  # no longer a member
     assert exchange(made)[1] == {SHOES: NOBODY}
     made.apply(0, policy(key=b"web:a", removed=True))
@@ -191,6 +197,11 @@ def test_a_new_owner_says_all_anew_and_takes_back_what_is_gone():
     made.open_shard(0)
     sell(made, 0, b"web:a")
     assert made.families.changed(0) == {SHOES: (1299, 1299, 1), 78: NOBODY}
+    assert made.families.changed(0) == {}
+    made.families.hear(79, 0, Prices(1000, 1000, 1))  # heard late
+    assert made.families.changed(0) == {79: NOBODY}
+    made.families.hear(79, 0, NOBODY)
+    made.families.hear(SHOES, 0, Prices(1299, 1299, 1))
     assert made.families.changed(0) == {}
 
 
@@ -224,7 +235,7 @@ def require_room(decisions):
             assert price * 105 >= known["family_high"] * 100
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(STEPS)
 def test_whatever_is_heard_when_no_price_leaves_what_is_known_and_in_the_end_all_are_near(steps):
     made, now, told = started(), T0, {shard: [] for shard in KEYS}
@@ -247,8 +258,8 @@ def test_whatever_is_heard_when_no_price_leaves_what_is_known_and_in_the_end_all
             exchange(made)
         else:
             {"decide": decide_shard, "answer": answer}[what](shard)
-    for _ in range(30):
-        now += MINUTE
+    for _ in range(240):
+        now += TURN_MS
         for shard in KEYS:
             decide_shard(shard)
         for shard in KEYS:
@@ -262,25 +273,48 @@ def test_whatever_is_heard_when_no_price_leaves_what_is_known_and_in_the_end_all
     assert max(prices) * 100 <= min(prices) * 105
 
 
+def test_two_shards_that_are_pulled_apart_find_an_end():
+    made, now, pairs = shop(0, 1), T0, []
+    for shard, key, price in ((0, b"web:a", 1500), (1, b"web:b", 1000)):
+        sell(made, shard, key, competitor_rule=c.MATCH)
+        made.apply(shard, competitor(key=key, price=price))
+    exchange(made)
+    shown = [1299, 1299]
+    for _ in range(200):
+        decided = made.decide_together({shard: Moment(now, RunModes.everywhere("ACTIVE")) for shard in (0, 1)})
+        require_room(decided.decisions)
+        for shard, rows in decided.rows.items():
+            answered(made, shard, decided.decisions.part(rows))
+            shown[shard] = int(decided.decisions.price[rows][0])
+        exchange(made)
+        pairs.append(tuple(shown))
+        now += TURN_MS
+    assert set(pairs[-100:]) == {pairs[-1]}
+    assert pairs[-1][0] * 100 <= pairs[-1][1] * 105
+
+
 def test_shards_that_decide_together_heed_what_each_would_have_heeded_alone():
     together, alone = started(), started()
     for made in (together, alone):
         for shard, keys in KEYS.items():
             made.apply(shard, competitor(key=keys[0], price=1100 + 100 * shard))
-    moments = {shard: Moment(T0, RunModes.everywhere("ACTIVE")) for shard in KEYS}
-    for _ in range(2):
-        found = together.decide_together(moments)
+    seen = set()
+    for now in range(T0, T0 + 40 * TURN_MS, TURN_MS):
+        found = together.decide_together({shard: Moment(now, RunModes.everywhere("ACTIVE")) for shard in KEYS})
+        assert len(found.rows) <= 1  # one shard has its turn
         for shard in KEYS:
-            single, rows = alone.decide(shard, T0, "ACTIVE"), found.rows[shard]
+            single, rows = alone.decide(shard, now, "ACTIVE"), found.rows.get(shard, slice(0, 0))
             assert found.decisions.price[rows].tolist() == single.price.tolist()
             assert found.decisions.policies[rows].tobytes() == single.policies.tobytes()
+            seen.update(single.keys)
+    assert len(seen) == sum(map(len, KEYS.values()))
 
 
 def test_a_decision_is_made_again_from_its_record_alone_whatever_is_known_by_then():
     made, replaying = shop(0), ReplayingEngine(MODEL, capacity=CAPACITY)
     made.families.hear(SHOES, 3, Prices(1290, 1299, 2))
     sell(made, 0, b"web:a", list_price=1600)
-    decisions = decide(made)
+    decisions = decide_in_turn(made)
     question = Question(
         Recorded.unpacked(decisions.recorded.packed().present()),
         decisions.now,

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from pricing_core.families import NOBODY, UNKNOWN, Prices
+from pricing_core.families import NOBODY, TURN_MS, UNKNOWN, Prices
 from schemas.codec import encode
 from schemas.events import CompetitorPriceObserved
 from schemas.examples import FAMILY
@@ -58,6 +58,13 @@ def market(shop, price, sku="SKU-0"):
     )  # fmt: skip
 
 
+def turns(shop):
+    """The decision interval passes, and each shard has its turn."""
+    shop.tick(16 * MINUTE)
+    for _ in range(20):
+        shop.tick(TURN_MS)
+
+
 def test_each_shard_says_what_its_members_cost_once_and_again_when_that_changes(shop):
     here = [partition_of(offer_key("web", f"SKU-{i}"), 2) for i in range(OFFERS)]
     assert set(here) == {0, 1}
@@ -90,12 +97,12 @@ def test_variants_in_different_shards_do_not_drift_apart(shop):
     shop.sell(OFFERS, **(RULE | {"version": 2, "competitor_rule": "match"}))
     shop.decisions()
     market(shop, 1000)
-    shop.tick(20 * MINUTE)
+    turns(shop)
     assert [s.lowest for s in shop.said().values()] == [1238]  # on its way
     changes = shop.changes()
     assert [(change["sku"], change["price"]) for change in changes] == [("SKU-0", 1238)]
     shop.answer(changes)
-    shop.tick(20 * MINUTE)
+    turns(shop)
     assert (shop.said(), shop.changes()) == ({}, [])
     assert {d["reason"] for d in shop.decisions()} <= {"competitors", "model_holds", "pending_acknowledgement"}
 
@@ -106,7 +113,7 @@ def test_a_new_owner_says_its_part_again_and_its_members_are_due(shop):
     shop.decisions()
     shop.restart(0)
     assert list(shop.said()) == [f"{NAME}/0".encode()]
-    shop.tick(16 * MINUTE)
+    turns(shop)
     assert shop.decisions()
 
 
