@@ -52,6 +52,44 @@ def backtest(
         print_report(report, Console())
 
 
+@history.command("learn-from-history")
+def learn_from_history(
+    orders: Annotated[Path, typer.Argument(help="CSV of order lines, as for `repricer publish orders`.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.json and report.html.", file_okay=False)],
+    prices: Annotated[
+        Path | None, typer.Option(help="CSV of prices: sku, channel, price, currency, applied_at (from when on).")
+    ] = None,
+    policies: Annotated[Path | None, typer.Option(help="CSV of policies, for their categories.")] = None,
+    stock: Annotated[Path | None, typer.Option(help="CSV of counts, as for `repricer publish inventory`.")] = None,
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", help="FILE.field=column, such as orders.sku=PRODUCT, or const:VALUE.")
+    ] = None,
+    time_format: Annotated[
+        str | None, typer.Option(help="strftime form of the times, if neither RFC 3339 nor a date.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a shop's past can and cannot teach, before the first live decision: how demand answers prices.
+
+    Nothing is written unless every line of every file can be read. Needs no Kafka.
+    """
+    import orjson
+    from rich.console import Console
+
+    from streams.history import report
+    from streams.history.study import Files, study
+
+    found = study(Files(orders, prices, policies, stock), mapping or [], time_format)
+    said, written = orjson.dumps(report.as_json(found), option=orjson.OPT_INDENT_2), report.page(found)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").write_bytes(said)
+    (out / "report.html").write_text(written, encoding="utf-8")
+    if as_json:
+        typer.echo(orjson.dumps(report.as_json(found)).decode())
+    else:
+        report.print_study(found, Console())
+
+
 def _require_folder(page: Path | None) -> None:
     from streams.errors import InputRefused
 
