@@ -131,9 +131,8 @@ def _opinion(
     from streams.serving_model import load_serving_model
 
     past = read_past(files, mapping, time_format)
-    found = roll_out(
-        files, mapping, past, load_serving_model(settings) if model is None else chosen_model(settings, model)
-    )
+    chosen = load_serving_model(settings) if model is None else chosen_model(settings, model)
+    found = roll_out(files, mapping, time_format, past, chosen)
     if as_json:
         typer.echo(orjson.dumps(found.as_dict()).decode())
     else:

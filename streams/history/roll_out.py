@@ -48,7 +48,7 @@ class Opinion:
         return {"evidence": "none: roll-out on the fitted demand", **asdict(self)}
 
 
-def roll_out(files: Files, mapping: list[str], past: Past, model: Model) -> Opinion:
+def roll_out(files: Files, mapping: list[str], time_format: str | None, past: Past, model: Model) -> Opinion:
     """Let a model and the last price each play the same weeks in the shops of the offers that sold most.
 
     Raises:
@@ -58,7 +58,7 @@ def roll_out(files: Files, mapping: list[str], past: Past, model: Model) -> Opin
         raise InputRefused("what would a price have earned? --policies says what a piece costs, and its bounds")
     prefix = f"{POLICIES.name}."
     said = [text.removeprefix(prefix) for text in mapping if text.startswith(prefix)]
-    policy = read_policies(files.policies, said)
+    policy = read_policies(files.policies, said, time_format=time_format)
     known = past.days.filter(pl.col("offer").is_in([key.decode() for key in policy]))
     spread = pl.col("price").log().std().over("offer")
     known = known.filter(spread > MOVED)
