@@ -31,16 +31,14 @@ class Kind(NamedTuple):
 
     name: str
     topic: Topic
-    time: str
-    """Field with the time of a line."""
     given: Mapping[str, str]
     """Fields that need no column."""
 
 
-ORDER_LINES = Kind("orders", ORDERS, "occurred_at", {"type": "placed"})
-PRICES = Kind("prices", PRICE_APPLIED, "applied_at", {"version": "0", "status": "manual"})
-STOCK = Kind("stock", INVENTORY, "occurred_at", {})
-POLICIES = Kind("policies", OFFER_POLICIES, "updated_at", {"version": "1"})
+ORDER_LINES = Kind("orders", ORDERS, {"type": "placed"})
+PRICES = Kind("prices", PRICE_APPLIED, {"version": "0", "status": "manual"})
+STOCK = Kind("stock", INVENTORY, {})
+POLICIES = Kind("policies", OFFER_POLICIES, {})
 
 
 def read(kind: Kind, path: Path, mapping: Iterable[str], time_format: str | None) -> pl.DataFrame:

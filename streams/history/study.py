@@ -75,8 +75,21 @@ class Study:
     warnings: list[str]
 
 
-def study(files: Files, mapping: list[str], time_format: str | None) -> Study:
-    """Read all files, then look.
+class Past(NamedTuple):
+    """What the files say, one row for each day of each offer on which price and demand are known."""
+
+    orders: pl.DataFrame
+    policies: pl.DataFrame | None
+    days: pl.DataFrame
+    """``offer``, ``day``, ``units``, ``price`` (minor units)."""
+    without_stock: float
+    two_prices: float
+    """Shares of the days of offers that were left out."""
+    prices_are_paid: bool
+
+
+def read_past(files: Files, mapping: list[str], time_format: str | None) -> Past:
+    """Read all files.
 
     Raises:
         InputRefused: A file or a line of it cannot be read, nothing was ordered, or amounts are of several currencies.
@@ -96,7 +109,7 @@ def study(files: Files, mapping: list[str], time_format: str | None) -> Study:
         raise InputRefused(f"{files.orders}: no line was placed")
     days, two_prices = _days(placed, prices)
     days, without = _stocked(days, stock)
-    return _study(orders, days, policies, without=without, two_prices=two_prices, paid=prices is None)
+    return Past(orders, policies, days, without, two_prices, prices is None)
 
 
 def _days(placed: pl.DataFrame, prices: pl.DataFrame | None) -> tuple[pl.DataFrame, float]:
@@ -138,15 +151,9 @@ def _stocked(days: pl.DataFrame, stock: pl.DataFrame | None) -> tuple[pl.DataFra
     return known.filter(~empty).select("offer", "day", "units", "price"), share
 
 
-def _study(
-    orders: pl.DataFrame,
-    days: pl.DataFrame,
-    policies: pl.DataFrame | None,
-    *,
-    without: float,
-    two_prices: float,
-    paid: bool,
-) -> Study:
+def study(past: Past) -> Study:
+    """Look at what was read."""
+    orders, policies, days, without, two_prices, paid = past
     of_offer = pl.DataFrame({"offer": days["offer"].unique().sort()})
     if policies is not None:
         of_offer = of_offer.join(policies.select("offer", "category").unique("offer"), "offer", "left")

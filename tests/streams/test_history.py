@@ -10,7 +10,7 @@ import pytest
 
 from streams.errors import InputRefused
 from streams.history.report import page
-from streams.history.study import Files, study
+from streams.history.study import Files, read_past, study
 
 COMMAND = Path(sys.executable).with_name("repricer")
 ELASTICITY = {"shoes": 1.7, "hats": 3.2}
@@ -61,13 +61,17 @@ def shop(*, empty_from=None, follows=0.0):
     return {"orders": orders, "prices": prices, "policies": policies} | ({"stock": stock} if stock else {})
 
 
+def look_at(files, mapping=()):
+    return study(read_past(files, list(mapping), None))
+
+
 def of(found):
     return {one.name: one for one in found.categories}
 
 
 @pytest.mark.parametrize("empty_from", [None, 56], ids=["always in stock", "stock-outs"])
 def test_the_elasticity_of_each_category_is_covered(tmp_path, empty_from):
-    found = study(write(tmp_path, **shop(empty_from=empty_from)), [], None)
+    found = look_at(write(tmp_path, **shop(empty_from=empty_from)))
     for name, true in ELASTICITY.items():
         one = of(found)[name]
         assert one.elasticity.lower < true < one.elasticity.upper
@@ -80,21 +84,21 @@ def test_the_elasticity_of_each_category_is_covered(tmp_path, empty_from):
 
 
 def test_prices_that_followed_demand_are_called_out(tmp_path):
-    found = study(write(tmp_path, **shop(follows=0.6)), [], None)
+    found = look_at(write(tmp_path, **shop(follows=0.6)))
     assert sum("rose after good days" in warning for warning in found.warnings) == 2
 
 
 def test_prices_that_never_moved_teach_nothing_and_nothing_is_claimed(tmp_path):
     files = shop()
     first = [line for line in files["prices"] if line.endswith(day_of(0))]
-    found = study(write(tmp_path, **files | {"prices": first}), [], None)
+    found = look_at(write(tmp_path, **files | {"prices": first}))
     assert all(one.elasticity is None and one.moved == 0 and "needed: 20" in one.obstacle for one in found.categories)
     assert "nothing is claimed" in page(found)
 
 
 def test_without_a_file_of_prices_those_that_were_paid_stand_and_a_warning_says_so(tmp_path):
     files = shop()
-    found = study(write(tmp_path, orders=files["orders"]), [], None)
+    found = look_at(write(tmp_path, orders=files["orders"]))
     assert found.prices_are_paid
     assert any("give --prices" in warning for warning in found.warnings)
 
@@ -102,7 +106,7 @@ def test_without_a_file_of_prices_those_that_were_paid_stand_and_a_warning_says_
 def test_a_day_on_which_the_price_changed_is_left_out(tmp_path):
     files = shop()
     midday = [f"{line}T13:00:00Z" for line in files["prices"]]
-    found = study(write(tmp_path, **files | {"prices": midday}), [], None)
+    found = look_at(write(tmp_path, **files | {"prices": midday}))
     assert found.days_of_two_prices == pytest.approx(1.0 / 7.0, abs=0.03)
 
 
@@ -124,7 +128,7 @@ def test_a_bad_line_is_named_and_nothing_is_written(tmp_path, name, line, says):
     }
     files = write(tmp_path, **{kind: [one, *([line] if kind == name else [])] for kind, one in good.items()})
     with pytest.raises(InputRefused, match=says):
-        study(files, [], None)
+        look_at(files)
     command = [COMMAND, "learn-from-history", files.orders, "--prices", files.prices, "--stock", files.stock]
     ended = subprocess.run([*command, "--out", tmp_path / "out"], capture_output=True, text=True, check=False)
     assert ended.returncode == 7
@@ -135,7 +139,23 @@ def test_a_mapping_names_its_file(tmp_path):
     files = write(tmp_path, orders=["e,placed,o,1,web,1,9.00,EUR,2026-01-05"])
     for wrong in ("sku=PRODUCT", "sales.sku=PRODUCT"):
         with pytest.raises(InputRefused, match=r"write FILE\.field=column"):
-            study(files, [wrong], None)
+            look_at(files, [wrong])
+
+
+@pytest.mark.timeout(580)
+def test_a_backtest_of_files_is_an_opinion_and_says_so(tmp_path):
+    files = write(tmp_path, **shop())
+    command = [COMMAND, "backtest", files.orders, "--prices", files.prices]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    assert refused.returncode == 7
+    assert "--policies" in refused.stderr
+    command += ["--policies", files.policies, "--json"]
+    said = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=500, check=True).stdout)
+    assert said["evidence"].startswith("none")
+    assert said["offers"] == OFFERS
+    assert said["elasticity"] == pytest.approx(np.mean(list(ELASTICITY.values())), abs=0.35)
+    assert said["lower"] < said["value"] < said["upper"]
+    assert -0.5 < said["lower"] < said["upper"] < 0.5
 
 
 @pytest.mark.timeout(580)
