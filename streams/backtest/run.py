@@ -18,7 +18,6 @@ from pricing_core.evaluation.backtest import Asked, Backtest, backtest
 from pricing_core.model_file import Model
 from pricing_core.recorded import RecordedError
 from schemas.columns import Bool
-from schemas.timestamps import parse_ms
 from streams.errors import InputRefused
 from streams.models.evidence import SEED, decide_logged, exploring, logged_prices, sort_out
 from streams.models.named import load_published_model
@@ -85,8 +84,7 @@ def run(settings: Settings, model: Model, *, since_ms: int, until_ms: int) -> Re
         TopicMismatch: The topic is missing.
         BrokerUnreachable: No broker answered.
     """
-    read = (one for one in read_followed(settings, since_ms=since_ms) if parse_ms(one.decided_at) < until_ms)
-    return look_at(list(read), model)
+    return look_at(list(read_followed(settings, since_ms=since_ms, until_ms=until_ms - 1)), model)
 
 
 def look_at(followed: Sequence[Followed], model: Model) -> Report:
