@@ -112,6 +112,11 @@ def _stale(limit: Int64, found: Int64) -> Finding:
     return Finding((limit != NONE) & ((found == NONE) | (found > limit)), limit, found)
 
 
+def _family_unknown(offers: Offers, _: Int64) -> Finding:
+    """Other shards have not been heard yet."""
+    return Finding((offers.policy["family"] != 0) & (offers.policy["family_count"] == NONE), NONE, NONE)
+
+
 def _cooldown(offers: Offers, _: Int64) -> Finding:
     since, limit = age(offers.now, offers.state["last_change_at"]), offers.policy["cooldown_ms"]
     return Finding((since != NONE) & (since < limit), limit, since)
@@ -133,5 +138,6 @@ CONDITIONS = (
     Check("stock_out", _stock_out),
     Check("stale_input", _stale_stock),
     Check("stale_input", _stale_competitors),
+    Check("family_unknown", _family_unknown),
     Check("cooldown", _cooldown),
 )

@@ -97,7 +97,8 @@ def _consider(offers: Offers, uniform: Float32, ask: Ask) -> _Considered:
     moves = proposed != _price_on_its_way(offers)
     passed = moves & (guarded.code == PASSED)
     forced = [offers.must != 0, offers.mode == HELD_OUT, ladder.only != NONE]
-    why = np.select(forced, [offers.must, CODE["held_out"], CODE["competitors"]], CODE["demand"])
+    beside = ladder.masked[:, HOLD].astype(np.int64)  # why the only candidate is the only one
+    why = np.select(forced, [offers.must, CODE["held_out"], beside], CODE["demand"])
     why = np.where(offers.must == APPROVED, offers.state["proposed_code"], why)
     stays = np.where(offers.must == 0, _why_held(ladder), offers.must)
     code = np.select([passed, ~usable, ~moves], [why, CODE["non_finite"], stays], guarded.code)

@@ -190,6 +190,30 @@ def _write_mode(question: Question, values: Int64) -> None:
     question.recorded.policies["mode"] = np.where(values == 0, PAUSED, np.where(mode == PAUSED, AUTO, mode))
 
 
+def _family(name: str) -> tuple[Read, Write]:
+    """A price of the other members; None where none is known."""
+
+    def read(question: Question) -> int | None:
+        policy = question.recorded.policies
+        return int(policy[name][0]) if policy["family"][0] and policy["family_count"][0] > 0 else None
+
+    def write(question: Question, values: Int64) -> None:
+        question.recorded.policies[name] = values
+
+    return read, write
+
+
+def _read_family_known(question: Question) -> int | None:
+    policy = question.recorded.policies
+    return int(policy["family_count"][0] != NONE) if policy["family"][0] else None
+
+
+def _write_family_known(question: Question, values: Int64) -> None:
+    """What is not known is looked at as if there were no others."""
+    count = question.recorded.policies["family_count"]
+    question.recorded.policies["family_count"] = np.where(values == 0, NONE, np.maximum(count, 0))
+
+
 def _at(bound: int) -> Bound:
     return lambda _, __: bound
 
@@ -236,6 +260,10 @@ INPUTS: tuple[Input, ...] = (
     Input("largest step", "basis points", *_bound("max_step_bp"), _NOUGHT, _WHOLE, 100),
     Input("largest change within a day", "basis points", *_bound("max_daily_change_bp"), _NOUGHT, _WHOLE, 100),
     Input("smallest change worth making", "basis points", *_bound("min_change_bp"), _NOUGHT, _WHOLE, 100),
+    Input("largest distance in the family", "basis points", *_bound("max_family_spread_bp"), _NOUGHT, _WHOLE, 100),
+    Input("lowest price in the family", "minor units", *_family("family_low"), _QUARTER, _FOURFOLD, 0),
+    Input("highest price in the family", "minor units", *_family("family_high"), _QUARTER, _FOURFOLD, 0),
+    Input("the family's prices are known", "0 or 1", _read_family_known, _write_family_known, _NOUGHT, _ONE, 1),
     Input("catalog has answered", "0 or 1", _read_answered, _write_answered, _NOUGHT, _ONE, 1),
     Input("offer is not paused", "0 or 1", _read_mode, _write_mode, _NOUGHT, _ONE, 1),
     Input("no command pauses the offer", "0 or 1", _read_resumed, _write_resumed, _NOUGHT, _ONE, 1),

@@ -6,7 +6,7 @@ arrays. One engine holds the offers of several shards in one arena of fixed size
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from pricing_core.deciding import decide
 from pricing_core.decisions import CHANGED, DecidedTogether, Decisions, Permit, Resends, no_decisions, permit_all
 from pricing_core.demand.packing import WIDTH
 from pricing_core.draws import uniform
+from pricing_core.families import Families
 from pricing_core.fold import fold
 from pricing_core.grouping import Grouper
 from pricing_core.intake import admit
@@ -29,17 +30,13 @@ from pricing_core.rolling_sums import RollingSums
 from pricing_core.run_modes import OfferModes, RunModes
 from pricing_core.schedule import Intervals, Schedule
 from pricing_core.shards import Moment, ShardRecord, ShardRows
-from pricing_core.slots import NO_SLOT, Slots, SlotTable
+from pricing_core.slots import CapacityExceeded, Slots, SlotTable
 from pricing_core.state import TOTALS, DirtyRows, Rows, State, require_format, take_memory
 from schemas.binary import BinaryArray
 from schemas.codec import Reject
 from schemas.columns import AppliedColumns, Columns, Int64, TickColumns
 
 __all__ = ["CapacityExceeded", "Intervals", "Moment", "PricingEngine"]
-
-
-class CapacityExceeded(ValueError):
-    """A shard has more offers than there are free rows."""
 
 
 class PricingEngine:
@@ -72,6 +69,8 @@ class PricingEngine:
         self._dirty = DirtyRows(capacity)
         self._schedule = Schedule(self._state, self._policies, self._slots, self._intervals)
         self._shards: dict[int, ShardRecord] = {}
+        self.families = Families(self._state, self._policies, self._slots, self._schedule)
+        """Who drives several engines lets them hear each other here; one alone says `heard_all`."""
 
     def warm_up(self) -> None:
         """Compile everything, and take the memory for all offers. Nothing compiles afterwards."""
@@ -94,6 +93,7 @@ class PricingEngine:
         self._slots.open(shard)
         self._schedule.open(shard)
         self._shards[shard] = ShardRecord()
+        self.families.open(shard)
 
     def drop_shard(self, shard: int) -> None:
         """Forget a shard and everything about its offers."""
@@ -101,6 +101,7 @@ class PricingEngine:
         self._dirty.take(shard)
         slots = self._slots.drop(shard)
         self._schedule.drop(shard, slots)
+        self.families.drop(shard)
         self._policies.clear(slots)
         for arena in (self._sums, self._tallies):
             arena.clear(slots)
@@ -119,7 +120,7 @@ class PricingEngine:
         return self._slots.count(shard)
 
     def known(self, shard: int, keys: BinaryArray) -> Slots:
-        """Return the row of each key; `NO_SLOT` where nothing was heard of it yet."""
+        """Return the row of each key; `slots.NO_SLOT` where nothing was heard of it yet."""
         return self._slots.known(shard, keys)
 
     # Events
@@ -155,7 +156,8 @@ class PricingEngine:
         changed, answered = fold(self._state, self._policies, self._sums, groups, columns, now=self._now(rows))
         for shard in rows.shards if len(answered) else ():
             self._shards[shard].pending.difference_update(answered.tolist())
-        touched = self._by_shard(changed, rows.shards)
+        touched = ShardRows.split(changed, rows.shards, self._slots.owner)
+        self.families.after_events(touched, columns)
         if not due:
             self._schedule.after_replay(touched)
             return
@@ -166,12 +168,6 @@ class PricingEngine:
     def _now(self, rows: ShardRows) -> Int64:
         """Event time of each row's shard, [n]."""
         return rows.spread(np.array([self._shards[shard].now for shard in rows.shards], np.int64))
-
-    def _by_shard(self, slots: Slots, shards: Sequence[int]) -> ShardRows:
-        if len(shards) == 1:
-            return ShardRows({shards[0]: slots})
-        owner = self._slots.owner[slots]
-        return ShardRows({shard: slots[owner == shard] for shard in shards})
 
     def decide(self, shard: int, now: int, run_mode: str, *, limit: int = 1024) -> Decisions:
         """Decide the offers of a shard that are due, as `decide_together`, in one of `run_modes.MODES` for all."""
@@ -184,7 +180,7 @@ class PricingEngine:
 
         Args:
             moments: Of open shards.
-            limit: Fewer decisions in all mean that nothing else is due.
+            limit: Fewer decisions than this in all mean that nothing else is due, but `families.waiting`.
             permit: Asked before anything is written down.
         """
         due = self._take_due(moments, limit)
@@ -200,18 +196,24 @@ class PricingEngine:
         chance = uniform(self._seed, due.spread(np.array(due.shards)), sequence)
         offers = offer_views.view(self._state, self._policies, due.slots, self._now(due), modes)
         self._complete(offers.state, due.slots)
+        self._look_at_families(due, offers)
         decisions = decide(offers, self._slots.keys(due.slots), sequence, chance, self._ask)
         decided = DecidedTogether(decisions, dict(due.parts()))
         permit(decided)
         self._write_down(due, offers, decisions)
         return decided
 
+    def _look_at_families(self, due: ShardRows, offers: Offers) -> None:
+        self.families.look(due, offers.policy)
+
     def _take_due(self, moments: Mapping[int, Moment], limit: int) -> ShardRows:
         slots: dict[int, Slots] = {}
+        self.families.waiting = False
         for shard, moment in moments.items():
             record = self._shards[shard]
             record.now = max(moment.now, record.now)
-            slots[shard] = self._schedule.take(shard, record.now, limit)
+            taken = self._schedule.take(shard, record.now, limit)
+            slots[shard] = self.families.one_of_each(shard, taken, record.now)
             limit -= len(slots[shard])
         return ShardRows(slots)
 
@@ -253,6 +255,7 @@ class PricingEngine:
             record.sequence = int(decisions.sequence[rows][-1])
             record.pending.update(slots[rows][changed[rows]].tolist())
             self._dirty.mark(shard, slots[rows])
+            self.families.stir(shard, slots[rows][changed[rows]])
 
     def dirty_count(self, shard: int) -> int:
         """Return how many rows of a shard have changed since its last snapshot."""
@@ -278,9 +281,7 @@ class PricingEngine:
             CapacityExceeded: There are not so many free rows.
         """
         require_format(rows)
-        slots, _ = self._slots.find(shard, keys)
-        if (slots == NO_SLOT).any():
-            raise CapacityExceeded(f"shard {shard} has {len(keys)} offers, {self._slots.capacity} fit into the engine")
+        slots = self._slots.find_all(shard, keys)
         record = self._shards[shard]
         record.sequence = sequence
         if not len(slots):

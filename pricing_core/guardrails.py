@@ -110,11 +110,37 @@ def _approved(offers: Offers, price: Int64) -> Finding:
     return Finding((offers.state["command"] == APPROVE) & (price != wanted), wanted, price)
 
 
+def _family_spread(offers: Offers, price: Int64) -> Finding:
+    """A raise that ends too far above the family's cheapest other member, or a cut too far below the dearest one."""
+    ruled = _heeds_family(offers)
+    if not ruled.any():
+        return Finding(ruled, NONE, NONE)
+    least, most = _family_limits(offers)
+    dearer, cheaper = (price > offers.current) & (price > most), (price < offers.current) & (price < least)
+    return Finding(ruled & (dearer | cheaper), np.where(dearer, most, least), price)
+
+
+def _heeds_family(offers: Offers) -> Bool:
+    heeds: Bool = (offers.policy["family"] != 0) & (offers.policy["family_count"] > 0)
+    return heeds
+
+
+def _family_limits(offers: Offers) -> tuple[Int64, Int64]:
+    """Smallest p with p · (10⁴ + spread) ≥ dearest · 10⁴, largest p with p · 10⁴ ≤ cheapest · (10⁴ + spread)."""
+    whole = ONE + offers.policy["max_family_spread_bp"]
+    return -(-offers.policy["family_high"] * ONE // whole), offers.policy["family_low"] * whole // ONE
+
+
 def _competitors(offers: Offers, price: Int64) -> Finding:
-    """Away from where the price must lie beside the cheapest competitor's, further than static bounds ask for."""
+    """Away from where the price must lie beside the cheapest competitor's, further than bounds and family ask for."""
     rule, low, high = offers.policy["competitor_rule"], offers.policy["low"], offers.policy["high"]
     if not rule.any():
         return Finding(rule != FREE, NONE, NONE)
+    heeds = _heeds_family(offers)
+    if heeds.any():
+        limits = _family_limits(offers)
+        low = np.where(heeds, np.maximum(low, np.minimum(*limits)), low)
+        high = np.where(heeds, np.minimum(high, np.maximum(*limits)), high)
     theirs, known, *_ = rivals.cheapest(offers)
     share = np.where(rule == MATCH, 0, offers.policy["competitor_bp"])
     above = np.where(rule == WITHIN, price * ONE > theirs * (ONE + share), price * ONE > theirs * (ONE - share))
@@ -159,6 +185,7 @@ PRICE_RULES = (
     Check("promotion", _promotion),
     Check("rollback", _rollback),
     Check("approved", _approved),
+    Check("family_spread", _family_spread),
     Check("competitors", _competitors),
     Check("maximum_step", _maximum_step),
     Check("maximum_daily_change", _maximum_daily_change),

@@ -2,7 +2,8 @@
 
 A normal move goes by a fixed share of the current price, is cut to the legal interval and rounded to the nearest
 price with the wanted ending. An offer whose price must move has one candidate only: the nearest price inside of its
-static bounds, its promotion's, that before the promotion, or the nearest one where it must lie beside competitors'.
+static bounds, its promotion's, that before the promotion, or the nearest one where it must lie beside the other members
+of its family, or beside competitors'.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pricing_core.family_room import Room, family_room
 from pricing_core.features import HOLD, MOVES_BP
 from pricing_core.offers import Offers, resumed_price
 from pricing_core.policy_table import IMPOSSIBLE, emergency_cap
@@ -54,30 +56,33 @@ class Ladder:
 
 def build(offers: Offers) -> Ladder:
     """Make the candidates of n offers, all of which have a policy whose bounds do not contradict each other."""
-    band = wanted_band(offers)
-    lower, upper = _interval(offers, band)
+    room = family_room(offers)
+    band = wanted_band(offers, room)
+    lower, upper = _interval(offers, band, room)
     prices = _rounded(offers, _targets(offers), lower, upper)
     prices[:, HOLD] = offers.current
-    target, why = _only_price(offers, band, lower, upper)
+    target, why = _only_price(offers, band, room, lower, upper)
     rows = np.flatnonzero(why)
     only = np.full(len(offers), NONE)
     only[rows] = np.where(target < offers.current, _DOWN, _UP)[rows]
     prices[rows, only[rows]] = target[rows]
-    masked = _masks(offers, prices, band)
+    masked = _masks(offers, prices, band, room)
     if len(rows):
         _leave_one(masked, rows, only[rows], why[rows])
         lower, upper = _forced_interval(offers, lower, upper)
     return Ladder(prices, masked, lower, upper, only)
 
 
-def _only_price(offers: Offers, band: Band, lower: Int64, upper: Int64) -> tuple[Int64, Int64]:
+def _only_price(offers: Offers, band: Band, room: Room | None, lower: Int64, upper: Int64) -> tuple[Int64, Int64]:
     """The only candidate of each offer, [n], and why: an index into `rules.CODES`; 0 where there are others."""
     target, why = offers.current, offers.must.copy()
     held_out = offers.mode == HELD_OUT
-    if offers.policy["competitor_rule"].any() or held_out.any():
+    if offers.policy["competitor_rule"].any() or held_out.any() or room is not None:
         target = _towards_band(offers, band, lower, upper)
         moves = (why == 0) & (target != offers.current)
-        why[moves] = np.where(held_out, CODE["held_out"], CODE["competitors"])[moves]
+        apart = False if room is None else room.nearest(offers.current) != offers.current
+        beside = np.where(apart, CODE["family_spread"], CODE["competitors"])
+        why[moves] = np.where(held_out, CODE["held_out"], beside)[moves]
     if offers.must.any():
         forced = (repair_price(offers), offers.policy["promotion_price"], resumed_price(offers.state, offers.policy))
         said = (_rollback_price(offers), offers.state["proposed_price"])
@@ -148,13 +153,16 @@ def daily_bounds(offers: Offers) -> tuple[Int64, Int64]:
     return highest - share * highest // ONE, lowest + share * lowest // ONE
 
 
-def _interval(offers: Offers, band: Band) -> tuple[Int64, Int64]:
-    """Legal prices of a move that nothing forces; beside competitors, none further out than the current one."""
+def _interval(offers: Offers, band: Band, room: Room | None) -> tuple[Int64, Int64]:
+    """Legal prices of a move that nothing forces; beside others' prices, none further out than the current one."""
     step_low, step_high = step_bounds(offers)
     daily_low, daily_high = daily_bounds(offers)
     least, most = np.minimum(band.least, offers.current), np.maximum(band.most, offers.current)
     lower = np.maximum(np.maximum(np.maximum(offers.policy["low"], step_low), daily_low), least)
     upper = np.minimum(np.minimum(np.minimum(offers.policy["high"], step_high), daily_high), most)
+    if room is not None:
+        family_low, family_high = room.reachable(offers.current)
+        lower, upper = np.maximum(lower, family_low), np.minimum(upper, family_high)
     return _not_beyond_list(offers, lower, upper)
 
 
@@ -189,7 +197,7 @@ def _rounded(offers: Offers, target: Int64, lower: Int64, upper: Int64) -> Int64
     return np.where(first <= last, np.clip(nearest, first, last), np.where(downwards, below, above))
 
 
-def _masks(offers: Offers, prices: Int64, band: Band) -> Int8:
+def _masks(offers: Offers, prices: Int64, band: Band, room: Room | None) -> Int8:
     """The first rule that forbids each candidate, by precedence. To hold is always allowed."""
     policy = offers.policy[:, None]
     current = offers.current[:, None]
@@ -206,6 +214,7 @@ def _masks(offers: Offers, prices: Int64, band: Band) -> Int8:
         ("minimum_margin", prices < policy["margin_floor"]),
         ("map", prices < policy["map_price"]),  # NONE is below all prices
         ("maximum_jump", (prices > current * MAX_JUMP) | (prices < divide_up(current, np.array(MAX_JUMP)))),
+        ("family_spread", None if room is None else room.forbids(current, prices)),
         ("competitors", _away_from(band, offers, prices)),
         ("maximum_step", (prices < step_low[:, None]) | (prices > step_high[:, None])),
         ("maximum_daily_change", (prices < daily_low[:, None]) | (prices > daily_high[:, None])),

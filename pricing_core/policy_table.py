@@ -46,7 +46,15 @@ _COPIED = (
     "max_stock_age_ms",
     "max_competitor_age_ms",
     "category",
+    "family",
+    "max_family_spread_bp",
 )
+
+SIBLINGS = ("family_low", "family_high", "family_count")
+"""What was known of the other members of the family at a decision, see `families`; in the table they are 0.
+
+The lowest and the highest of their prices, `NONE` where none is known; their number, `NONE` where it is not known.
+"""
 
 POLICY = np.dtype(
     [
@@ -64,6 +72,7 @@ POLICY = np.dtype(
         ("profit_offset", "<f8"),
         ("competitors", "<i8", (MAX_NAMED,)),
         ("salvage_offset", "<f8"),  # what a unit that is left when the season ends is worth, and fees
+        *((name, "<i8") for name in SIBLINGS),
     ]
 )
 
@@ -82,6 +91,8 @@ class PolicyTable:
         self.cooldown_ms: Int64 = self.rows["cooldown_ms"]
         self.promotion_from: Int64 = self.rows["promotion_from"]
         self.category: Int64 = self.rows["category"]
+        self.family: Int64 = self.rows["family"]
+        self.currency: Int64 = self.rows["currency"]
 
     @staticmethod
     def warm_up() -> None:

@@ -112,6 +112,9 @@ class ReplayingEngine(PricingEngine):
     def _ask(self, offers: Offers, ladder: Ladder, chance: NDArray[np.float32]) -> Valuation:
         return value(self.model, Memory(self._sums, self._tallies), offers, ladder, chance, at_least=self._batch)
 
+    def _look_at_families(self, due: ShardRows, offers: Offers) -> None:
+        """What was known of other members then is part of what was recorded."""
+
     def put(self, shard: int, keys: BinaryArray, recorded: Recorded) -> None:
         """Overwrite offers of an open shard, known or not, with what was recorded of them."""
         now = self._shards[shard].now

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 """Of what `ladder`, `guardrails` and `deciding` say, named by every audit record: grows when one judges otherwise."""
 
 CODES = (
@@ -45,13 +45,15 @@ CODES = (
     "superseded",
     "expired",
     "breaker",
+    "family_spread",
+    "family_unknown",
 )
 """Why a candidate is masked and why a decision came out as it did, by number. State rows keep the number: append only.
 
 `bounds_repair`, `promotion`, `promotion_over` and `rollback` move a price whatever the model says, and mask all other
-candidates; so do `competitors` where the price is not where it must be beside theirs, and `held_out` where it is not
-yet the list price. `breaker`: it would have changed, and too many others with it. `duplicate` masks a candidate that
-equals one of a smaller move.
+candidates; so do `family_spread` and `competitors` where the price is not where it must be beside theirs, and
+`held_out` where it is not yet the list price. `breaker`: it would have changed, and too many others with it.
+`duplicate` masks a candidate that equals one of a smaller move.
 """
 
 CODE = {code: number for number, code in enumerate(CODES)}
@@ -65,6 +67,7 @@ _RULED = (REPAIR, PROMOTION, PROMOTION_OVER, ROLLBACK)
 WAIVED = {
     **dict.fromkeys(("stock_out", "stale_input", "cooldown"), FORCED),
     **dict.fromkeys(("maximum_step", "maximum_daily_change", "price_ending", "minimum_change", "competitors"), _RULED),
+    **dict.fromkeys(("family_spread", "family_unknown"), _RULED),
     "prior_price": (REPAIR, PROMOTION_OVER, ROLLBACK),
     "reducing": (REPAIR, ROLLBACK),
     "held_out": FORCED,

@@ -72,16 +72,22 @@ class Schedule:
             self._bring_forward(touched, np.ones(len(slots), np.bool_), np.zeros_like(slots))
             return
         if isinstance(columns, PolicyColumns | AppliedColumns):
-            self._bring_forward(touched, self._must_move(slots, now) | self._drifted(slots), np.zeros_like(slots))
+            self._bring_forward(touched, self.must_move(slots, now) | self._drifted(slots), np.zeros_like(slots))
         if isinstance(columns, PolicyColumns):
             begins = self._policies.promotion_from[slots]
             self._bring_forward(touched, begins > now, begins)
         if isinstance(columns, ClickColumns | AppliedColumns):
             return
-        decided = self._state.last_decided_at[slots]
-        interval = np.where(self._policies.present[slots], self._intervals.decision, self._intervals.review)
-        at = np.where(decided > 0, np.maximum(decided + interval, self._cooldown_end(slots)), 0)
-        self._bring_forward(touched, self._state.due_at[slots] > now, at)
+        self._bring_forward(touched, self._state.due_at[slots] > now, self._soonest(slots))
+
+    def wake(self, shard: int, slots: Slots, *, at_once: bool) -> None:
+        """Make distinct rows of a shard due as soon as interval and cooldown allow; or at once."""
+        at = np.zeros_like(slots) if at_once else self._soonest(slots)
+        self._bring_forward(ShardRows({shard: slots}), np.ones(len(slots), np.bool_), at)
+
+    def put_back(self, shard: int, slots: Slots, at: int) -> None:
+        """Let rows that were taken be due at a time."""
+        self._agendas[shard].set(slots, np.full(len(slots), at))
 
     def after_replay(self, touched: ShardRows) -> None:
         """Make due what has a policy and was never decided; all else keeps its time."""
@@ -108,7 +114,7 @@ class Schedule:
             end = self._cooldown_end(slots)
             cooling = end > now
             if cooling.any():
-                cooling &= ~self._must_move(slots, now)
+                cooling &= ~self.must_move(slots, now)
                 end = np.minimum(end, promotion_boundary(self._policies.take(slots), np.full(len(slots), now)))
             agenda.set(slots[cooling], end[cooling])
             due.append(slots[~cooling])
@@ -126,6 +132,12 @@ class Schedule:
             rows = sooner[part]
             self._agendas[shard].set(touched.slots[part][rows], at[part][rows])
 
+    def _soonest(self, slots: Slots) -> Int64:
+        """When rows may be decided again."""
+        decided = self._state.last_decided_at[slots]
+        interval = np.where(self._policies.present[slots], self._intervals.decision, self._intervals.review)
+        return np.where(decided > 0, np.maximum(decided + interval, self._cooldown_end(slots)), 0)
+
     def _cooldown_end(self, slots: Slots) -> Int64:
         last_change = self._state.last_change_at[slots]
         return np.where(last_change > 0, last_change + self._policies.cooldown_ms[slots], 0)
@@ -136,7 +148,8 @@ class Schedule:
         drifted: Bool = (self._state.drifts[slots] == 1) & (self._state.last_change_at[slots] == 0) & ~waits
         return drifted
 
-    def _must_move(self, slots: Slots, now: Int64 | int) -> Bool:
+    def must_move(self, slots: Slots, now: Int64 | int) -> Bool:
+        """Whether prices must move, or a person has said something, [n]."""
         times = np.broadcast_to(np.asarray(now, np.int64), slots.shape)
         moving = must_move(self._state.take(slots), self._policies.take(slots), times) != 0
         told: Bool = moving | (self._state.command[slots] != 0)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,13 @@ class ShardRows:
         self.shards = list(taken)
         self.slots = np.concatenate(list(taken.values())) if taken else np.empty(0, np.int64)
         self._sizes = np.array([len(rows) for rows in taken.values()], np.int64)
+
+    @classmethod
+    def split(cls, slots: Slots, shards: Sequence[int], owner: NDArray[np.int32]) -> Self:
+        """Sort rows by the shard that owns them, all of ``shards``."""
+        if len(shards) == 1:
+            return cls({shards[0]: slots})
+        return cls({shard: slots[owner[slots] == shard] for shard in shards})
 
     def __len__(self) -> int:
         return len(self.slots)

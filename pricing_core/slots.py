@@ -20,6 +20,10 @@ _NOBODY = -1
 _NONE = np.empty(0, np.int64)
 
 
+class CapacityExceeded(ValueError):
+    """A shard has more offers than there are free rows."""
+
+
 class SlotTable:
     """Hands out rows of an arena of ``capacity`` to offers of several shards, and takes them back shard by shard.
 
@@ -121,6 +125,17 @@ class SlotTable:
         slots = found if asked is keys else self.known(shard, keys)
         new = np.flatnonzero(slots == NO_SLOT)
         return slots, self._create(shard, keys.take(new), new, slots) if len(new) else _NONE
+
+    def find_all(self, shard: int, keys: BinaryArray) -> Slots:
+        """Return the row of each key, as `find` does.
+
+        Raises:
+            CapacityExceeded: There are not so many free rows.
+        """
+        slots, _ = self.find(shard, keys)
+        if (slots == NO_SLOT).any():
+            raise CapacityExceeded(f"shard {shard} has {len(keys)} offers, {self.capacity} fit into the engine")
+        return slots
 
     def keys(self, slots: Slots) -> BinaryArray:
         """Return the keys of rows. They stay readable whatever happens to the table."""

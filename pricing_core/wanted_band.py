@@ -1,4 +1,4 @@
-"""Where a price must lie, if other rules allow: beside competitors, or of an offer that is held out at its list."""
+"""Where a price must lie, if other rules allow: in its family's room and there beside competitors, or at its list."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pricing_core import rivals
+from pricing_core.family_room import Room
 from pricing_core.offers import Offers
 from pricing_core.policy_table import ONE
 from pricing_core.run_modes import HELD_OUT
@@ -23,9 +24,17 @@ class Band(NamedTuple):
     most: Int64
 
 
-def wanted_band(offers: Offers) -> Band:
-    """Where a price must lie, as far as other rules allow: beside competitors; of an offer held out, the list price."""
+def wanted_band(offers: Offers, room: Room | None) -> Band:
+    """Where a price must lie, as far as other rules allow; of an offer that is held out, at the list price.
+
+    Args:
+        offers: n offers.
+        room: That their families leave; competitors count inside of it.
+    """
     band, held_out = competitor_band(offers), offers.mode == HELD_OUT
+    if room is not None:
+        low, high = offers.policy["low"], offers.policy["high"]
+        band = Band(*(np.clip(room.nearest(limit), low, high) for limit in band))
     if not held_out.any():
         return band
     wanted = np.clip(offers.policy["list_price"], offers.policy["low"], offers.policy["high"])

@@ -28,7 +28,7 @@ from schemas.events import (
 )
 from schemas.models import ModelPublished, ModelSetLive, ModelStatusSet, WeightsPart
 from schemas.policies import OfferPolicy
-from schemas.summaries import ShardSummarised
+from schemas.summaries import FamilySummarised, ShardSummarised
 from schemas.timestamps import format_ms
 from schemas.transitions import TransitionClosed
 
@@ -95,6 +95,7 @@ DEAD_LETTERED = EventType(DeadLettered, 1)
 REPLAYED = EventType(Replayed, 1)
 ALARM_RAISED = EventType(AlarmRaised, 1)
 SHARD_SUMMARISED = EventType(ShardSummarised, 1)
+FAMILY_SUMMARISED = EventType(FamilySummarised, 1)
 TRANSITION_CLOSED = EventType(TransitionClosed, 1)
 MODEL_PUBLISHED = EventType(ModelPublished, 1)
 WEIGHTS_PART = EventType(WeightsPart, 1)
@@ -120,6 +121,7 @@ EVENT_TYPES = {
         REPLAYED,
         ALARM_RAISED,
         SHARD_SUMMARISED,
+        FAMILY_SUMMARISED,
         TRANSITION_CLOSED,
         MODEL_PUBLISHED,
         WEIGHTS_PART,

@@ -165,6 +165,9 @@ class PolicyColumns(Columns):
     max_competitor_age_ms: Int64
     category: Int64
     """`sources.name_digest` of its name; 0 without one."""
+    family: Int64
+    """`sources.family_digest` of the family that the offer is a member of; 0 without one."""
+    max_family_spread_bp: Int64
 
 
 @dataclass(frozen=True, slots=True)

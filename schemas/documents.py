@@ -39,6 +39,11 @@ _KEYS: dict[str, Json] = {
     },
     "subject": {"type": "string", "description": "What the alarm is about.", "examples": ["shard/3"]},
     "shard": {"type": "string", "description": "Number of the shard, which is that of its partition."},
+    "family": {
+        "type": "string",
+        "description": "Family, a slash, and the number of the shard, which is that of its partition.",
+        "examples": ["9f86d081884c7d65/3"],
+    },
     "model": {
         "type": "string",
         "description": "A manifest, a stretch of weights, a status, or what is live; all of a model in one partition.",

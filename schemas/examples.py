@@ -22,7 +22,7 @@ from schemas.events import (
 )
 from schemas.models import ModelPublished, ModelSetLive, ModelStatusSet, WeightsPart
 from schemas.policies import OfferPolicy
-from schemas.summaries import ShardSummarised, Stopped
+from schemas.summaries import FamilySummarised, ShardSummarised, Stopped
 from schemas.timestamps import format_ms
 from schemas.transitions import Next, Outcome, TransitionClosed
 
@@ -196,6 +196,16 @@ SUMMARY = ShardSummarised(
     anomalous=0,
     stopped=Stopped(code="many_changes", limit=5000, value=5001, source="", at=AT),
 )
+FAMILY = FamilySummarised(
+    family="0123456789abcdef",
+    shard=3,
+    channel="web",
+    currency="EUR",
+    lowest=1249,
+    highest=1299,
+    members=2,
+    event_time=AT,
+)
 TRANSITION = TransitionClosed(
     decision_id="3-17",
     sku="SKU-1",
@@ -263,7 +273,7 @@ LIVE = ModelSetLive(
 )
 
 _FACTS = (ORDER, CLICK, RIVAL, STOCK, APPLIED, POLICY, COMMAND, TICK, HALT, EXPERIMENT)
-_ANSWERS = (CHANGE, DECISION, DEAD_LETTER, REPLAY, ALARM, SUMMARY, TRANSITION)
+_ANSWERS = (CHANGE, DECISION, DEAD_LETTER, REPLAY, ALARM, SUMMARY, FAMILY, TRANSITION)
 _MODELS = (MODEL, PART, STATUS, LIVE)
 EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
     type(example): example for example in (*_FACTS, *_ANSWERS, *_MODELS)

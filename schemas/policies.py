@@ -18,14 +18,15 @@ MAX_NAMED = 8
 MaxAge = Annotated[int, Meta(ge=1, le=MAX_AGE_S)]
 PriceEnding = Annotated[str, Meta(pattern=r"^[0-9]{1,4}(?![\s\S])")]  # `$` would let a line break through
 CategoryName = Annotated[str, Meta(min_length=1, max_length=128)]
+FamilyName = Annotated[str, Meta(min_length=1, max_length=128)]
 BasisPoints = Annotated[int, Meta(ge=0, le=10_000, description="Hundredths of a percent.")]
 
 
 class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
     """Bounds, costs and wishes for one offer. A null value (tombstone) on the topic removes it.
 
-    Precedence: the law; floor, ceiling and minimum margin; MAP; a promotion; competitors; maximum step and daily
-    change; the ending. There is one promotion window, so that promotions cannot be stacked.
+    Precedence: the law; floor, ceiling and minimum margin; MAP; a promotion; the family; competitors; maximum step
+    and daily change; the ending. There is one promotion window, so that promotions cannot be stacked.
     """
 
     sku: Sku
@@ -101,4 +102,14 @@ class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
     ] = None
     category: Annotated[
         CategoryName | None, Meta(description="A scope of `repricer control` and `rollback`; compared byte for byte.")
+    ] = None
+    family: Annotated[
+        FamilyName | None, Meta(description="Variants of one product, wherever they lie; compared byte for byte.")
+    ] = None
+    max_family_spread_bp: Annotated[
+        BasisPoints | None,
+        Meta(
+            description="No price is higher than that of another member on the same channel in the same currency by "
+            "more, as a share of the lower one. Null: the offer is no member."
+        ),
     ] = None

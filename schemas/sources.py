@@ -110,6 +110,20 @@ def _digests_or_none(names: BinaryArray) -> Int64:
     return digests
 
 
+def family_digest(channel: bytes, family: bytes, currency: int) -> int:
+    """Names the members whose prices are compared: `name_digest` of channel, family and numeric currency."""
+    return name_digest(b"%s\0%s\0%d" % (channel, family, currency))
+
+
+def _families(fields: Fields) -> Int64:
+    """Digest of the family of each policy that has a rule about one; else 0."""
+    digests, names = np.zeros(len(fields), np.int64), fields.text("family")
+    channels, currencies = fields.text("channel"), fields.integer("currency")
+    for row in np.flatnonzero((names.length > 0) & (fields.integer("max_family_spread_bp") != NONE)).tolist():
+        digests[row] = family_digest(channels[row] or b"", names[row] or b"", int(currencies[row]))
+    return digests
+
+
 def _named(lists: BinaryArray) -> Int64:
     """Digests of the names in each list, [n, `MAX_NAMED`]; 0 where there is none."""
     digests = np.zeros((len(lists), MAX_NAMED), np.int64)
@@ -175,8 +189,7 @@ def _policies(base: Columns, fields: Fields) -> PolicyColumns:
         "version", "currency", "unit_cost", "list_price", "floor", "ceiling", "tax_rate_bp", "commission_bp",
         "fixed_fee", "min_margin_bp", "map_price", "max_step_bp", "max_daily_change_bp", "min_change_bp",
         "emergency_price", "max_emergency_rise_bp", "promotion_price", "promotion_from", "promotion_to",
-        "competitor_bp",
-        "season_ends_at", "salvage_value",
+        "competitor_bp", "max_family_spread_bp", "season_ends_at", "salvage_value",
     )  # fmt: skip
     has_ending = fields.length("price_ending") != NULL
     return PolicyColumns(
@@ -195,6 +208,7 @@ def _policies(base: Columns, fields: Fields) -> PolicyColumns:
         heeds_all=fields.length("competitors") == NULL,
         competitors=_named(fields.text("competitors")),
         category=_digests_or_none(fields.text("category")),
+        family=_families(fields),
         max_stock_age_ms=_scaled(fields.integer("max_stock_age_s"), 1000),
         max_competitor_age_ms=_scaled(fields.integer("max_competitor_age_s"), 1000),
         **{name: fields.integer(name) for name in copied},
@@ -224,6 +238,12 @@ _PROMOTION_WHOLE: Check[PolicyColumns] = Check(
     lambda *_: "a promotion needs a price, a beginning and a later end",
 )
 
+_FAMILY_NAMED: Check[PolicyColumns] = Check(
+    Reason.SCHEMA_VIOLATION,
+    lambda columns: ~columns.removed & (columns.max_family_spread_bp != NONE) & (columns.family == 0),
+    lambda *_: "max_family_spread_bp needs a family",
+)
+
 SOURCES: dict[str, Source[Any]] = {
     ORDERS.name: Source(OrderRecorded, "occurred_at", {"type": ORDER_KINDS}, _orders),
     CLICKS.name: Source(ClickRecorded, "occurred_at", {"kind": CLICK_KINDS}, _clicks),
@@ -231,7 +251,12 @@ SOURCES: dict[str, Source[Any]] = {
     INVENTORY.name: Source(InventoryCounted, "occurred_at", {}, _inventory),
     PRICE_APPLIED.name: Source(PriceApplied, "applied_at", {"status": STATUSES}, _applied),
     OFFER_POLICIES.name: Source(
-        OfferPolicy, "updated_at", POLICY_CHOICES, _policies, (_BOUNDS_IN_ORDER, _PROMOTION_WHOLE), may_be_null=True
+        OfferPolicy,
+        "updated_at",
+        POLICY_CHOICES,
+        _policies,
+        (_BOUNDS_IN_ORDER, _PROMOTION_WHOLE, _FAMILY_NAMED),
+        may_be_null=True,
     ),
     COMMANDS.name: Source(CommandGiven, "at", {"command": COMMAND_KINDS}, command_columns, COMMAND_CHECKS),
     TICKS.name: Source(Ticked, "at", {}, _ticks),

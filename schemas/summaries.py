@@ -1,4 +1,4 @@
-"""What one shard tells the others: how much it has changed lately, and whether it stands."""
+"""What one shard tells the others: how much it has changed lately, whether it stands, what its families cost."""
 
 from __future__ import annotations
 
@@ -44,3 +44,26 @@ class ShardSummarised(msgspec.Struct, frozen=True, gc=False):
     asked: Annotated[int, Meta(description="Answers of the model.")]
     anomalous: Annotated[int, Meta(description="Of them those that are no number, or a forbidden price.")]
     stopped: Stopped | None
+
+
+class FamilySummarised(msgspec.Struct, frozen=True, gc=False):
+    """Prices of a family's members in one shard. Topic ``family-summaries``, keyed by family and shard.
+
+    Written in the transaction of the cut that changes it; a null value (tombstone) when the last member is gone. Every
+    worker reads all of them: the prices of variants in different shards must not drift apart.
+    """
+
+    family: Annotated[
+        str,
+        Meta(
+            pattern="^[0-9a-f]{16}$",
+            description="First 8 bytes of BLAKE2b of channel, family and numeric currency, with a zero byte between.",
+        ),
+    ]
+    shard: int
+    channel: str
+    currency: str
+    lowest: Annotated[int, Meta(ge=1, description="Price in effect, or on its way to the catalog; minor units.")]
+    highest: Annotated[int, Meta(ge=1)]
+    members: Annotated[int, Meta(ge=1)]
+    event_time: Timestamp

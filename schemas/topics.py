@@ -28,7 +28,7 @@ from schemas.events import (
 )
 from schemas.models import ModelPublished, ModelSetLive, ModelStatusSet, WeightsPart
 from schemas.policies import OfferPolicy
-from schemas.summaries import ShardSummarised
+from schemas.summaries import FamilySummarised, ShardSummarised
 from schemas.transitions import TransitionClosed
 
 DAY_MS = 86_400_000
@@ -39,10 +39,10 @@ class Topic:
     """One topic and the contract on it."""
 
     name: str
-    key: Literal["offer", "source", "scope", "subject", "shard", "model", "none"]
+    key: Literal["offer", "source", "scope", "subject", "shard", "family", "model", "none"]
     """``offer``: the offer key in ASCII; ``source``: coordinates of the source record; ``scope``: of a run mode,
-    or an experiment; ``subject``: what an alarm is about; ``shard``: its number; ``model``: see `schemas.models`;
-    ``none``: explicit partition."""
+    or an experiment; ``subject``: what an alarm is about; ``shard``: its number; ``family``: and shard; ``model``: see
+    `schemas.models`; ``none``: explicit partition."""
     type: type[msgspec.Struct] | None
     """Type of the JSON value; None for the binary changelog."""
     cleanup: Literal["delete", "compact"]
@@ -90,6 +90,9 @@ ALARMS = Topic("alarms", "subject", AlarmRaised, "delete", 30 * DAY_MS, "what a 
 SHARD_SUMMARIES = Topic(
     "shard-summaries", "shard", ShardSummarised, "compact", None, "how much each shard has changed lately"
 )
+FAMILY_SUMMARIES = Topic(
+    "family-summaries", "family", FamilySummarised, "compact", None, "prices of families, by shard"
+)
 Q_MODELS = Topic(
     "q-models",
     "model",
@@ -115,6 +118,7 @@ TOPICS = (
     REPLAYS,
     ALARMS,
     SHARD_SUMMARIES,
+    FAMILY_SUMMARIES,
     Q_MODELS,
     CHANGELOG,
 )
@@ -123,6 +127,11 @@ TOPICS = (
 def offer_key(channel: str, sku: str) -> bytes:
     """Key of every record about an offer: ``channel:sku``."""
     return f"{channel}:{sku}".encode("ascii")
+
+
+def family_key(family: str, shard: int) -> bytes:
+    """Key of what a shard says of a family."""
+    return f"{family}/{shard}".encode("ascii")
 
 
 def experiment_key(name: str) -> bytes:

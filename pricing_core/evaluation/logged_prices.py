@@ -69,13 +69,13 @@ def difference(log: LoggedPrices, candidate: Float64, *, seed: int) -> Contribut
     Raises:
         ValueError: The log or the candidate is no such thing, or nothing was earned.
     """
-    reward = log.profit / _usual(log)
+    reward = log.profit / usual(log)
     ratio = np.log(log.prices / log.prices[:, HOLD, None])
     expected = cross_fitted(log.context, ratio, log.action, reward, log.offer, seed=seed)
     return doubly_robust(logged_decisions(log.action, log.propensity, reward, cluster=log.offer), candidate, expected)
 
 
-def _usual(log: LoggedPrices) -> Float64:
+def usual(log: LoggedPrices) -> Float64:
     """What an offer's other decisions earn in the mean, [N]."""
     mean = float(log.profit.mean())
     if not mean > 0:

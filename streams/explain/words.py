@@ -44,6 +44,8 @@ CODES = {
     "reducing": "not towards the list price, and prices may only go back to it",
     "held_out": "the offer is in the control arm of an experiment: it stays at the list price, or goes there",
     "competitors": "not where the policy wants the price beside the cheapest competitor's",
+    "family_spread": "too far from the prices of the family's other members",
+    "family_unknown": "it is not yet known what the family's other members cost",
     "breaker": "too many prices would have changed at once: the breaker has stopped them (`repricer breaker`)",
 }
 """Of every reason code; a test holds that none is missing."""

@@ -65,7 +65,9 @@ def sort_out(followed: Iterable[Followed]) -> Sorted:
 
 def _is_free(one: Followed) -> bool:
     known = one.acknowledgement in HELD_TRULY and not one.incomplete and one.days > 0
-    return known and one.reason in BY_THE_MODEL and one.action is not None and bool(one.propensity)
+    # A recommendation is not carried out: its propensity is not that of the price which stayed.
+    carried_out = one.action is not None and one.action == one.chosen
+    return known and carried_out and one.reason in BY_THE_MODEL and bool(one.propensity)
 
 
 def evidence(found: Sorted, candidate: Model, running: Model, shadow: Guarded | None) -> Evidence:
@@ -77,12 +79,11 @@ def evidence(found: Sorted, candidate: Model, running: Model, shadow: Guarded | 
     """
     if not found.free:
         return Evidence(None, None, None, shadow)
-    again = _decide(candidate, found.free)
-    forbidden = sum(_guarded(part) for part in (*again, *_decide(candidate, found.guarded)))
+    again = decide_logged(candidate, found.free)
+    forbidden = sum(_guarded(part) for part in (*again, *decide_logged(candidate, found.guarded)))
     log = logged_prices(found.free)
-    target = np.concatenate([_probabilities(part, found.free[i * AT_ONCE :]) for i, part in enumerate(again)])
     return Evidence(
-        off_policy=difference(log, target, seed=SEED),
+        off_policy=difference(log, exploring(again, found.free), seed=SEED),
         roll_out=_roll_out(log, found.free, candidate, running),
         guarded=Guarded(len(found.free) + len(found.guarded), len(found.guarded), forbidden),
         shadow=shadow,
@@ -107,7 +108,12 @@ def logged_prices(free: Sequence[Followed]) -> LoggedPrices:
     )
 
 
-def _decide(model: Model, followed: Sequence[Followed]) -> list[Decisions]:
+def decide_logged(model: Model, followed: Sequence[Followed]) -> list[Decisions]:
+    """Let a model decide each logged state again, without exploring.
+
+    Raises:
+        RecordedError: Recorded inputs are of another version of this program.
+    """
     engine = ReplayingEngine(model, capacity=AT_ONCE)
     parts = [followed[i : i + AT_ONCE] for i in range(0, len(followed), AT_ONCE)]
     return [engine.decide_again(_question(part)) for part in parts]
@@ -130,10 +136,11 @@ def _guarded(decisions: Decisions) -> int:
     return int((moved & (decisions.outcome == HELD)).sum())
 
 
-def _probabilities(decisions: Decisions, followed: Sequence[Followed]) -> Float64:
-    epsilon = jnp.array([one.epsilon or 0.0 for one in followed[: len(decisions)]], jnp.float32)
-    every = probabilities(jnp.asarray(decisions.q), jnp.asarray(decisions.masked == 0), epsilon[:, None])
-    return np.asarray(every, np.float64)
+def exploring(again: Iterable[Decisions], followed: Sequence[Followed]) -> Float64:
+    """Probabilities of the candidates, [N, A], if the model explored as much as was explored then."""
+    epsilon = jnp.array([one.epsilon or 0.0 for one in followed], jnp.float32)
+    q, legal = (np.concatenate(columns) for columns in zip(*((d.q, d.masked == 0) for d in again), strict=True))
+    return np.asarray(probabilities(jnp.asarray(q), jnp.asarray(legal), epsilon[:, None]), np.float64)
 
 
 def _roll_out(log: LoggedPrices, free: Sequence[Followed], candidate: Model, running: Model) -> Float64:

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 import msgspec
 
 from schemas.timestamps import parse_ms
-from schemas.topics import DAY_MS, Topic
+from schemas.topics import DAY_MS, TRANSITIONS
 from streams.operate.reading import read_topic
 from streams.settings import Settings
-
-TRANSITIONS = Topic("transitions", "offer", None, "delete", None, "decisions joined with what followed")
 
 
 class Happened(msgspec.Struct, frozen=True, gc=False):
@@ -52,6 +50,8 @@ class Followed(msgspec.Struct, frozen=True, gc=False):
     profit_offset: float | None
     happened: Happened
     inputs: bytes | None = None
+    q: list[float | None] | None = None
+    currency: str | None = None
 
     @property
     def offer(self) -> str:

@@ -20,15 +20,19 @@ from streams.publish.csv_file import FIRST_LINE, CsvFile
 from streams.publish.mapping import complete, parse
 
 
-def read_policies(path: Path, mapping: Iterable[str]) -> dict[bytes, NDArray[np.void]]:
+def read_policies(
+    path: Path, mapping: Iterable[str], *, time_format: str | None = None
+) -> dict[bytes, NDArray[np.void]]:
     """Read the policy of each offer by its key: arrays of one of `policy_table.POLICY`; the last one counts.
+
+    ``time_format`` is that of `streams.publish.command.publish_csv`.
 
     Raises:
         InputRefused: The file cannot be read, or a line of it is no policy.
     """
     file, decoder = CsvFile(path), decoder_for(OFFER_POLICIES)
     whole = complete(parse(mapping), OfferPolicy, file.columns)
-    convert = Converter(OfferPolicy, whole, decoder, file_digest=file.digest, time_format=None)
+    convert = Converter(OfferPolicy, whole, decoder, file_digest=file.digest, time_format=time_format)
     found: dict[bytes, NDArray[np.void]] = {}
     line = FIRST_LINE
     for table in file.tables():

@@ -21,6 +21,7 @@ from rich.text import Text
 from pricing_core.decisions import HELD, OUTCOMES, Decisions
 from pricing_core.features import HOLD
 from pricing_core.model_file import Model
+from pricing_core.policy_table import SIBLINGS
 from pricing_core.q_function import UNIT
 from pricing_core.replaying import Question
 from schemas.columns import NONE, Int64
@@ -89,10 +90,21 @@ def under_policies(policies: Mapping[bytes, NDArray[np.void]]) -> Otherwise:
     def change(page: list[Found], question: Question, _: Replayer) -> Question:
         for place, found in enumerate(page):
             if found.key in policies:
-                question.recorded.policies[place] = policies[found.key][0]
+                recorded = question.recorded.policies
+                recorded[place] = _beside_siblings(policies[found.key], recorded[place])[0]
         return question
 
     return change
+
+
+def _beside_siblings(policy: NDArray[np.void], recorded: np.void) -> NDArray[np.void]:
+    """Another policy, with what is on record of the family; of a family that is not that one nothing is known."""
+    then = policy.copy()
+    if then["family"][0]:
+        known = then["family"][0] == recorded["family"]
+        for name in SIBLINGS:
+            then[name] = recorded[name] if known else NONE
+    return then
 
 
 def by_model(model: Model) -> Otherwise:

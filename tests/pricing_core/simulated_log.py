@@ -11,7 +11,7 @@ from pricing_core.evaluation.logged_prices import LoggedPrices
 from pricing_core.features import featurize
 from pricing_core.learning.shop import observe, open_shops, remember
 from pricing_core.q_function import q_values
-from pricing_core.simulator.market import step
+from pricing_core.simulator.market import expected_profit_rate, step
 
 DAYS = 30
 
@@ -43,6 +43,7 @@ def _play(value, epsilon, n, key):
             outcome.units,
             outcome.impressions,
             shop.state.on_hand,
+            expected_profit_rate(shop.markets, shop.state, prices),
         )
         return after, seen
 
@@ -57,11 +58,19 @@ class SimulatedLog:
         self.start, seen = _play(value, epsilon, shops, jax.random.key(seed))
         seen = jax.tree.map(lambda column: column[10:].reshape(-1, *column.shape[2:]), seen)
         choice = np.flatnonzero(np.asarray(seen[0].legal).sum(axis=1) > 1)
-        self.inputs, prices, chosen, propensity, profit, units, shown, stock = jax.tree.map(lambda c: c[choice], seen)
+        self.inputs, prices, chosen, propensity, profit, units, shown, stock, truth = jax.tree.map(
+            lambda c: c[choice], seen
+        )
         shop = np.tile(np.arange(shops), DAYS - 10)[choice]
         self.shop, self.offer = np.unique(shop, return_inverse=True)
         double = lambda column: np.asarray(column, np.float64)  # noqa: E731
         counted = np.asarray(self.start.merchant.shows_impressions)[shop]
+        self.truth = double(truth)
+        """What each candidate would earn on the day, in expectation, if stock were enough for it."""
+        costs = jax.tree.map(lambda column: double(column)[shop, None], self.start.markets.costs)
+        expected = self.truth / (costs.slope * double(prices) - costs.offset)
+        self.ample = double(stock) > 4.0 * expected.max(axis=1) + 20.0
+        """Stock cannot run out on the day."""
         self.shown = np.where(counted > 0, double(shown), 1.0)
         self.logged = LoggedPrices(
             offer=self.offer,

@@ -5,6 +5,7 @@ import pytest
 
 from pricing_core.decision_inputs import INPUTS
 from pricing_core.explanation import _direction, asked, look_for_flips, smallest
+from pricing_core.policy_table import SIBLINGS
 from pricing_core.replaying import ReplayingEngine
 from pricing_core.run_modes import MODES
 from schemas import columns as c
@@ -42,6 +43,7 @@ def question_of_one(question):
 
 
 SOLD = (click(count=400), order(quantity=3), competitor(price=1210), stock(on_hand=40))
+FAMILY = {"family": 7, "max_family_spread_bp": 300, "competitor_rule": c.MATCH, "max_step_bp": 10_000}
 SITUATIONS = {
     "free": (policy(), *SOLD),
     "sold out": (policy(), *SOLD, stock(on_hand=0, time=T0 + HOUR)),
@@ -49,7 +51,17 @@ SITUATIONS = {
     "out of bounds": (policy(floor=1400), *SOLD),
     "hardly room": (policy(floor=1299, ceiling=1310), *SOLD),
     "recommended": (policy(mode=c.RECOMMEND), *SOLD),
+    "family not heard": (policy(**FAMILY), *SOLD),
 }
+
+
+def test_what_the_family_allows_and_costs_is_among_the_inputs(replaying):
+    question, reason = decided(*SITUATIONS["family not heard"])
+    assert (reason, flips(replaying, question, "the family's prices are known", 1)) == ("family_unknown", True)
+    question.recorded.policies[list(SIBLINGS)] = 1299, 1299, 1
+    assert flips(replaying, question, "largest distance in the family", 0)
+    assert flips(replaying, question, "highest price in the family", 1400)
+    assert not flips(replaying, question, "highest price in the family", 1250)
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)

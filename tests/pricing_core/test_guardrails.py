@@ -11,7 +11,18 @@ from pricing_core.run_modes import HALTED
 from pricing_core.state import State
 from schemas import columns as c
 from tests.pricing_core.events import DAY, HOUR, POLICY, T0, USD
-from tests.pricing_core.rules_by_hand import Rival, band, broken, forced, margin, offers_of, policies, situations
+from tests.pricing_core.rules_by_hand import (
+    Rival,
+    Situation,
+    band,
+    broken,
+    family_ends,
+    forced,
+    margin,
+    offers_of,
+    policies,
+    situations,
+)
 
 
 @st.composite
@@ -23,6 +34,7 @@ def moves(draw):
         found.current,
         *(found.lowest,) * (found.lowest > 0),
         *(band(found) or ()),
+        *(int(end) for end in family_ends(found) or ()),
         *((target,) * (target is not None)),
     ]
     return found, draw(
@@ -54,11 +66,14 @@ def test_the_guards_name_the_first_rule_that_a_price_breaks(found):
         ({"max_step_bp": 10_000, "floor": 1}, 129, "maximum_jump", 1300, 129),
         ({"reductions": c.ANNOUNCED_OR_HELD}, 1290, "prior_price", 1280, 1290),
         ({"competitor_rule": c.UNDERCUT, "competitor_bp": 100}, 1314, "competitors", 1250, 1314),
+        ({"family": 1, "max_family_spread_bp": 333}, 1301, "family_spread", 1291, 1301),
+        ({"family": 1, "max_family_spread_bp": 333}, 1258, "family_spread", 1259, 1258),
         ({"promotion_price": 1100, "promotion_from": T0, "promotion_to": T0 + 1}, 1101, "promotion", 1100, 1101),
     ],
 )
 def test_a_denial_carries_code_limit_and_value(policy, price, code, limit, value):
-    verdict = judge(PRICE_RULES, offers_of((POLICY | policy, 1300, [1300], [Rival(1250)], 1280)), np.array([price]))
+    situation = Situation(POLICY | policy, 1300, [1300], [Rival(1250)], 1280, others=(1250, 1300))
+    verdict = judge(PRICE_RULES, offers_of(situation), np.array([price]))
     assert (CODES[verdict.code[0]], verdict.limit[0], verdict.value[0]) == (code, limit, value)
 
 
@@ -88,6 +103,7 @@ NAMED = {"heeds_all": False, "competitors": [7] + [0] * 7}
         ({"max_competitor_age_ms": HOUR}, {}, "stale_input", HOUR, c.NONE),
         ({"max_competitor_age_ms": HOUR}, {"rival_seen_at": T0 - 2 * HOUR}, "stale_input", HOUR, 2 * HOUR),
         ({"max_competitor_age_ms": HOUR}, {"rival_seen_at": T0}, "legal", c.NONE, c.NONE),
+        ({"family": 1, "max_family_spread_bp": 0}, {}, "legal", c.NONE, c.NONE),
         (NAMED | {"max_competitor_age_ms": HOUR}, {"rival": 8, "rival_seen_at": T0}, "stale_input", HOUR, c.NONE),
         (NAMED | {"max_competitor_age_ms": HOUR}, {"rival": 7, "rival_seen_at": T0}, "legal", c.NONE, c.NONE),
         ({}, {"last_change_at": T0 - 1}, "cooldown", HOUR, 1),
@@ -100,6 +116,13 @@ def test_conditions(policy, state, code, limit, value):
         offers.state[name] = found
     verdict = judge(CONDITIONS, offers, offers.current)
     assert (CODES[verdict.code[0]], verdict.limit[0], verdict.value[0]) == (code, limit, value)
+
+
+@pytest.mark.parametrize(("policy", "code"), [({}, "family_unknown"), ({"floor": 1400}, "legal")])
+def test_while_other_members_are_not_known_only_what_must_move_moves(policy, code):
+    offers = offers_of((POLICY | {"family": 1, "max_family_spread_bp": 0} | policy, 1300, [1300]))
+    offers.policy["family_count"] = c.NONE
+    assert CODES[judge(CONDITIONS, offers, offers.current).code[0]] == code
 
 
 def test_where_the_shard_is_halted_prices_stay():

@@ -55,7 +55,7 @@ def test_a_legal_move_breaks_no_rule_and_a_masked_one_breaks_the_rule_it_names(f
         for move, (price, mask) in enumerate(zip(prices, masks, strict=True)):
             rules = broken(situation, price)
             if only not in {NONE, move} and (move == HOLD or not rules):
-                assert CODES[mask] in {"competitors", "duplicate"}
+                assert CODES[mask] in {"family_spread", "competitors", "duplicate"}
             elif move == HOLD:
                 assert (price, mask) == (situation.current, 0)
             elif CODES[mask] == "duplicate":

@@ -8,7 +8,7 @@ from schemas import columns as c
 from schemas import examples as ex
 from schemas.codec import decode_run_mode, encode
 from schemas.experiments import decode_experiment, is_experiment
-from schemas.sources import SOURCES, name_digest
+from schemas.sources import SOURCES, family_digest, name_digest
 from schemas.timestamps import format_ms
 from schemas.topics import (
     CLICKS,
@@ -90,6 +90,8 @@ EUR = 978
                 "max_stock_age_ms": 60_000,
                 "max_competitor_age_ms": c.NONE,
                 "category": name_digest(b"shoes"),
+                "family": 0,
+                "max_family_spread_bp": c.NONE,
             },
         ),
     ],
@@ -129,6 +131,25 @@ def test_a_policy_names_competitors_as_their_prices_do():
     assert heeded.competitors[:, 0].tolist() == [*seen.competitor.tolist(), 0, 0]
     assert (heeded.competitors != 0).sum(axis=1).tolist() == [2, 0, 0]
     assert heeded.heeds_all.tolist() == [False, False, True]  # to heed nobody is not to heed everybody
+
+
+def test_members_of_a_family_share_channel_name_and_currency_and_have_the_rule():
+    rule = {"family": "shoes", "max_family_spread_bp": 500}
+    bodies = [rule, rule | {"sku": "SKU-2"}, rule | {"currency": "USD"}, rule | {"channel": "app"}, {"family": "shoes"}]
+    keys = [f"{body.get('channel', 'web')}:{body.get('sku', 'SKU-1')}".encode() for body in bodies]
+    decoded = decode(
+        OFFER_POLICIES, *((key, changed(ex.POLICY, **body)) for key, body in zip(keys, bodies, strict=True))
+    )
+    assert decoded.rejects == []
+    found = decoded.columns.family.tolist()
+    assert found[0] == found[1] == family_digest(b"web", b"shoes", 978)
+    assert len(set(found)) == 4
+    assert (found[4], decoded.columns.max_family_spread_bp[4]) == (0, c.NONE)
+
+
+def test_a_spread_without_a_family_is_refused():
+    rejects = decode(OFFER_POLICIES, (ex.KEY, changed(ex.POLICY, max_family_spread_bp=500))).rejects
+    assert [reject.reason for reject in rejects] == ["schema_violation"]
 
 
 @given(st.lists(ORDER_EVENTS))

@@ -4,76 +4,20 @@ from dataclasses import replace
 
 import jax
 import msgspec
-import numpy as np
 import pytest
 
-from pricing_core.decisions import CHANGED
 from pricing_core.evaluation.gate import Guarded, judge
-from schemas import columns as c
 from streams.models.evidence import evidence, logged_prices, sort_out
-from streams.models.transitions import Followed, Happened
-from tests.pricing_core.engines import MODEL, engine
-from tests.pricing_core.events import DAY, HOUR, T0, batch
-from tests.streams.recorded_decisions import records_of
+from streams.models.transitions import Happened
+from tests.pricing_core.engines import MODEL
+from tests.streams.followed_decisions import played
 
 pytestmark = pytest.mark.timeout(580)
-
-OFFERS, DAYS = 60, 25
-
-
-def followed(record, units, impressions=200):
-    """What would stand on the topic for a decision whose price held for a day."""
-    moved = record.outcome == "changed"
-    return Followed(
-        decision_id=record.decision_id,
-        sku=record.sku,
-        channel=record.channel,
-        decided_at=record.decided_at,
-        outcome=record.outcome,
-        reason=record.reason,
-        run_mode=record.run_mode,
-        starts_at="2026-01-01T00:00:00Z",
-        ends_at="2026-01-02T00:00:00Z",
-        acknowledgement="applied" if moved else "not_needed",
-        censored=False,
-        incomplete=False,
-        features=record.features,
-        prices=None if record.candidates is None else record.candidates.prices,
-        legal=None if record.candidates is None else [code is None for code in record.candidates.masked],
-        chosen=record.chosen,
-        action=record.chosen if moved else 4,
-        propensity=record.propensity,
-        epsilon=record.epsilon,
-        profit_slope=1.0,
-        profit_offset=700.0,
-        happened=Happened(units=units, revenue=units * record.price, impressions=impressions),
-        inputs=record.inputs,
-    )
 
 
 @pytest.fixture(scope="module")
 def log():
-    """A shop with a decision of every offer a day; dear offers sell less."""
-    made, rng, found = engine(0), np.random.default_rng(1), []
-    keys = [b"web:%d" % i for i in range(OFFERS)]
-    free = {"min_change_bp": 0, "cooldown_ms": 0, "max_daily_change_bp": 10_000}
-    made.apply(0, batch(c.PolicyColumns, *({"key": key, **free} for key in keys)))
-    for day in range(DAYS):
-        at = [{"key": key, "time": T0 + day * DAY} for key in keys]
-        made.apply(0, batch(c.ClickColumns, *({"count": 200, **a} for a in at)))
-        made.apply(0, batch(c.OrderColumns, *({"quantity": 1 + i % 4, **a} for i, a in enumerate(at))))
-        decisions = made.decide(0, T0 + day * DAY + HOUR, "ACTIVE")
-        for place, one in enumerate(records_of(made, decisions)):
-            price = decisions.price[place]
-            found.append(followed(one.record, int(rng.poisson(8.0 * (price / 1299) ** -3.0))))
-        changed = np.flatnonzero(decisions.outcome == CHANGED)
-        answers = [
-            {"key": decisions.keys[i], "time": T0 + day * DAY + 2 * HOUR, "version": v, "price": p}
-            for i, v, p in zip(changed.tolist(), decisions.version[changed], decisions.price[changed], strict=True)
-        ]
-        if answers:
-            made.apply(0, batch(c.AppliedColumns, *answers))
-    return found
+    return played(offers=60, days=25)
 
 
 def test_only_decisions_count_in_which_nothing_but_the_model_decided_and_whose_outcome_is_known(log):
@@ -90,6 +34,7 @@ def test_only_decisions_count_in_which_nothing_but_the_model_decided_and_whose_o
         change(good, legal=None, prices=None, chosen=None, action=None, propensity=None),
         change(good, outcome="proposed", action=None),
         change(good, outcome="held", reason="breaker", action=4),
+        change(next(one for one in log if one.chosen != 4 and one.reason == "demand"), outcome="recommended", action=4),
     ]
     forbidden = change(good, outcome="held", reason="ceiling", action=4)
     found = sort_out([good, *left_out, forbidden])

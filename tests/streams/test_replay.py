@@ -9,6 +9,7 @@ import pytest
 from pricing_core.breaker import withhold
 from pricing_core.decisions import CHANGED
 from pricing_core.features import FEATURES
+from pricing_core.policy_table import SIBLINGS
 from pricing_core.rules import VERSION
 from pricing_core.shards import Moment
 from schemas import columns as c
@@ -141,6 +142,18 @@ def test_under_the_same_policies_and_by_the_same_model_nothing_would_have_been_o
     for otherwise in (under_policies({}), by_model(MODEL)):
         effect = what_if(replayer, founds, otherwise)
         assert (effect.decisions, effect.changed, effect.value_then) == (2 * OFFERS, 0, effect.value)
+
+
+def test_under_another_policy_a_family_is_as_it_was_on_record_and_another_family_is_not_known(founds, replayer):
+    found = next(found for found in founds if found.record.outcome == "changed")
+    recorded = question_of([found])
+    recorded.recorded.policies[list(SIBLINGS)] = 5000, 5000, 1
+    recorded.recorded.policies["family"] = 7
+    for family, known in ((7, (5000, 5000, 1)), (8, (c.NONE,) * 3), (0, (0,) * 3)):
+        policy = recorded.recorded.policies.copy()
+        policy["family"], policy[list(SIBLINGS)] = family, 0
+        then = under_policies({found.key: policy})([found], recorded.repeated(1), replayer)
+        assert then.recorded.policies[list(SIBLINGS)][0].tolist() == known
 
 
 def test_a_paused_offer_would_have_been_held_and_its_gain_lost(founds, replayer):

@@ -7,50 +7,20 @@ are found again from the policy as it was decoded and from the state as it lay t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from pricing_core.decisions import CHANGED, HELD, PROPOSED, RECOMMENDED, Decisions
+from pricing_core.evaluation.sweep.moved import ONE, Moved, is_apart, parts
 from pricing_core.evaluation.sweep.states import Drawn
 from schemas.columns import NONE, Int64
 
-ONE = 10_000
 SHORT_MS, LONG_MS, MONTH_MS = 6 * 3_600_000, 3 * 86_400_000, 30 * 86_400_000
 MEMORY_MS = 14 * 86_400_000
 MODES = {CHANGED: 0, RECOMMENDED: 1, PROPOSED: 3}
 """Mode that allows each outcome."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """One decision that moves a price, with what was known before it."""
-
-    p: dict[str, Any]
-    """Policy."""
-    s: dict[str, Any]
-    """State row."""
-    d: dict[str, Any]
-    """Decision."""
-    now: int
-    run_mode: int
-    """0 active, 1 held out at the list price, 2 only towards it, 3 halted."""
-
-    @property
-    def is_rollback(self) -> bool:
-        """Whether a person has ordered the price back."""
-        return bool(self.s["command"] == 5)  # numbers of rows are the contract
-
-    @property
-    def is_approved(self) -> bool:
-        """Whether a person has approved a price."""
-        return bool(self.s["command"] == 3)
-
-    @property
-    def current(self) -> int:
-        """Price in effect."""
-        return int(self.s["price"] or self.p["list_price"])
 
 
 def faults(drawn: Drawn, decisions: Decisions) -> Iterator[tuple[int, str]]:
@@ -63,7 +33,8 @@ def faults(drawn: Drawn, decisions: Decisions) -> Iterator[tuple[int, str]]:
     for i, (p, d) in enumerate(zip(policies, _dictionaries(decisions, names, rows), strict=True)):
         state = {name: column[i] for name, column in columns.items()}
         row = int(rows[i])
-        found = fault(Moved(p, state, d, int(drawn.now[row]), int(drawn.mode[row])))
+        lowest, highest, count = (int(known[row]) for known in drawn.siblings)
+        found = fault(Moved(p, state, d, int(drawn.now[row]), int(drawn.mode[row]), (lowest, highest, count)))
         if found is not None:
             yield row, found
 
@@ -208,6 +179,8 @@ def _soft(m: Moved, price: int) -> str | None:
         "stock_out": not m.is_approved and m.s["on_hand"] == 0,
         "stale_input": not m.is_approved and (_is_stale(m.p["max_stock_age_ms"], m.now, m.s["stock_at"]) or seen_late),
         "cooldown": not m.is_approved and cooling,
+        "family_unknown": m.p["family"] and m.others[2] == NONE,
+        "family_spread": m.p["family"] and m.others[2] > 0 and parts(m, price),
         "competitors": m.run_mode != 1 and _goes_astray(m, price),
         "maximum_step": moved * ONE > m.p["max_step_bp"] * current,
         "maximum_daily_change": any(
@@ -250,8 +223,8 @@ def _goes_astray(m: Moved, price: int) -> bool:
     least, most = {1: (ONE, ONE), 2: (0, ONE - share), 3: (ONE - share, ONE + share)}[rule]
     cheapest = min(heeded)
     if price > m.current:  # dearer than wanted, and a cheaper one would be legal
-        return bool(price * ONE > cheapest * most and not _static(m.p, price - 1))
-    return bool(price * ONE < cheapest * least and not _static(m.p, price + 1))
+        return bool(price * ONE > cheapest * most and not _static(m.p, price - 1) and not is_apart(m, price - 1))
+    return bool(price * ONE < cheapest * least and not _static(m.p, price + 1) and not is_apart(m, price + 1))
 
 
 def _kept(lowest: Sequence[int], last: int, since: int) -> list[int]:

@@ -66,6 +66,8 @@ def _limits(offers: Offers) -> Int64:
             *(policy[name] for name in ("floor", "ceiling", "map_price", "margin_floor", "promotion_price", "high")),
             *(current, current - step, current + step, current - daily, current + daily, current // 10, current * 10),
             *(current * (100 + percent) // 100 for percent in (-30, -10, -5, -3, -1, 1, 3, 5, 10, 30)),
+            *(policy["family_low"] * (10_000 + policy["max_family_spread_bp"]) // 10_000, policy["family_high"]),
+            policy["family_high"] * 10_000 // (10_001 + policy["max_family_spread_bp"]),  # no division by 0
             *(offers.window.month_lowest.min(axis=1), offers.state["rival_price"][:, 0], offers.state["regular_price"]),
             *(nothing, nothing + 2**62, -current),
         ],

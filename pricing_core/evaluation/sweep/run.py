@@ -13,7 +13,7 @@ from pricing_core.decisions import HELD
 from pricing_core.evaluation.sweep.check import faults
 from pricing_core.evaluation.sweep.models import wild
 from pricing_core.evaluation.sweep.states import draw
-from pricing_core.policy_table import PolicyTable
+from pricing_core.policy_table import SIBLINGS, PolicyTable
 from pricing_core.run_modes import OfferModes
 
 CHUNK = 10_000
@@ -49,6 +49,8 @@ def _chunk(swept: Swept, rng: np.random.Generator, n: int) -> None:
     drawn, table, slots = draw(rng, n), PolicyTable(n), np.arange(n)
     table.put(slots, drawn.policies)
     offers = offer_views.view(drawn.state, table, slots, drawn.now, OfferModes(drawn.mode, drawn.mode))
+    for name, known in zip(SIBLINGS, drawn.siblings, strict=True):
+        offers.policy[name] = np.where(offers.policy["family"] != 0, known, 0)
     chance = rng.random(n).astype(np.float32)
     decisions = decide(offers, drawn.policies.keys, 1 + slots, chance, wild(rng))
     swept.states += n

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -24,6 +24,14 @@ UNKNOWN_MODE = 7
 LARGEST = 10**13
 
 
+class Siblings(NamedTuple):
+    """What is known of the other members of each family, [n] each; looked at where the policy has one."""
+
+    lowest: Int64
+    highest: Int64
+    members: Int64
+
+
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """n offers at one moment."""
@@ -33,6 +41,7 @@ class Drawn:
     now: Int64
     mode: Int8
     """Run modes."""
+    siblings: Siblings
 
 
 def draw(rng: Generator, n: int) -> Drawn:
@@ -40,7 +49,9 @@ def draw(rng: Generator, n: int) -> Drawn:
     anchor = np.exp(rng.uniform(np.log(2), np.log(10**9), n)).astype(np.int64)
     anchor = np.where(rng.random(n) < 0.01, LARGEST // 4, anchor)
     policies = _policies(rng, anchor)
-    return Drawn(policies, _state(rng, anchor, policies), np.full(n, NOW), _run_modes(rng, n))
+    state = _state(rng, anchor, policies)
+    siblings = _siblings(rng, np.where(state.price > 0, state.price, anchor))
+    return Drawn(policies, state, np.full(n, NOW), _run_modes(rng, n), siblings)
 
 
 def _run_modes(rng: Generator, n: int) -> Int8:
@@ -93,6 +104,7 @@ def _policies(rng: Generator, anchor: Int64) -> PolicyColumns:
         category=np.zeros(n, np.int64),
         season_ends_at=_one_of(rng, n, NONE, NONE, NOW - DAY, NOW + 1, NOW + 30 * DAY),
         salvage_value=anchor // rng.integers(1, 1000, n),
+        **_family(rng, n),
     )
 
 
@@ -137,6 +149,22 @@ def _competitors(rng: Generator, n: int) -> dict[str, Any]:
         "heeds_all": every,
         "competitors": np.where(every[:, None], 0, named),
     }
+
+
+def _family(rng: Generator, n: int) -> dict[str, Any]:
+    members = rng.random(n) < 0.3
+    spread = _one_of(rng, n, 0, 200, 500, 2000, 10_000)
+    return {"family": members.astype(np.int64), "max_family_spread_bp": np.where(members, spread, NONE)}
+
+
+def _siblings(rng: Generator, current: Int64) -> Siblings:
+    """Few are not known, some have none, most of the others are near to one another."""
+    n = len(current)
+    count = _one_of(rng, n, NONE, 0, 1, *[2] * 12)
+    lowest, apart = _times(rng, current, 0.8, 1.2), _times(rng, current, 0.0, 0.1)
+    none = count <= 0
+    highest = np.where(count == 1, lowest, lowest + apart)
+    return Siblings(np.where(none, NONE, lowest), np.where(none, NONE, highest), count)
 
 
 def _state(rng: Generator, anchor: Int64, policies: PolicyColumns) -> State:

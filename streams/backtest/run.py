@@ -1,0 +1,157 @@
+"""Transitions of some time, and what a model would have earned in them: all, by week, and by channel."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from pricing_core.choose import probabilities
+from pricing_core.evaluation.arrays import Float64, Int64
+from pricing_core.evaluation.backtest import Asked, Backtest, backtest
+from pricing_core.model_file import Model
+from pricing_core.recorded import RecordedError
+from schemas.columns import Bool
+from streams.errors import InputRefused
+from streams.models.evidence import SEED, decide_logged, exploring, logged_prices, sort_out
+from streams.models.named import load_published_model
+from streams.models.read import read_one
+from streams.models.transitions import Followed, read_followed
+from streams.serving_model import load_serving_model
+from streams.settings import Settings
+
+_AS_RECORDED = 1e-4
+"""So far may a recorded propensity be from that which its record's values give."""
+
+
+class Group(NamedTuple):
+    """Decisions that are looked at together."""
+
+    kind: str
+    """all, week or channel."""
+    name: str
+    currency: str | None
+    found: Backtest
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the log says about a model."""
+
+    model: str
+    since: str
+    until: str
+    """Of the first and the last decision that was read; empty if there was none."""
+    read: int
+    left_out: dict[str, int]
+    """Why decisions say nothing about a model → how many."""
+    groups: list[Group]
+
+    def of(self, kind: str) -> list[Group]:
+        """Those of a kind."""
+        return [group for group in self.groups if group.kind == kind]
+
+
+def chosen_model(settings: Settings, which: str | None) -> Model:
+    """Load a file or ``NAME/VERSION``; without either what is live, else what the settings serve.
+
+    Raises:
+        InputRefused: There is no such model.
+        ModelRefused: It cannot be used.
+    """
+    if which is not None:
+        path = Path(which)
+        if path.suffix == ".safetensors" or path.is_file():
+            return load_serving_model(settings.model_copy(update={"model_path": path}))
+        return load_published_model(settings, which)
+    live = read_one(settings, settings.model_name).live
+    if live is None or live.version is None:
+        return load_serving_model(settings)
+    return load_published_model(settings, f"{live.name}/{live.version}")
+
+
+def run(settings: Settings, model: Model, *, since_ms: int, until_ms: int) -> Report:
+    """Look at the transitions whose decisions were made from ``since_ms`` on and before ``until_ms``.
+
+    Raises:
+        InputRefused: There are none, or none can be decided again.
+        TopicMismatch: The topic is missing.
+        BrokerUnreachable: No broker answered.
+    """
+    return look_at(list(read_followed(settings, since_ms=since_ms, until_ms=until_ms - 1)), model)
+
+
+def look_at(followed: Sequence[Followed], model: Model) -> Report:
+    """Look at some transitions; errors as of `run`."""
+    found = sort_out(followed)
+    left_out = Counter({"a guard decided": len(found.guarded)})
+    left_out["no choice, or not known what followed"] = len(followed) - len(found.free) - len(found.guarded)
+    logging = _logging(found.free)
+    sound = np.flatnonzero(_is_as_recorded(found.free, logging))
+    left_out["the record contradicts itself"] = len(found.free) - len(sound)
+    free = [found.free[i] for i in sound.tolist()]
+    if not free:
+        raise InputRefused(
+            f"{len(followed):,} transitions, and none in which a model decided freely and it is known what followed: "
+            "`repricer outcomes` writes them while workers decide; or look at another time"
+        )
+    try:
+        again = exploring(decide_logged(model, free), free)
+    except RecordedError as error:
+        raise InputRefused(f"the log cannot be decided again: {error}") from error
+    asked = Asked(logged_prices(free), logging[sound], again, _legal(free), np.array([one.days for one in free]))
+    times = sorted(one.decided_at for one in followed)
+    groups = [
+        Group(kind, name, currency, backtest(asked.at(rows), seed=SEED)) for kind, name, currency, rows in _groups(free)
+    ]
+    reasons = {why: count for why, count in left_out.items() if count}
+    return Report(model.label, times[0], times[-1], len(followed), reasons, groups)
+
+
+def _groups(free: Sequence[Followed]) -> list[tuple[str, str, str | None, Int64]]:
+    """Kind, name, currency and rows: amounts of different currencies are never added."""
+    kinds: dict[str, Callable[[Followed], str]] = {
+        "all": lambda _: "all",
+        "week": _week,
+        "channel": lambda o: o.channel,
+    }
+    found = []
+    for kind, name_of in kinds.items():
+        keys = [(name_of(one), one.currency or "") for one in free]
+        for name, currency in sorted(set(keys)):
+            rows = np.flatnonzero([key == (name, currency) for key in keys])
+            found.append((kind, name, currency or None, rows))
+    return found
+
+
+def _week(one: Followed) -> str:
+    year, week, _ = datetime.fromisoformat(one.decided_at).isocalendar()
+    return f"{year}-W{week:02}"
+
+
+def _legal(free: Sequence[Followed]) -> Bool:
+    return np.array([one.legal for one in free], np.bool_)
+
+
+def _logging(free: Sequence[Followed]) -> Float64:
+    """Probabilities under the model that decided, [N, A]; nothing where its values were not recorded."""
+    if not free:
+        return np.zeros((0, 0))
+    width = len(free[0].legal or ())
+    unknown: list[float | None] = [None] * width
+    q = np.array([one.q or unknown for one in free], np.float32)  # None becomes NaN: no choice
+    epsilon = jnp.array([one.epsilon or 0.0 for one in free], jnp.float32)
+    return np.asarray(probabilities(jnp.asarray(q), jnp.asarray(_legal(free)), epsilon[:, None]), np.float64)
+
+
+def _is_as_recorded(free: Sequence[Followed], logging: Float64) -> Bool:
+    said = np.array([one.propensity or 0.0 for one in free])
+    action = np.array([one.action or 0 for one in free], np.int64)
+    sound: Bool = np.abs(logging[np.arange(len(free)), action] - said) < _AS_RECORDED
+    return sound
