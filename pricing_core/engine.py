@@ -212,8 +212,7 @@ class PricingEngine:
         for shard, moment in moments.items():
             record = self._shards[shard]
             record.now = max(moment.now, record.now)
-            taken = self._schedule.take(shard, record.now, limit)
-            slots[shard] = self.families.one_of_each(shard, taken, record.now)
+            slots[shard] = self.families.take(shard, record.now, limit)
             limit -= len(slots[shard])
         return ShardRows(slots)
 

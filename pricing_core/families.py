@@ -120,11 +120,20 @@ class Families:
             self._stirred[shard].update(np.unique(self._policies.family[slots]).tolist())
             self._stirred[shard].discard(0)
 
-    def one_of_each(self, shard: int, slots: Slots, now: int) -> Slots:
-        """Keep the first of the due members of each family whose turn it is in a shard; the others stay due."""
+    def take(self, shard: int, now: int, limit: int) -> Slots:
+        """Take due offers of a shard: of each family whose turn it is the first member; the others stay due.
+
+        Fewer than the limit mean that nothing else is due, but for siblings if `waiting`.
+        """
         if not self._family_of:
-            return slots
-        slots = self._in_turn(shard, slots, now)
+            return self._schedule.take(shard, now, limit)
+        parts = [np.empty(0, np.int64)]
+        while limit > 0 and len(taken := self._schedule.take(shard, now, limit)):
+            parts.append(self._in_turn(shard, taken, now))
+            limit -= len(parts[-1])
+        return self._one_of_each(shard, np.concatenate(parts), now)
+
+    def _one_of_each(self, shard: int, slots: Slots, now: int) -> Slots:
         families = self._policies.family[slots]
         members = np.flatnonzero(families)
         later = np.delete(members, np.unique(families[members], return_index=True)[1])

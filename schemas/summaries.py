@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from schemas.events import Timestamp
+from schemas.events import Price, Timestamp
 
 
 class Stopped(msgspec.Struct, frozen=True, gc=False):
@@ -63,7 +63,7 @@ class FamilySummarised(msgspec.Struct, frozen=True, gc=False):
     shard: int
     channel: str
     currency: str
-    lowest: Annotated[int, Meta(ge=1, description="Price in effect, or on its way to the catalog; minor units.")]
-    highest: Annotated[int, Meta(ge=1)]
+    lowest: Annotated[Price, Meta(description="Price in effect, or on its way to the catalog.")]
+    highest: Price
     members: Annotated[int, Meta(ge=1)]
     event_time: Timestamp

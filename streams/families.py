@@ -86,15 +86,19 @@ def hear(engine: PricingEngine, key: bytes | None, value: bytes | None) -> None:
     family, number = int.from_bytes(bytes.fromhex(name)[:8], "little", signed=True), int(shard)
     if key != family_key(_name(family), number):
         raise ValueError(f"{key!r} is no key of a family")
-    prices = NOBODY
-    if value is not None:
-        try:
-            said = msgspec.json.decode(value, type=FamilySummarised)
-            prices = Prices(said.lowest, said.highest, said.members)
-        except msgspec.DecodeError as error:
-            log.warning("family_summary_not_understood", key=key, error=str(error))
-            prices = UNKNOWN
-    engine.families.hear(family, number, prices)
+    engine.families.hear(family, number, NOBODY if value is None else _understood(key, value))
+
+
+def _understood(key: bytes | None, value: bytes) -> Prices:
+    try:
+        said = msgspec.json.decode(value, type=FamilySummarised)
+    except (msgspec.DecodeError, ValueError) as error:  # the latter: text that is no UTF-8
+        log.warning("family_summary_not_understood", key=key, error=str(error))
+        return UNKNOWN
+    if said.lowest > said.highest:
+        log.warning("family_summary_not_understood", key=key, error=f"{said.lowest} is above {said.highest}")
+        return UNKNOWN
+    return Prices(said.lowest, said.highest, said.members)
 
 
 class FamilyWatch:

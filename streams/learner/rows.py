@@ -36,7 +36,7 @@ def id_of(decision_id: str) -> int:
 
 
 _OBSTACLES: dict[str, Callable[[TransitionClosed], bool]] = {
-    "no choice": lambda one: one.prices is None,
+    "no choice": lambda one: one.prices is None or not any(one.legal or ()),
     "not acknowledged": lambda one: one.starts_at is None,
     "another price": lambda one: one.acknowledgement not in {"not_needed", "applied"},
     "inputs missing": lambda one: None in {one.action, one.inputs, one.profit_slope, one.profit_offset},
@@ -49,6 +49,11 @@ _OBSTACLES: dict[str, Callable[[TransitionClosed], bool]] = {
 def obstacle(one: TransitionClosed) -> str | None:
     """Why nothing can be learned from a transition; None if something can."""
     return next((why for why, holds in _OBSTACLES.items() if holds(one)), None)
+
+
+def _goes_on(one: TransitionClosed) -> bool:
+    """Whether it is known from which choice the future went on."""
+    return one.next is not None and one.next.inputs is not None and any(one.next.legal or ())
 
 
 class RowMaker:
@@ -71,7 +76,7 @@ class RowMaker:
         return (np.concatenate(made) if made else None), +left_out
 
     def _page(self, page: Sequence[TransitionClosed]) -> Rows | None:
-        followed = [place for place, one in enumerate(page) if one.next is not None and one.next.inputs is not None]
+        followed = [place for place, one in enumerate(page) if _goes_on(one)]
         after = [page[place] for place in followed]
         recorded = [one.inputs or b"" for one in page] + [(one.next and one.next.inputs) or b"" for one in after]
         now = np.concatenate([_times(page, "decided_at"), _times(after, "ends_at")])

@@ -27,7 +27,7 @@ from pricing_core.learning.recall import Recall
 from pricing_core.model_file import Model
 from schemas.topics import TRANSITIONS
 from schemas.transitions import TransitionClosed
-from streams.errors import BrokerUnreachable, ConfigurationError
+from streams.errors import BrokerUnreachable, ConfigurationError, ModelRefused
 from streams.learner.rows import RowMaker, id_of, obstacle
 from streams.learner.store import Checkpoint, Store
 from streams.learner.student import Student
@@ -94,17 +94,19 @@ class LearnerProcess:
         if kept.taken != self._saved_taken:
             kept.learner, kept.losses = self._student.written(), self._student.losses
             self._store.save(kept)  # 4
-            self._consumer.commit(offsets=self._positions(), asynchronous=False)  # 5
+            self._commit()  # 5
             self._saved_taken, self._saved_at = kept.taken, time.monotonic()
             log.info("checkpoint", taken=kept.taken, rows=kept.rows, updates=self._student.updates, **kept.losses)
         self.offer_candidate_if_due()
 
-    def offer_candidate_if_due(self) -> None:
-        """Write and publish the candidate of the last full number of rows, unless it is there.
+    def _commit(self) -> None:
+        try:
+            self._consumer.commit(offsets=self._positions(), asynchronous=False)
+        except ck.KafkaException as error:  # the checkpoint says where it stands
+            log.warning("offsets not committed", error=str(error))
 
-        Raises:
-            ModelRefused: Its version was published with other content.
-        """
+    def offer_candidate_if_due(self) -> None:
+        """Write and publish the candidate of the last full number of rows, unless it is there."""
         kept, every = self.checkpoint, self._settings.learner_candidate_every
         number = kept.rows // every
         if number <= self._published:
@@ -118,6 +120,10 @@ class LearnerProcess:
             name, _ = publish(self._settings, path, LEARNER, f"learned from {kept.rows:,} transitions")  # 7
         except BrokerUnreachable as error:  # or somebody acted on this model meanwhile: after the next checkpoint, then
             log.warning("candidate not published", path=str(path), error=str(error))
+            return
+        except ModelRefused as error:  # its version is somebody else's: the next candidate has another
+            log.warning("candidate refused", path=str(path), error=str(error))
+            self._published = number
             return
         self._published = number
         log.info("candidate published", model=name)

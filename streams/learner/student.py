@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,13 +111,25 @@ class Student:
             seed=self._seed,
             backend=jax.default_backend(),
             jax=jax.__version__,
-            score={"learner": {**kept.losses, "transitions": kept.taken, "rows": kept.rows, "updates": self.updates}},
+            score={
+                "learner": {
+                    **_finite(kept.losses),
+                    "transitions": kept.taken,
+                    "rows": kept.rows,
+                    "updates": self.updates,
+                }
+            },
             parent=self._parent.label,
             trained_on=_range(kept.begins, kept.offsets),
         )
         path = save_model(unfinished, params, name=name, version=version, epsilon=epsilon, training=origin)
         unfinished.replace(finished)
         return finished / path.name
+
+
+def _finite(losses: Mapping[str, float]) -> dict[str, float]:
+    """JSON has no other numbers."""
+    return {name: loss for name, loss in losses.items() if math.isfinite(loss)}
 
 
 def _range(begins: Mapping[int, int], offsets: Mapping[int, int]) -> dict[str, tuple[int, int]]:

@@ -224,12 +224,12 @@ def set_status(
     name: str,
     version: int,
     *,
-    status: Settable,
+    status: Settable | None,
     by: str | None,
     why: str,
     reasons: Sequence[str] = (),
 ) -> None:
-    """Say what becomes of a version that is not live.
+    """Say what becomes of a version that is not live; None: it stays what it is, and why.
 
     Raises:
         InputRefused: There is no such version, or it is live.
@@ -237,9 +237,10 @@ def set_status(
     """
     act = Act(settings, name, by, why)
     act.model.get(version)
-    if act.model.status_of(version) == "live":
+    present = act.model.status_of(version)
+    if present == "live":
         raise InputRefused(f"{name}/{version} is live: promote another, or roll back")
-    act.write(act.status(version, status, why, reasons))
+    act.write(act.status(version, status or present, why, reasons))
 
 
 def live_record(act: Act, version: int | None, sha256: str | None, before: Sequence[int | None]) -> Record:

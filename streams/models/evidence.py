@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from pricing_core.choose import probabilities
 from pricing_core.decisions import HELD, Decisions
@@ -91,7 +92,7 @@ def evidence(found: Sorted, candidate: Model, running: Model, shadow: Guarded | 
 
 
 def logged_prices(free: Sequence[Followed]) -> LoggedPrices:
-    """The same as arrays."""
+    """The same as arrays. Profits are of intervals of each offer's mean length, see `_of_mean_length`."""
     offer = np.unique([one.offer for one in free], return_inverse=True)[1]
     shown = np.array([one.happened.impressions for one in free], np.float64)
     counted = np.bincount(offer, shown)[offer] > 0
@@ -101,11 +102,24 @@ def logged_prices(free: Sequence[Followed]) -> LoggedPrices:
         prices=np.array([one.prices for one in free], np.float64),
         action=np.array([one.action for one in free], np.int64),
         propensity=np.array([one.propensity for one in free], np.float64),
-        profit=np.array([one.profit for one in free]),
+        profit=_of_mean_length(np.array([one.profit for one in free]), np.array([one.days for one in free]), offer),
         units=np.array([max(one.sold, 0) for one in free], np.float64),
         exposure=np.where(counted, shown, [one.days for one in free]),
         censored=np.array([one.censored for one in free], np.bool_),
     )
+
+
+def _of_mean_length(profit: Float64, days: Float64, offer: NDArray[np.intp]) -> Float64:
+    """Profits [n] of intervals of some days [n], without what each offer earns by the rate of its log beyond its mean.
+
+    How long an interval lasts depends on the action: after a move others have no choice for a while. Without this a
+    price would be worth more for holding longer. It is the differential reward of average-reward problems (Puterman
+    1994, section 11.4, for semi-Markov decision processes), and what an offer has earned in all stays the same.
+    """
+    in_all, length, count = (np.bincount(offer, column) for column in (profit, days, np.ones(len(offer))))
+    rate = in_all / length
+    adjusted: Float64 = profit + rate[offer] * ((length / count)[offer] - days)
+    return adjusted
 
 
 def decide_logged(model: Model, followed: Sequence[Followed]) -> list[Decisions]:

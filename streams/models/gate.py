@@ -11,7 +11,6 @@ from rich.text import Text
 from pricing_core.evaluation.gate import Evidence, Guarded, Judgement, judge
 from pricing_core.model_file import Model
 from pricing_core.recorded import RecordedError
-from schemas.models import Settable
 from streams.errors import InputRefused, NotPromoted
 from streams.models.acts import set_status
 from streams.models.evidence import evidence, sort_out
@@ -31,24 +30,26 @@ def ask(settings: Settings, candidate: Model, running: Model, *, since_ms: int, 
     found = sort_out(read_followed(settings, since_ms=since_ms, until_ms=until_ms))
     shadow = _shadow(settings, candidate, since_ms, until_ms)
     try:
-        return judge(evidence(found, candidate, running, shadow))
+        judgement = judge(evidence(found, candidate, running, shadow))
     except (RecordedError, ValueError) as error:
         judgement = judge(Evidence(None, None, None, shadow))
         judgement.reasons.insert(0, f"the log cannot be used: {error}")
-        return judgement
+    if candidate.epsilon != running.epsilon:  # all else compares them as if both explored as much
+        judgement.reasons.append(
+            f"it would explore {candidate.epsilon:.1%} of the decisions, and {running.epsilon:.1%} are explored now"
+        )
+    return judgement
 
 
 def write_down(settings: Settings, registered: Registered, version: int, judgement: Judgement, by: str | None) -> None:
     """Say why a version stays what it is. One that is live keeps that."""
-    status = registered.status_of(version)
-    if status == "live":
+    if registered.status_of(version) == "live":
         return
-    kept: Settable = "candidate" if status == "retired" else status
     set_status(
         settings,
         registered.name,
         version,
-        status=kept,
+        status=None,
         by=by,
         why="the gate lets it pass" if judgement.passed else "the gate does not let it pass",
         reasons=judgement.reasons,

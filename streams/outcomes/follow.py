@@ -78,6 +78,7 @@ class Follower:
                 "transactional.id": f"{self._group}-{settings.instance}",
                 "transaction.timeout.ms": int(settings.transaction_timeout_s * 1000),
                 "retry.backoff.ms": 2,
+                "queue.buffering.max.messages": 1_000_000,  # a jump of event time closes whatever is open
             }
         )
         self._producer.init_transactions(REQUEST_S)
@@ -225,8 +226,8 @@ def follow(settings: Settings) -> None:
             try:
                 with contextlib.closing(Follower(settings, metrics)) as follower:
                     while not stopping.is_set():
-                        follower.step()
-                        failures = 0
+                        if follower.step():
+                            failures = 0
             except ck.KafkaException as error:
                 failures += 1
                 if failures == MAX_FAILURES:

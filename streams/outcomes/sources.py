@@ -126,9 +126,12 @@ class ShardSources:
             list(self._read(self._names[tp.topic], records))
 
     def _hear_refused(self) -> None:
-        """Read which records were refused. Their letters are visible before any decision that has seen them."""
+        """Read which records were refused, up to what was only begun: it is waited for until it is settled.
+
+        A decision may be visible before the letters of its own cut are.
+        """
         start = self._offsets.start([self._letters])[self._letters] if self._next_letter is None else self._next_letter
-        end = self._offsets.end([self._letters], committed=True)[self._letters]
+        end = self._offsets.end([self._letters], committed=False)[self._letters]
         for _, records in read_ranges(self._config, {self._letters: (start, end)}, cancelled=deadline(DEADLINE_S)):
             for value in records.values:
                 letter = msgspec.json.decode(value or b"", type=_Letter)

@@ -150,8 +150,9 @@ def follow(settings: Settings, model: Model, *, from_the_start: bool) -> Counter
             try:
                 with contextlib.closing(Follower(settings, shadow, from_the_start=from_the_start)) as follower:
                     while not stopping.is_set():
-                        shadow.counts["shadowed"] += follower.step()
-                        failures = 0
+                        done = follower.step()
+                        shadow.counts["shadowed"] += done
+                        failures = 0 if done else failures
             except ck.KafkaException as error:
                 failures += 1
                 if failures == MAX_FAILURES:

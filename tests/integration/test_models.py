@@ -128,8 +128,12 @@ def test_persons_publish_compare_promote_and_look(settings, tmp_path):
     refused = run(ours, "promote", "cli/2", "--why", "it is a test", "--by", "bob")
     assert refused.returncode == NotPromoted.exit_code
     assert "off-policy: 0 logged decisions" in refused.stderr.decode()
-    reasons = read_one(ours, "cli").statuses[2].reasons
-    assert [reason.partition(":")[0] for reason in reasons] == ["off-policy", "roll-outs", "guards", "shadow"]
+    *asked, explores = read_one(ours, "cli").statuses[2].reasons
+    assert [reason.partition(":")[0] for reason in asked] == ["off-policy", "roll-outs", "guards", "shadow"]
+    assert explores == "it would explore 0.0% of the decisions, and 6.0% are explored now"
+    repricer(ours, "retire", "cli/2", "--why", "it was bad")
+    repricer(ours, "gate", "cli/2")
+    assert read_one(ours, "cli").status_of(2) == "retired"  # to be asked about does not bring it back
     repricer(ours, "promote", "cli/2", "--force", "--why", "it is a test", "--by", "bob")
     found = {
         one["version"]: one

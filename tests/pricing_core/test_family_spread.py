@@ -293,6 +293,16 @@ def test_two_shards_that_are_pulled_apart_find_an_end():
     assert pairs[-1][0] * 100 <= pairs[-1][1] * 105
 
 
+def test_a_member_whose_turn_it_is_not_takes_no_place_of_another_offer():
+    made = shop(0, 1)
+    for shard in (0, 1):
+        sell(made, shard, b"web:member-%d" % shard)
+    exchange(made)
+    made.apply(0, batch(c.PolicyColumns, *({"key": b"web:%d" % i} for i in range(6))))
+    now = next(T0 + turn * TURN_MS for turn in range(50) if not made.families._has_turn(0, SHOES, T0 + turn * TURN_MS))
+    assert len(made.decide(0, now, "ACTIVE", limit=6)) == 6
+
+
 def test_shards_that_decide_together_heed_what_each_would_have_heeded_alone():
     together, alone = started(), started()
     for made in (together, alone):

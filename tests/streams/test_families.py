@@ -120,7 +120,10 @@ def test_a_new_owner_says_its_part_again_and_its_members_are_due(shop):
 def test_records_are_heard_by_their_keys():
     engine = Shards().engine
     key, value = f"{NAME}/3".encode(), encode(msgspec.structs.replace(FAMILY, lowest=1000, highest=1100))
-    for raw, prices in ((value, Prices(1000, 1100, 2)), (b"{}", UNKNOWN), (None, NOBODY)):
+    crossed = encode(msgspec.structs.replace(FAMILY, lowest=1100, highest=1000))
+    huge, no_text = value.replace(b"1100", b"1" * 23), value.replace(b"web", b"w\xffb")
+    bad = ((raw, UNKNOWN) for raw in (b"{}", crossed, huge, no_text))
+    for raw, prices in ((value, Prices(1000, 1100, 2)), *bad, (None, NOBODY)):
         hear(engine, key, raw)
         assert engine.families._elsewhere(0, SHOES) == prices
     assert engine.families._elsewhere(3, SHOES) == NOBODY  # of itself it knows more

@@ -56,6 +56,7 @@ def test_rows_show_what_followed(transitions, rows):
     ("changed", "why"),
     [
         ({"prices": None}, "no choice"),
+        ({"legal": [False] * len(MOVES_BP)}, "no choice"),
         ({"starts_at": None}, "not acknowledged"),
         ({"acknowledgement": "rejected"}, "another price"),
         ({"inputs": None}, "inputs missing"),

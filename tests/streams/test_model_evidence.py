@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import jax
 import msgspec
+import numpy as np
 import pytest
 
 from pricing_core.evaluation.gate import Guarded, judge
+from pricing_core.features import HOLD
 from streams.models.evidence import evidence, logged_prices, sort_out
 from streams.models.transitions import Happened
 from tests.pricing_core.engines import MODEL
@@ -18,6 +20,18 @@ pytestmark = pytest.mark.timeout(580)
 @pytest.fixture(scope="module")
 def log():
     return played(offers=60, days=25)
+
+
+def test_a_price_that_holds_for_longer_earns_no_more_by_that(log):
+    """A day earns 1,000 at every price; moves last for four days, holds for one."""
+    lasting = []
+    for one in log:
+        days = 1 if one.action == HOLD else 4
+        happened = Happened(units=days, revenue=1700 * days, impressions=200)
+        lasting.append(msgspec.structs.replace(one, ends_at=f"2026-01-{1 + days:02}T00:00:00Z", happened=happened))
+    profits = logged_prices(sort_out(lasting).free)
+    for offer in np.unique(profits.offer):
+        assert np.ptp(profits.profit[profits.offer == offer]) < 1e-6
 
 
 def test_only_decisions_count_in_which_nothing_but_the_model_decided_and_whose_outcome_is_known(log):
