@@ -11,7 +11,6 @@ position is stable, that is until transactions of the owner before have ended.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -35,6 +34,7 @@ from schemas.topics import (
 from schemas.transitions import TransitionClosed
 from streams.clock import wall_ms
 from streams.errors import BrokerUnreachable, GroupReset
+from streams.lives import live_until
 from streams.metrics import OPEN_INTERVALS, OUTCOME_EVENTS_LEFT_OUT, Metrics
 from streams.metrics import TRANSITIONS as TRANSITIONS_TOTAL
 from streams.metrics_page import metrics_page
@@ -51,10 +51,6 @@ POLL_S = 0.2
 REQUEST_S = 15.0
 STABLE_S = 60.0
 """A dead owner's transaction ends within its timeout and the broker's clean-up interval."""
-AGAIN_S = 1.0
-"""After a failed transaction."""
-MAX_FAILURES = 10
-"""Transactions that fail one after the other: then it is not the broker's weather."""
 
 log = structlog.get_logger(__name__)
 
@@ -220,17 +216,6 @@ def follow(settings: Settings) -> None:
     """
     sources = (ORDERS, CLICKS, INVENTORY, PRICE_APPLIED)
     require_present(settings, (PRICE_DECISIONS, *sources, DEAD_LETTERS, TRANSITIONS))
-    metrics, failures = Metrics(), 0
+    metrics = Metrics()
     with stop_signal() as stopping, metrics_page(settings, metrics):
-        while not stopping.is_set():
-            try:
-                with contextlib.closing(Follower(settings, metrics)) as follower:
-                    while not stopping.is_set():
-                        if follower.step():
-                            failures = 0
-            except ck.KafkaException as error:
-                failures += 1
-                if failures == MAX_FAILURES:
-                    raise BrokerUnreachable(f"{failures} transactions failed one after the other: {error}") from error
-                log.warning("transaction failed", error=str(error), again_in_s=AGAIN_S)
-                stopping.wait(AGAIN_S)
+        live_until(stopping, lambda: Follower(settings, metrics))

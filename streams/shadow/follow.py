@@ -10,7 +10,6 @@ that of a member which has lost it, and the records would be there twice.
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +23,7 @@ from schemas.cloud_events import PRICE_DECIDED
 from schemas.decisions import PriceDecided
 from schemas.topics import PRICE_DECISIONS, SHADOW_DECISIONS
 from streams.clock import wall_ms
-from streams.errors import BrokerUnreachable
+from streams.lives import live_until
 from streams.polled import is_record
 from streams.replay.decision_log import Found
 from streams.settings import Settings
@@ -36,10 +35,6 @@ from streams.transport.identity import Claim
 RECORDS_AT_ONCE = 2048
 POLL_S = 0.2
 REQUEST_S = 15.0
-AGAIN_S = 1.0
-"""After a failed transaction."""
-MAX_FAILURES = 10
-"""Transactions that fail one after the other: then it is not the broker's weather."""
 
 log = structlog.get_logger(__name__)
 
@@ -144,19 +139,10 @@ def follow(settings: Settings, model: Model, *, from_the_start: bool) -> Counter
         SourceUnreadable: The decisions cannot be read any more.
     """
     require_present(settings, (PRICE_DECISIONS, SHADOW_DECISIONS))
-    shadow, failures = Shadow(settings, model), 0
+    shadow = Shadow(settings, model)
+    shadow.counts["shadowed"] = 0
     with stop_signal() as stopping:
-        while not stopping.is_set():
-            try:
-                with contextlib.closing(Follower(settings, shadow, from_the_start=from_the_start)) as follower:
-                    while not stopping.is_set():
-                        done = follower.step()
-                        shadow.counts["shadowed"] += done
-                        failures = 0 if done else failures
-            except ck.KafkaException as error:
-                failures += 1
-                if failures == MAX_FAILURES:
-                    raise BrokerUnreachable(f"{failures} transactions failed one after the other: {error}") from error
-                log.warning("transaction failed", error=str(error), again_in_s=AGAIN_S)
-                stopping.wait(AGAIN_S)
+        shadow.counts["shadowed"] += live_until(
+            stopping, lambda: Follower(settings, shadow, from_the_start=from_the_start)
+        )
     return shadow.counts
