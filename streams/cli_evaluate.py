@@ -28,6 +28,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Folder of `train-deep-q`: its learners play, too.", file_okay=False, exists=True),
     ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes that play at once.", min=1)] = 1,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots.", dir_okay=False, writable=True)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -52,7 +53,7 @@ def evaluate(
     from streams.evaluate.terminal import print_report
 
     chosen = Split[(split or ("tuning" if suite == "quick" else "test")).upper()]
-    order = Order(suite, chosen, markets or MARKETS[suite], seed, tuple(row or ()), deep_q)
+    order = Order(suite, chosen, markets or MARKETS[suite], seed, tuple(row or ()), deep_q, jobs)
     report = run_suite(order, Console(stderr=True))
     if html is not None:
         html.write_text(page(report), encoding="utf-8")

@@ -82,7 +82,9 @@ def train(
     ),
     name: Annotated[str, typer.Option(help="Name of the model.")] = "default",
     version: Annotated[int, typer.Option(help="A new number for new weights.", min=1)] = 1,
-    preset: Annotated[Literal["default", "tiny"], typer.Option(help="How long; tiny is for a look only.")] = "default",
+    preset: Annotated[
+        Literal["default", "large", "tiny"], typer.Option(help="How long; large is for a GPU, tiny for a look only.")
+    ] = "default",
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights on one backend.", min=0)] = 0,
     markets: Annotated[int, typer.Option(help="Held-out markets to score on; 0: no score.", min=0)] = 512,
 ) -> None:

@@ -23,7 +23,11 @@ _LONGEST_STEP = 1.0
 _LEAST_VARIANCE = 1e-6
 """Of the log cost: below it there is no instrument."""
 _RIDGE = 1e-3
-"""Keeps Newton's matrix regular where prices never moved."""
+"""Keeps Newton's matrix regular where prices never moved, or the cost never did."""
+_DAMPING = 1e-5
+"""Share of its diagonal that is added to Newton's matrix: cost that hardly moved leaves two columns alike, and a million
+sales of them are singular in float32. It changes no answer, only the way there (Levenberg and Marquardt).
+"""
 
 
 class Control(NamedTuple):
@@ -55,11 +59,13 @@ def _of_offer(log_ratio: Array, log_cost: Array, exposure: Array, units: Array) 
     cost = jnp.where(jnp.isfinite(log_cost), log_cost, 0.0)
     cost, price = cost - cost.mean(), log_ratio - log_ratio.mean()
     variance = (cost**2).mean()
-    residual = price - (cost * price).mean() / jnp.maximum(variance, _LEAST_VARIANCE) * cost
+    instrument = variance > _LEAST_VARIANCE
+    residual = jnp.where(instrument, price - (cost * price).mean() / jnp.maximum(variance, _LEAST_VARIANCE) * cost, 0.0)
     x = jnp.stack([jnp.ones_like(price), -price, residual], axis=1)
 
     def information(mean: Array) -> Array:
-        return (x * mean[:, None]).T @ x + _RIDGE * jnp.eye(3)
+        told = (x * mean[:, None]).T @ x
+        return told + _DAMPING * jnp.diag(jnp.diag(told)) + _RIDGE * jnp.eye(3)
 
     def step(_: int | Array, coefficients: Array) -> Array:
         mean = exposure * jnp.exp(x @ coefficients)
@@ -75,6 +81,7 @@ def _of_offer(log_ratio: Array, log_cost: Array, exposure: Array, units: Array) 
     known = jnp.linalg.inv(fisher[:2, :2])
     z2 = coefficients[2] ** 2 / (dispersion * unknown[2, 2])
     odds = jax.nn.sigmoid(0.5 * (z2 - jnp.log(float(len(units)))))
-    odds = jnp.where(variance > _LEAST_VARIANCE, odds, 0.0)
+    found = instrument & jnp.isfinite(odds) & jnp.isfinite(coefficients).all()
     lost = odds * (unknown[1, 1] / known[1, 1] - 1.0)
-    return jnp.exp(odds * coefficients[2] * residual), 1.0 / (1.0 + lost)
+    followed = jnp.exp(odds * coefficients[2] * residual)
+    return jnp.where(found, followed, 1.0), jnp.where(found, 1.0 / (1.0 + lost), 1.0)

@@ -42,6 +42,15 @@ def groups_of(markets: int) -> tuple[int, int]:
     return groups, -(-markets // groups)
 
 
+class Group(NamedTuple):
+    """What contestants made of one group of markets, all as shares of each market's optimum."""
+
+    reached: Float64
+    """[T], what the optimum had earned by then, summed over markets."""
+    kept: dict[str, Float64]
+    """[T, n] by contestant: what it earned in a period, or minus what it gave away."""
+
+
 def play_row(
     market: Market,
     contestants: Sequence[Contestant],
@@ -60,32 +69,31 @@ def play_row(
         report: Called with a name before each turn: of every contestant in every group.
     """
     groups, size = groups_of(markets)
-    turns = [_play_group(market, contestants, jax.random.fold_in(key, g), size, report) for g in range(groups)]
-    reached = np.sum([turn.reached for turn in turns], axis=0)
-    names = turns[0].kept
-    # What was given away is taken off the whole, what was earned adds up to it.
-    whole = 1.0 if isinstance(market, PlannedMarket) else 0.0
-    kept = {name: np.concatenate([turn.kept[name] for turn in turns], axis=1) for name in names}
-    return Played(
-        row=market.name,
-        shares={name: whole + of.sum(axis=0) for name, of in kept.items()},
-        curves={name: whole + _curve(of, reached) for name, of in kept.items()},
+    return together(
+        market, [play_group(market, contestants, key=key, group=g, n=size, report=report) for g in range(groups)]
     )
 
 
-class _Turn(NamedTuple):
-    """Of one group, all as shares of each market's optimum."""
+def play_group(
+    market: Market,
+    contestants: Sequence[Contestant],
+    *,
+    key: Array,
+    group: int,
+    n: int,
+    report: Callable[[str], None] = lambda _contestant: None,
+) -> Group:
+    """Play one group of a row; groups do not depend on each other.
 
-    reached: Float64
-    """[T], what the optimum had earned by then, summed over markets."""
-    kept: dict[str, Float64]
-    """[T, n] by contestant: what it earned in a period, or minus what it gave away."""
-
-
-def _play_group(
-    market: Market, contestants: Sequence[Contestant], key: Array, n: int, report: Callable[[str], None]
-) -> _Turn:
-    k_params, k_luck = jax.random.split(key)
+    Args:
+        market: The kind.
+        contestants: Who plays, where it makes sense.
+        key: Of the row, see `play_row`.
+        group: Number of the group, from 0.
+        n: Markets in it.
+        report: Called with a name before each turn.
+    """
+    k_params, k_luck = jax.random.split(jax.random.fold_in(key, group))
     params = market.sample(k_params, n)
     view = market.view(params, market.start(params, k_luck))
     optimum = np.asarray(jax.jit(market.optimum)(params), np.float64)
@@ -96,7 +104,20 @@ def _play_group(
             report(contestant.name)
             kept[contestant.name] = _kept(market, policy, params, k_luck) / optimum
     by_clairvoyant = np.asarray(earned_by_clairvoyant(market, params, k_luck), np.float64) / optimum
-    return _Turn(by_clairvoyant.sum(axis=1).cumsum(), kept)
+    return Group(by_clairvoyant.sum(axis=1).cumsum(), kept)
+
+
+def together(market: Market, groups: Sequence[Group]) -> Played:
+    """Put the groups of a row together, in their order."""
+    reached = np.sum([group.reached for group in groups], axis=0)
+    # What was given away is taken off the whole, what was earned adds up to it.
+    whole = 1.0 if isinstance(market, PlannedMarket) else 0.0
+    kept = {name: np.concatenate([group.kept[name] for group in groups], axis=1) for name in groups[0].kept}
+    return Played(
+        row=market.name,
+        shares={name: whole + of.sum(axis=0) for name, of in kept.items()},
+        curves={name: whole + _curve(of, reached) for name, of in kept.items()},
+    )
 
 
 def _kept(market: Market, policy: OnlinePolicy, params: Any, key: Array) -> Float64:

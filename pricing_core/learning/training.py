@@ -69,6 +69,17 @@ PRESETS = {
         shrinkage=1.0,
         price_spread=0.1,
     ),
+    "large": Preset(  # for an accelerator: sixteen times the shops, half as many updates again
+        shops=32_768,
+        updates=4000,
+        learning_rate=2e-3,
+        discount_half_life_days=0.0,
+        level_weight=0.02,
+        target_rate=0.01,
+        wide_exploration=0.5,
+        shrinkage=1.0,
+        price_spread=0.1,
+    ),
     "tiny": Preset(
         shops=64,
         updates=50,

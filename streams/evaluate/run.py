@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from pricing_core.evaluation.arrays import Float64
 from pricing_core.evaluation.contestants import CONTESTANTS, MODEL, SYSTEM, Contestant, with_deep_q
 from pricing_core.evaluation.standing import Standing, stand
-from pricing_core.evaluation.suite import groups_of, play_row
+from pricing_core.evaluation.suite import Group, groups_of, play_group, together
 from pricing_core.model_file import load_model
 from pricing_core.simulator.bar.interface import Market
 from pricing_core.simulator.bar.rows import FLOORS, MARKS, Mark, Split, key, rows
@@ -41,6 +43,8 @@ class Order(msgspec.Struct, frozen=True):
     """Beginnings of the names of the rows to play; all of the suite if there are none."""
     deep_q: Path | None = None
     """Folder of deep-Q learners (`train_deep_q.path_of`): they play in their rows."""
+    jobs: int = 1
+    """Groups of markets played at once, each in a process; the figures are the same."""
 
 
 class Row(NamedTuple):
@@ -50,7 +54,7 @@ class Row(NamedTuple):
     curves: dict[str, Float64]
     """See `suite.Played`."""
     seconds: float
-    """What it took, compilation included."""
+    """What its groups took one after the other, compilation included."""
 
 
 class Report(NamedTuple):
@@ -63,16 +67,13 @@ class Report(NamedTuple):
     versions: dict[str, str]
     shops: Shops | None
     """The worker's model and its parts; None where only rows were asked for."""
+    seconds: float
+    """What all of it took."""
 
     @property
     def missed(self) -> tuple[Standing, ...]:
         """Rows whose interval reaches below what they must earn."""
         return tuple(row.standing for row in self.rows if not row.standing.verdict.passed)
-
-    @property
-    def seconds(self) -> float:
-        """What all of it took."""
-        return sum(row.seconds for row in self.rows)
 
 
 def run_suite(order: Order, console: Console) -> Report:
@@ -85,14 +86,18 @@ def run_suite(order: Order, console: Console) -> Report:
     Raises:
         RepricerError: There is no row of a name that was asked for.
     """
-    chosen, contestants = _chosen(order), _contestants(order)
+    chosen = _chosen(order)
+    started = time.perf_counter()
     columns = (MofNCompleteColumn(), BarColumn(20), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=len(chosen))
-        played = tuple(_play(market, contestants, order, progress, task) for market in chosen)
+        play = _one_by_one if order.jobs == 1 else _side_by_side
+        found = {row.standing.row: row for row in _shown(play(chosen, order, progress, task), progress, task)}
+    played = tuple(found[market.name] for market in chosen)
     shops = None if order.only else play_shops(load_model(), n=SHOPS[order.suite], seed=order.seed)
     versions = {name: version(name) for name in ("repricer", "jax", "jaxlib", "numpy")}
-    return Report(order, played, MODEL, f"{machine()}, {jax.default_backend()}", versions, shops)
+    seconds = time.perf_counter() - started
+    return Report(order, played, MODEL, f"{machine()}, {jax.default_backend()}", versions, shops, seconds)
 
 
 def require_passed(report: Report) -> None:
@@ -135,24 +140,63 @@ def _contestants(order: Order) -> Sequence[Contestant]:
     return with_deep_q(read)
 
 
-def _play(market: Market, contestants: Sequence[Contestant], order: Order, progress: Progress, task: TaskID) -> Row:
+def _one_by_one(chosen: Sequence[Market], order: Order, progress: Progress, task: TaskID) -> Iterator[Row]:
+    contestants = _contestants(order)
+    groups, size = groups_of(order.markets)
+    for market in chosen:
+        started = time.perf_counter()
+        played = []
+        for g in range(groups):
+
+            def report(contestant: str, says: str = f"group {g + 1} of {groups}", row: str = market.name) -> None:
+                progress.update(task, description=f"{row}: {contestant}, {says}")
+
+            drawn_with = key(order.split, order.seed)
+            played.append(play_group(market, contestants, key=drawn_with, group=g, n=size, report=report))
+        yield _row(market, played, order, time.perf_counter() - started)
+
+
+def _side_by_side(chosen: Sequence[Market], order: Order, progress: Progress, task: TaskID) -> Iterator[Row]:
+    """Groups of long seasons first, so that none is left for the end; a row comes when its last group is done."""
+    progress.update(task, description=f"{order.jobs} groups of markets at once")
+    groups, size = groups_of(order.markets)
+    done: dict[str, dict[int, tuple[Group, float]]] = {market.name: {} for market in chosen}
+    # A forked child would inherit the locks of JAX's threads, but not the threads.
+    with ProcessPoolExecutor(order.jobs, mp_context=get_context("spawn")) as pool:
+        turns = {
+            pool.submit(_play_group, market.name, g, size, order): (market, g)
+            for market in sorted(chosen, key=lambda market: -market.periods)
+            for g in range(groups)
+        }
+        for turn in as_completed(turns):
+            market, g = turns[turn]
+            of_row = done[market.name]
+            of_row[g] = turn.result()
+            if len(of_row) == groups:
+                played, seconds = zip(*(of_row[g] for g in range(groups)), strict=True)
+                yield _row(market, played, order, sum(seconds))
+
+
+def _play_group(name: str, group: int, n: int, order: Order) -> tuple[Group, float]:
+    """In a process of its own: play a group; what it took, too."""
     started = time.perf_counter()
-    groups, _ = groups_of(order.markets)
-    turns = dict.fromkeys((contestant.name for contestant in contestants), 0)
+    (market,) = (market for market in rows(order.split) if market.name == name)
+    played = play_group(market, _contestants(order), key=key(order.split, order.seed), group=group, n=n)
+    return played, time.perf_counter() - started
 
-    def report(contestant: str) -> None:
-        turns[contestant] += 1
-        progress.update(task, description=f"{market.name}: {contestant}, group {turns[contestant]} of {groups}")
 
-    drawn_with = key(order.split, order.seed)
-    played = play_row(market, contestants, key=drawn_with, markets=order.markets, report=report)
-    standing = stand(played, mark_of(order, market.name), seed=order.seed)
-    seconds = time.perf_counter() - started
-    progress.advance(task)
-    share = standing.shares[SYSTEM]
-    interval = f"{share.value:.1%} ({share.lower:.1%} to {share.upper:.1%})"
-    progress.console.print(f"{market.name:18} {interval}, {standing.verdict}, {seconds:.0f} s")
-    return Row(standing, played.curves, seconds)
+def _row(market: Market, groups: Sequence[Group], order: Order, seconds: float) -> Row:
+    played = together(market, groups)
+    return Row(stand(played, mark_of(order, market.name), seed=order.seed), played.curves, seconds)
+
+
+def _shown(played: Iterator[Row], progress: Progress, task: TaskID) -> Iterator[Row]:
+    for row in played:
+        progress.advance(task)
+        share = row.standing.shares[SYSTEM]
+        interval = f"{share.value:.1%} ({share.lower:.1%} to {share.upper:.1%})"
+        progress.console.print(f"{row.standing.row:18} {interval}, {row.standing.verdict}, {row.seconds:.0f} s")
+        yield row
 
 
 def _shortfall(standing: Standing) -> str:

@@ -58,3 +58,17 @@ def test_without_an_instrument_nothing_is_done():
         found = control(log_ratio, cost, exposure, units)
         np.testing.assert_array_equal(found.demand, 1.0)
         np.testing.assert_array_equal(found.weight, 1.0)
+
+
+@pytest.mark.parametrize("cost_spread", [0.0, 0.0015, 0.01])
+def test_a_million_sales_at_a_cost_that_hardly_moved_leave_numbers(cost_spread):
+    k_rule, k_price, k_cost, k_units = jax.random.split(jax.random.key(5), 4)
+    shape = (10_000, 4)
+    explored = jnp.log(jax.random.uniform(k_price, shape, minval=0.65, maxval=1.95))
+    log_ratio = jnp.where(jax.random.bernoulli(k_rule, 0.1, shape), explored, jnp.log(0.72))
+    log_cost = cost_spread * jax.random.normal(k_cost, shape)
+    units = jax.random.poisson(k_units, 25.0 * jnp.exp(-4.0 * log_ratio)).astype(jnp.float32)
+    found = control(log_ratio, log_cost, jnp.ones(shape), units)
+    assert np.isfinite(found.demand).all()
+    assert np.median(np.abs(np.log(found.demand))) < 0.05
+    assert ((found.weight > 0.0) & (found.weight <= 1.0)).all()

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -56,7 +57,7 @@ def report():
         zip((*PARTS, "hold"), (Mean(s, s - 0.003, s + 0.003) for s in (0.966, 0.12, 0.97, 0.91)), strict=True)
     )
     shops = Shops("default/3@0123", 64, shares, Mean(0.004, 0.002, 0.006))
-    return Report(order, played, "a model", "2 cores", {"jax": "1.2.3"}, shops)
+    return Report(order, played, "a model", "2 cores", {"jax": "1.2.3"}, shops, seconds=3.0)
 
 
 def test_a_row_that_falls_short_is_named_with_what_it_earns_and_what_it_must(report):
@@ -98,6 +99,13 @@ def test_the_quick_suite_asks_for_floors_and_keeps_the_goals():
 def test_a_row_that_is_not_there_is_refused_before_any_is_played(suite, asked, says):
     with pytest.raises(RepricerError, match=says):
         run_suite(Order(suite, Split.TUNING, 64, 0, asked), Console(file=StringIO()))
+
+
+def test_groups_played_side_by_side_give_the_figures_of_groups_played_one_by_one(monkeypatch):
+    monkeypatch.setattr("streams.evaluate.run.groups_of", lambda markets: (2, markets // 2))
+    order = Order("full", Split.TUNING, 4, 0, ("endog",))
+    alone, abreast = (run_suite(order, Console(file=StringIO())) for order in (order, replace(order, jobs=2)))
+    assert [row.standing for row in abreast.rows] == [row.standing for row in alone.rows]
 
 
 def test_the_model_of_the_worker_is_played_whole_and_in_parts():
