@@ -25,7 +25,7 @@ _LEAST_VARIANCE = 1e-6
 _RIDGE = 1e-3
 """Keeps Newton's matrix regular where prices never moved, or the cost never did."""
 _DAMPING = 1e-5
-"""Share of its diagonal that is added to Newton's matrix: cost that hardly moved leaves two columns alike, and a million
+"""Share of its diagonal that is added to Newton's matrix: cost that hardly moved leaves two columns alike, and many
 sales of them are singular in float32. It changes no answer, only the way there (Levenberg and Marquardt).
 """
 
