@@ -26,7 +26,7 @@ def choose(q: Array, legal: Array, uniform: Array, epsilon: float | Array) -> tu
         q: float32 [N, A].
         legal: bool [N, A].
         uniform: float32 [N] in [0, 1); decides whether and what to explore.
-        epsilon: Share of exploring decisions.
+        epsilon: Share of exploring decisions; one for all, or [N].
 
     Returns:
         Chosen candidate int32 [N], its propensity float32 [N]; `NO_CHOICE` with propensity 0 where nothing is

@@ -81,6 +81,12 @@ class Decisions(_Coded):
     """Candidate; `NONE` if none was chosen."""
     propensity: Float32
     """Probability of the chosen candidate; 0 if none."""
+    probabilities: Float32
+    """[n, A] with which the model chooses each candidate; 0 where it had no choice."""
+    rung: Int64
+    """Of the evidence ladder: numbers of `rungs.RUNGS`; `NONE` where no candidates were made."""
+    drift: Int8
+    """1 where the offer's demand was found to have changed, else 0."""
     lower: Int64
     """Legal interval of the price, all rules but the ending; the static bounds where no candidates were made."""
     upper: Int64
@@ -159,7 +165,7 @@ def no_decisions() -> Decisions:
 def blank(now: Int64, keys: BinaryArray) -> Decisions:
     """Columns of n decisions to be filled in."""
     n = len(keys)
-    none = [np.full(n, NONE, np.int64) for _ in range(11)]
+    none = [np.full(n, NONE, np.int64) for _ in range(12)]
     shape = (n, len(MOVES_BP))
     return Decisions(
         now=now,
@@ -182,6 +188,9 @@ def blank(now: Int64, keys: BinaryArray) -> Decisions:
         considered=np.zeros(n, np.bool_),
         chosen=none[5],
         propensity=np.zeros(n, np.float32),
+        probabilities=np.zeros(shape, np.float32),
+        rung=none[11],
+        drift=np.zeros(n, np.int8),
         lower=none[6],
         upper=none[7],
         limit=none[8],

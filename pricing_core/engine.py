@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing_core import acknowledgements, commands, periods, price_window, valuation
+from pricing_core import acknowledgements, commands, drifting, periods, price_window, valuation
 from pricing_core import offers as offer_views
 from pricing_core.arena import Arena
 from pricing_core.deciding import decide
@@ -246,6 +246,7 @@ class PricingEngine:
         price = np.where(changed, decisions.price, offers.current)
         price_window.rolled(offers.window, price, now).take(priced).put(state, slots[priced])
         periods.after_decisions(state, offers, decisions.considered, price)
+        drifting.after_decisions(state, slots, decisions)
         acknowledgements.expect(state, slots[changed], decisions, np.flatnonzero(changed))
         commands.after_decisions(state, slots, decisions)
         self._schedule.after_decisions(due, offers, decisions)

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from numpy.typing import NDArray
 
 from pricing_core.decayed_demand import PRIOR_ELASTICITY
 from pricing_core.demand import belief
 from pricing_core.demand.belief import Posterior, Prior, Tally
-from pricing_core.demand.curves import ELASTICITY_OF_CURVE
+from pricing_core.demand.curves import CURVES, ELASTICITY_OF_CURVE
 from pricing_core.demand.knots import FARTHEST
 from pricing_core.planning import exploration, nearby
 from pricing_core.planning.under_belief import Plans, Situation, of_season
@@ -53,6 +56,15 @@ class Standing(NamedTuple):
     """Until the season ends; inf if it does not."""
 
 
+class Drawn(NamedTuple):
+    """What would be done if one of J demand curves were drawn from the belief, and taken for true. [N, J] float32."""
+
+    weight: Array
+    """Probability of each, sums to 1."""
+    move: Array
+    """Its best one, in ln price; not necessarily a candidate."""
+
+
 class Outlook(NamedTuple):
     """What is expected of N offers with A candidates. float32."""
 
@@ -74,6 +86,9 @@ class Outlook(NamedTuple):
     """[N]."""
     units: Array
     """[N] expected of a day at the current price."""
+    usual: Array
+    """[N, A] gain as long as nothing is known of an offer; where a stock is to be sold by a day, ``gain``."""
+    drawn: Drawn
 
     @property
     def worth(self) -> Array:
@@ -94,6 +109,17 @@ def prior_of(counts_shoppers: Array, rival_seen: Array) -> Prior:
     return Prior(shape, shape / units, elasticity, jnp.full_like(shape, belief.ELASTICITY_SPREAD))
 
 
+def _usual() -> NDArray[np.float32]:
+    """[2, P, 5] of `nearby.moments_of`: what is believed at first, without a rival and beside one."""
+    beside = jnp.array([0.0, 1.0])
+    with jax.ensure_compile_time_eval():
+        weight = belief.posterior(belief.empty(2), prior_of(jnp.zeros(2), beside)).weight
+    return np.stack([nearby.moments_of(each) for each in np.asarray(weight)])
+
+
+_USUAL = _usual()
+
+
 def look_ahead(tally: Tally, prior: Prior, offers: Standing, log_ratio: Array, *, seasonal: bool) -> Outlook:
     """Say what is expected of the candidates.
 
@@ -112,12 +138,18 @@ def look_ahead(tally: Tally, prior: Prior, offers: Standing, log_ratio: Array, *
     margin, scale = _margin(offers, moves) / _scale(offers), _scale(offers)
     gain = near.kept * margin - (profit[0] - profit[1])[:, None] / scale
     lesson = near.saved / scale
-    horizon = _USE * exploration.horizon(tally.periods)
+    of_usual = jnp.asarray(_USUAL)[(prior.elasticity < PRIOR_ELASTICITY).astype(jnp.int32)]
+    usual = nearby.kept_usually(of_usual, offers.log_price, moves) * margin - (profit[0] - profit[1])[:, None] / scale
+    horizon, drawn = _USE * exploration.horizon(tally.periods), Drawn(held.weight, near.best)
     if seasonal:
         limited = jnp.isfinite(offers.stock) & jnp.isfinite(offers.days_left)
         probed = jnp.concatenate([jnp.zeros_like(moves[:, :1]), moves], axis=1)
         of_it = _in_season(held, offers, offers.log_price[:, None] + probed, scale * near.units[:, None])
-        gain, lesson = (jnp.where(limited[:, None], *pair) for pair in zip(of_it, (gain, lesson), strict=True))
+        usual = jnp.where(limited[:, None], of_it[0], usual)
+        gain, lesson = (jnp.where(limited[:, None], *pair) for pair in zip(of_it[:2], (gain, lesson), strict=True))
+        drawn = Drawn(
+            *(jnp.where(limited[:, None], *pair) for pair in zip(_draws(of_it[2], moves), drawn, strict=True))
+        )
         horizon = jnp.where(limited, exploration.horizon_of_season(jnp.where(limited, offers.days_left, 1.0)), horizon)
     return Outlook(
         gain,
@@ -128,6 +160,8 @@ def look_ahead(tally: Tally, prior: Prior, offers: Standing, log_ratio: Array, *
         near.slope,
         near.slope_spread,
         near.units,
+        usual,
+        drawn,
     )
 
 
@@ -147,14 +181,21 @@ def _moments(weight: Array, values: Array) -> tuple[Array, Array]:
     return mean, jnp.sqrt((weight * (values - mean[:, None]) ** 2).sum(axis=1))
 
 
-def _shares(made: Plans, log_price: Array, scale: Array) -> tuple[Array, Array]:
-    """What the candidates gain over staying, and what they save later, [N, A], in units of ``scale`` [N, 1]."""
+def _shares(made: Plans, log_price: Array, scale: Array) -> tuple[Array, Array, Plans]:
+    """What the candidates gain over staying, and what they save later, [N, A], in units of ``scale`` [N, 1]; plans."""
     worth = made.worth
     asked = Plans(made.weight, made.gain[:, 1:], made.units[:, 1:])
-    return (worth[:, 1:] - worth[:, :1]) / scale, asked.saved(log_price[:, 1:]) / scale
+    return (worth[:, 1:] - worth[:, :1]) / scale, asked.saved(log_price[:, 1:]) / scale, asked
 
 
-def _in_season(held: Posterior, offers: Standing, log_price: Array, scale: Array) -> tuple[Array, Array]:
+def _draws(made: Plans, moves: Array) -> Drawn:
+    """The best candidate in each scenario; they are fewer than curves, the rest weigh nothing."""
+    weight, best = made.weight.T, jnp.take_along_axis(moves, made.gain.argmax(axis=1).T, axis=1)
+    missing = ((0, 0), (0, CURVES - weight.shape[1]))
+    return Drawn(jnp.pad(weight, missing), jnp.pad(best, missing))
+
+
+def _in_season(held: Posterior, offers: Standing, log_price: Array, scale: Array) -> tuple[Array, Array, Plans]:
     """The same where a stock is to be sold until a day; what is left is then worth its salvage."""
     price = jnp.exp(offers.log_price)
     situation = Situation(

@@ -63,7 +63,8 @@ POLICY = np.dtype(
         ("reductions", "i1"),
         ("competitor_rule", "i1"),
         ("heeds_all", "?"),
-        ("reserved", "V3"),
+        ("max_rung", "i1"),
+        ("reserved", "V2"),
         *((name, "<i8") for name in _COPIED),
         ("margin_floor", "<i8"),  # smallest price with the minimum margin; 0 without one
         ("low", "<i8"),  # static bounds: floor, minimum margin and MAP; ceiling and emergency cap
@@ -111,7 +112,7 @@ class PolicyTable:
         """Set the policies of distinct rows; those marked as removed become absent."""
         rows = np.zeros(len(columns), POLICY)
         rows["present"] = True
-        for name in (*_COPIED, "mode", "reductions", "competitor_rule", "heeds_all", "competitors"):
+        for name in (*_COPIED, "mode", "reductions", "competitor_rule", "heeds_all", "competitors", "max_rung"):
             rows[name] = getattr(columns, name)
         rows["margin_floor"] = _margin_floors(columns)
         set_bounds(rows)

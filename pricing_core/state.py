@@ -1,7 +1,7 @@
 """The state: one row per offer. Exact numbers on the host; decayed sums and tallies on the device (`arena`).
 
 `ROW` is both the layout in memory and the value of a changelog record, so that a snapshot is a copy. A row is
-1,232 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
+1,248 bytes: what one offer needs lies together, because a batch touches few offers and many fields of each.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ ROW = np.dtype(
         ("command", "u1"),  # that the next decision carries out, as `columns.ROLL_BACK`; 0: none
         ("proposed_code", "u1"),  # as decided_code
         ("counts_shoppers", "u1"),  # 1: impressions are the exposure in the tally, else days are
-        ("spare", "V4"),
+        ("rung", "u1"),  # of the last decision with a choice: index into rungs.RUNGS
+        ("spare", "V3"),
         ("command_value", "<i8"),  # of `columns.CommandColumns`
         ("command_offset", "<i8"),
         ("command_expires_at", "<i8"),  # NEVER: not
@@ -124,8 +125,9 @@ ROW = np.dtype(
         ("opened_units", "<i8"),  # placed less cancelled, when it began
         ("opened_impressions", "<i8"),
         ("sold_out_at", "<i8"),  # when the stock first ran out in it; 0: not
+        ("drifted_at", "<i8"),  # when demand was last found to have changed (`demand.drift`); 0: never
         ("sums", "<f4", (len(HALF_LIVES_DAYS), len(STATISTICS))),
-        ("tally", "<f4", (WIDTH,)),  # what was sold at which price (`demand.belief`)
+        ("tally", "<f4", (WIDTH,)),  # what was sold at which price (`demand.belief`), and evidence of a change
     ]
 )
 
@@ -212,6 +214,8 @@ class State:
         self.opened_units: Int64 = rows["opened_units"]
         self.opened_impressions: Int64 = rows["opened_impressions"]
         self.sold_out_at: Int64 = rows["sold_out_at"]
+        self.drifted_at: Int64 = rows["drifted_at"]
+        self.rung: NDArray[np.uint8] = rows["rung"]
 
     def clear(self, slots: Slots) -> None:
         """Make rows blank."""

@@ -28,6 +28,8 @@ SILENT, ANNOUNCED, ANNOUNCED_OR_HELD = 0, 1, 2
 PAUSE, RESUME, APPROVE, REJECT, ROLL_BACK = 1, 2, 3, 4, 5
 """State rows hold them; 0 is no command."""
 FREE, MATCH, UNDERCUT, WITHIN = 0, 1, 2, 3
+RULES, BANDIT, Q_FUNCTION = 0, 1, 2
+"""Rungs of the evidence ladder; state rows hold them."""
 
 NONE = -1
 """An optional integer that is not set."""
@@ -158,6 +160,8 @@ class PolicyColumns(Columns):
     """No competitor is named."""
     competitors: Int64
     """[n, `policies.MAX_NAMED`] as `CompetitorColumns.competitor`; 0 where there is none."""
+    max_rung: Int8
+    """`RULES`, `BANDIT` or `Q_FUNCTION`."""
     season_ends_at: Int64
     """ms; `NONE` if the stock is not to be sold by a day."""
     salvage_value: Int64

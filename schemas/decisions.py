@@ -101,6 +101,13 @@ class PriceDecided(msgspec.Struct, frozen=True, gc=False):
     proposal_expires_at: Annotated[
         Timestamp | None, Meta(description="Of a proposed price: event time from which it cannot be approved any more.")
     ] = None
+    rung: Annotated[
+        Literal["rules", "bandit", "q_function"] | None,
+        Meta(description="Of the evidence ladder, by which the candidates were valued; null without candidates."),
+    ] = None
+    drift: Annotated[
+        Literal["found"] | None, Meta(description="Found: by what was sold until now, the offer's demand has changed.")
+    ] = None
     inputs: Annotated[
         bytes | None,
         Meta(

@@ -87,6 +87,10 @@ class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
         Annotated[list[CompetitorName], Meta(max_length=MAX_NAMED)] | None,
         Meta(description="Those to heed; null: all."),
     ] = None
+    max_rung: Annotated[
+        Literal["rules", "bandit", "q_function"],
+        Meta(description="Highest rung of the evidence ladder: below the last one no network decides."),
+    ] = "q_function"
     season_ends_at: Annotated[
         Timestamp | None,
         Meta(description="The stock is to be sold by then and does not come again; null: it comes again."),

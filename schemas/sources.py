@@ -18,6 +18,7 @@ from schemas.columns import (
     ANNOUNCED_OR_HELD,
     APPLIED,
     AUTO,
+    BANDIT,
     CANCELLED,
     CLICK,
     FREE,
@@ -29,10 +30,12 @@ from schemas.columns import (
     PAUSED,
     PLACED,
     PROFIT,
+    Q_FUNCTION,
     RECOMMEND,
     REJECTED,
     RETURNED,
     REVENUE,
+    RULES,
     SILENT,
     UNDERCUT,
     WITHIN,
@@ -81,6 +84,7 @@ POLICY_CHOICES = {
     "goal": {"profit": PROFIT, "revenue": REVENUE},
     "reductions": {"silent": SILENT, "announced": ANNOUNCED, "announced_or_held": ANNOUNCED_OR_HELD},
     "competitor_rule": {"free": FREE, "match": MATCH, "undercut": UNDERCUT, "within": WITHIN},
+    "max_rung": {"rules": RULES, "bandit": BANDIT, "q_function": Q_FUNCTION},
 }
 
 
@@ -201,6 +205,7 @@ def _policies(base: Columns, fields: Fields) -> PolicyColumns:
         goal=_code(fields.integer("goal")),
         reductions=_code(fields.integer("reductions")),
         competitor_rule=_code(fields.integer("competitor_rule")),
+        max_rung=_code(fields.integer("max_rung")),
         prices_include_tax=fields.integer("prices_include_tax") == 1,
         cooldown_ms=fields.integer("cooldown_s") * 1000,
         ending=np.where(has_ending, fields.integer("price_ending"), NONE),

@@ -11,6 +11,7 @@ from pricing_core.decisions import OUTCOMES, Decisions
 from pricing_core.features import FEATURES, MOVES_BP
 from pricing_core.rules import CODES
 from pricing_core.run_modes import MODES, SCOPES
+from pricing_core.rungs import RUNGS
 from schemas.cloud_events import PRICE_CHANGED, PRICE_DECIDED
 from schemas.currencies import ALPHA_CODES
 from schemas.json_layout import Base64, Float, Integer, Joined, Name, Object, OnlyIf, Shared, Text
@@ -60,12 +61,15 @@ AUDIT = JsonWriter(
             "run_mode_scope": Name("run_mode_scope", SCOPES),
             "command": Integer("command"),
             "proposal_expires_at": OnlyIf("is_proposed", Shared("proposal_expires_at")),
+            "rung": OnlyIf("considered", Name("rung", RUNGS)),
+            "drift": Name("drift", (None, "found")),
             "inputs": Base64("inputs"),
         }
     )
 )
 """`PriceDecided` of the columns of `Decisions`."""
-AUDIT_COLUMNS = tuple(f.name for f in fields(Decisions) if f.name not in {"now", "rows", "policies", "loops"})
+_NOT_RECORDED = {"now", "rows", "policies", "loops", "probabilities"}
+AUDIT_COLUMNS = tuple(f.name for f in fields(Decisions) if f.name not in _NOT_RECORDED)
 CHANGE = JsonWriter(
     Object(
         {

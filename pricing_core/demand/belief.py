@@ -23,6 +23,7 @@ from pricing_core.demand.bought_stock import Start, with_stock
 from pricing_core.demand.counts import at_least, log_negative_binomial
 from pricing_core.demand.curves import ELASTICITY_OF_CURVE, ON_KNOTS
 from pricing_core.demand.deviation import Sold
+from pricing_core.demand.drift import Expected
 from pricing_core.demand.knots import KNOTS, nearness, shares_of
 
 MEMORIES = (1.0, 0.85)
@@ -132,12 +133,16 @@ def dispersion(tally: Tally) -> Array:
 
 def posterior(tally: Tally, prior: Prior) -> Posterior:
     """Believe the memory whose predictions were best."""
-    best = _best_memory(tally)
-    believed = tally._replace(
-        exposure=_of_memory(tally.exposure, best)[:, None], units=_of_memory(tally.units, best)[:, None]
-    )
-    held: Posterior = jax.tree.map(lambda part: part[:, 0], _by_memory(believed, prior))
+    exposure, units = believed(tally)
+    alone = tally._replace(exposure=exposure[:, None], units=units[:, None])
+    held: Posterior = jax.tree.map(lambda part: part[:, 0], _by_memory(alone, prior))
     return held
+
+
+def believed(tally: Tally) -> tuple[Array, Array]:
+    """Exposure and units of the memory whose predictions were best, [N, B] each."""
+    best = _best_memory(tally)
+    return _of_memory(tally.exposure, best), _of_memory(tally.units, best)
 
 
 def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
@@ -153,6 +158,11 @@ def log_predictive(tally: Tally, prior: Prior, period: Period) -> Array:
 
 def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     """Add a period; one without exposure adds nothing."""
+    return learn(tally, prior, period)[0]
+
+
+def learn(tally: Tally, prior: Prior, period: Period) -> tuple[Tally, Expected]:
+    """Add a period as `observe` does, and say what was expected of it."""
     shown, counted = period.exposure > 0, (period.exposure > 0) & ~period.censored
     x = jnp.log(period.ratio)
     split = shares_of(x)
@@ -160,8 +170,10 @@ def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
     best = _best_memory(tally)
     expected, its = (_of_memory(part, best) for part in (mean, variance))
     units = jnp.where(period.censored, at_least(expected, period.units), period.units)
-    over = dispersion(tally)[:, None]
-    log_density = log_negative_binomial(units[:, None] / over, mean / over, variance / over**2)
+    over = dispersion(tally)
+    log_density = log_negative_binomial(
+        units[:, None] / over[:, None], mean / over[:, None], variance / over[:, None] ** 2
+    )
     kept, still, dispersed = (
         jnp.where(shown[:, None], _faded(share, period.days), 1.0) for share in (MEMORIES, (FADE,), (DISPERSION_FADE,))
     )
@@ -175,7 +187,17 @@ def observe(tally: Tally, prior: Prior, period: Period) -> Tally:
         residual=faded * tally.residual + jnp.where(counted, surprise, 0.0),
         periods=faded * tally.periods + counted,
     )
-    return _overwrite(after)
+    return _overwrite(after), Expected(expected, its, over)
+
+
+def forget(tally: Tally, changed: Array) -> Tally:
+    """Let the fastest memory stand for all where the world has changed, bool [N]."""
+
+    def fastest(part: Array) -> Array:
+        where = changed.reshape(-1, *(1,) * (part.ndim - 1))
+        return jnp.where(where, part[:, -1:], part)
+
+    return tally._replace(exposure=fastest(tally.exposure), units=fastest(tally.units), score=fastest(tally.score))
 
 
 def absorb(tally: Tally, prior: Prior, ratio: Array, exposure: Array, units: Array, *, evidence: Array) -> Tally:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jax import Array
 
+from pricing_core import rungs
 from pricing_core.choose import best_legal, choose
-from pricing_core.features import featurize
+from pricing_core.features import featurize, outlook, seen_of
 from pricing_core.learning.shop import Shop, observe
 from pricing_core.q_function import Params, values
 from pricing_core.simulator.market import optimal_price
@@ -65,7 +66,20 @@ def network(params: Params) -> Policy:
 
 
 def model(params: Params, epsilon: float) -> Policy:
-    """Decide as the engine does."""
+    """Decide as the engine does: each offer on its rung."""
+
+    def policy(shop: Shop, luck: Array) -> Array:
+        inputs, prices = observe(shop)
+        expected = outlook(inputs)
+        q = values(params, *seen_of(inputs, expected)).system
+        chance = rungs.Chance(luck, jnp.float32(epsilon))
+        return _taken(prices, rungs.decide(shop.memory.rung, q, expected, inputs, chance).candidate)
+
+    return policy
+
+
+def highest_rung(params: Params, epsilon: float) -> Policy:
+    """Decide by the Q-function, whatever is known of an offer."""
 
     def policy(shop: Shop, luck: Array) -> Array:
         inputs, prices = observe(shop)

@@ -66,4 +66,5 @@ class Recall(ReplayingEngine):
         log_ratio = np.log(np.maximum(ladder.prices, 1) / offers.current[:, None]).astype(np.float32)
         self._looked.append((see(Memory(self._sums, self._tallies), offers, ladder), log_ratio, ladder.legal))
         q, features = np.zeros((n, len(MOVES_BP)), np.float32), np.zeros((n, len(FEATURES)), np.float32)
-        return Valuation(q, np.full(n, HOLD), np.ones(n, np.float32), features, np.zeros(n, np.int64))
+        nothing = np.zeros(n, np.int64)
+        return Valuation(q, np.full(n, HOLD), q, nothing, nothing > 0, features, nothing)

@@ -14,13 +14,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from pricing_core import rungs
 from pricing_core.decayed_demand import HALF_LIVES_DAYS, STATISTICS
 from pricing_core.demand import belief
 from pricing_core.demand.belief import Period, Tally
+from pricing_core.demand.drift import Drift
 from pricing_core.features import HOLD, MOVES_BP, FeatureInputs
 from pricing_core.outlook import prior_of
 from pricing_core.simulator.market import Markets, MarketState, Outcome, initial_state, sample_markets
 from pricing_core.simulator.rivals import RIVALS
+from schemas.columns import RULES
 
 RIVAL_MEMORY_DAYS = 14.0
 _SEEN_A_PERIOD = 0.7
@@ -66,6 +69,11 @@ class Memory(NamedTuple):
     on_hand: Array
     """-1 if unknown."""
     tally: Tally
+    drift: Drift
+    days_since_drift: Array
+    """Since a change of demand was found; inf: never."""
+    rung: Array
+    """Of `rungs.RUNGS`, as float32."""
 
 
 class Shop(NamedTuple):
@@ -179,9 +187,20 @@ def remember(shop: Shop, price: Array, outcome: Outcome, key: Array) -> Memory:
         rival_age_days=jnp.where(seen, 0.0, memory.rival_age_days + dt[:, None]),
         on_hand=jnp.where(merchant.shows_stock > 0, outcome.on_hand, -1.0),
         tally=memory.tally,
+        drift=memory.drift,
+        days_since_drift=memory.days_since_drift + dt,
+        rung=memory.rung,
     )
     prior = prior_of(merchant.shows_impressions, _heeded(after).any(axis=1))
-    return after._replace(tally=belief.observe(memory.tally, prior, _period(shop, price, outcome)))
+    learned = rungs.learn(memory.tally, memory.drift, prior, _period(shop, price, outcome))
+    since = jnp.where(learned.changed, 0.0, after.days_since_drift)
+    found = rungs.evidence(learned.tally, after.sums)
+    return after._replace(
+        tally=learned.tally,
+        drift=learned.drift,
+        days_since_drift=since,
+        rung=rungs.climbed(memory.rung, found, since),
+    )
 
 
 def replace_old(shop: Shop, fresh: Shop) -> Shop:
@@ -242,6 +261,9 @@ def _empty_memory(price: Array, on_hand: Array) -> Memory:
         rival_age_days=nowhere + _LONG_AGO_DAYS,
         on_hand=on_hand,
         tally=belief.empty(len(price)),
+        drift=Drift(zero, zero),
+        days_since_drift=jnp.full_like(zero, jnp.inf),
+        rung=zero + RULES,
     )
 
 

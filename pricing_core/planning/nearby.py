@@ -56,6 +56,8 @@ class Nearby(NamedTuple):
     """[N, A] standard deviation of that over the curves, as a share of it."""
     saved: Array
     """[N, A] profit that a period there saves in each later one, by what it teaches, for each unit expected here."""
+    best: Array
+    """[N, J] best move of each curve, between the lowest and the highest one."""
 
 
 def _tabulated() -> NDArray[Any]:
@@ -96,20 +98,60 @@ def look_about(held: Posterior, exposure: Array, log_price: Array, moves: Array,
     off = curves.level - level, curves.slope - slope, curves.bend - bend, best - _mean(curves.share, best)
     products = [[_sum(curves.share * one * other) for other in off[i:]] for i, one in enumerate(off)]
     (ll, ls, lc, lt), (ss, sc, st), (cc, ct), (tt,) = jax.lax.optimization_barrier(products)  # type: ignore[no-untyped-call]  # JAX gives no types
+    near, half, variance, kept = _after(moves, slope, bend, (ss, sc, cc))
+    told = ll - 2.0 * (near * ls + half * lc) + variance + 1.0 / jnp.maximum(units[:, None] * kept, _LEAST_UNITS)
+    together = lt - near * st - half * ct
+    saved = unknown * together**2 / (jnp.maximum(tt, _LEAST_VARIANCE) * told)
+    return Nearby(units, slope[:, 0], jnp.sqrt(ss)[:, 0], kept, jnp.sqrt(variance), saved, best)
+
+
+def kept_usually(moments: Array, log_price: Array, moves: Array) -> Array:
+    """Expected demand after moves over that before them, [N, A], as long as nothing is known of an offer.
+
+    Args:
+        moments: [N, P, 5] of what is believed then, from `moments_of`.
+        log_price: [N] ln(price / list price), at most `FARTHEST` from 0.
+        moves: [N, A] in ln price.
+    """
+    here = jnp.take_along_axis(moments, _place(log_price)[:, None, None], axis=1)
+    slope, bend, *spread = jnp.moveaxis(here, 2, 0)
+    return _after(moves, slope, bend, tuple(spread))[3]
+
+
+def moments_of(weight: NDArray[Any]) -> NDArray[np.float32]:
+    """Mean slope and bend of curves of some weights [J] about each place, by units; variances and covariance, [P, 5].
+
+    In the order slope, bend, variance of the slope, covariance, variance of the bend.
+    """
+    level, slope, bend = np.split(_TABLE, 3, axis=1)
+    share = weight * np.exp(level)
+    share /= share.sum(axis=1, keepdims=True)
+    means = [(share * part).sum(axis=1, keepdims=True) for part in (slope, bend)]
+    s, c = slope - means[0], bend - means[1]
+    spread = [(share * product).sum(axis=1, keepdims=True) for product in (s * s, s * c, c * c)]
+    return np.concatenate([*means, *spread], axis=1).astype(np.float32)
+
+
+def _after(moves: Array, slope: Array, bend: Array, spread: tuple[Array, ...]) -> tuple[Array, Array, Array, Array]:
+    """Moves as far as the second order holds and half their squares, variance of log demand there, demand kept: [N, A].
+
+    ``spread`` has the variance of the slope, the covariance with the bend, and its variance, [N, 1].
+    """
+    ss, sc, cc = spread
     near = jnp.clip(moves, -NEAR, NEAR)
     half = 0.5 * near**2
     variance = near**2 * ss + 2.0 * near * half * sc + half**2 * cc
     farther = jnp.maximum(slope + bend * near, 0.0) * (moves - near)
-    kept = jnp.exp(-near * slope - half * bend + 0.5 * variance - farther)
-    told = ll - 2.0 * (near * ls + half * lc) + variance + 1.0 / jnp.maximum(units[:, None] * kept, _LEAST_UNITS)
-    together = lt - near * st - half * ct
-    saved = unknown * together**2 / (jnp.maximum(tt, _LEAST_VARIANCE) * told)
-    return Nearby(units, slope[:, 0], jnp.sqrt(ss)[:, 0], kept, jnp.sqrt(variance), saved)
+    return near, half, variance, jnp.exp(-near * slope - half * bend + 0.5 * variance - farther)
+
+
+def _place(log_price: Array) -> Array:
+    return jnp.round((log_price + FARTHEST) / _STEP).astype(jnp.int32)
 
 
 def _about(held: Posterior, log_price: Array) -> tuple[_Curves, Array]:
     """Expand all curves about the prices; and give the units expected there for a unit of exposure, [N]."""
-    place = jnp.round((log_price + FARTHEST) / _STEP).astype(jnp.int32)
+    place = _place(log_price)
     away = (log_price - jnp.asarray(_PLACES)[place])[:, None]
     level, slope, bend = jnp.split(jnp.asarray(_TABLE)[place], 3, axis=1)
     level = level - away * (slope + 0.5 * away * bend) - jnp.log(held.rate)

@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from pricing_core.choose import probabilities
+from pricing_core.decisions import Decisions
 from pricing_core.evaluation.arrays import Float64, Int64
 from pricing_core.evaluation.backtest import Asked, Backtest, backtest
 from pricing_core.model_file import Model
 from pricing_core.recorded import RecordedError
 from schemas.columns import Bool
 from streams.errors import InputRefused
-from streams.models.evidence import SEED, decide_logged, exploring, logged_prices, sort_out
+from streams.models.evidence import SEED, decide_logged, exploring, logged_prices, on_their_rungs, sort_out
 from streams.models.named import load_published_model
 from streams.models.read import read_one
 from streams.models.transitions import Followed, read_followed
@@ -92,7 +93,11 @@ def look_at(followed: Sequence[Followed], model: Model) -> Report:
     found = sort_out(followed)
     left_out = Counter({"a guard decided": len(found.guarded)})
     left_out["no choice, or not known what followed"] = len(followed) - len(found.free) - len(found.guarded)
-    logging = _logging(found.free)
+    try:
+        decided = decide_logged(model, found.free)
+    except RecordedError as error:
+        raise InputRefused(f"the log cannot be decided again: {error}") from error
+    logging = _logging(found.free, decided)
     sound = np.flatnonzero(_is_as_recorded(found.free, logging))
     left_out["the record contradicts itself"] = len(found.free) - len(sound)
     free = [found.free[i] for i in sound.tolist()]
@@ -101,10 +106,7 @@ def look_at(followed: Sequence[Followed], model: Model) -> Report:
             f"{len(followed):,} transitions, and none in which a model decided freely and it is known what followed: "
             "`repricer outcomes` writes them while workers decide; or look at another time"
         )
-    try:
-        again = exploring(decide_logged(model, free), free)
-    except RecordedError as error:
-        raise InputRefused(f"the log cannot be decided again: {error}") from error
+    again = exploring(decided, found.free)[sound]
     asked = Asked(logged_prices(free), logging[sound], again, _legal(free), np.array([one.days for one in free]))
     times = sorted(one.decided_at for one in followed)
     groups = [
@@ -139,15 +141,18 @@ def _legal(free: Sequence[Followed]) -> Bool:
     return np.array([one.legal for one in free], np.bool_)
 
 
-def _logging(free: Sequence[Followed]) -> Float64:
-    """Probabilities under the model that decided, [N, A]; nothing where its values were not recorded."""
+def _logging(free: Sequence[Followed], decided: Sequence[Decisions]) -> Float64:
+    """Probabilities under the model that decided, [N, A]; nothing where its values were not recorded.
+
+    Below the highest rung of the ladder they are those of every model, and so of the decisions as they are now.
+    """
     if not free:
         return np.zeros((0, 0))
     width = len(free[0].legal or ())
     unknown: list[float | None] = [None] * width
     q = np.array([one.q or unknown for one in free], np.float32)  # None becomes NaN: no choice
     epsilon = jnp.array([one.epsilon or 0.0 for one in free], jnp.float32)
-    return np.asarray(probabilities(jnp.asarray(q), jnp.asarray(_legal(free)), epsilon[:, None]), np.float64)
+    return on_their_rungs(probabilities(jnp.asarray(q), jnp.asarray(_legal(free)), epsilon[:, None]), decided)
 
 
 def _is_as_recorded(free: Sequence[Followed], logging: Float64) -> Bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from numpy.typing import NDArray
 
 from pricing_core.choose import probabilities
@@ -26,6 +27,7 @@ from pricing_core.model_file import Model
 from pricing_core.recorded import Recorded
 from pricing_core.replaying import Question, ReplayingEngine
 from pricing_core.run_modes import ACTIVE
+from schemas.columns import Q_FUNCTION
 from schemas.timestamps import parse_ms
 from streams.models.transitions import Followed
 
@@ -150,11 +152,19 @@ def _guarded(decisions: Decisions) -> int:
     return int((moved & (decisions.outcome == HELD)).sum())
 
 
-def exploring(again: Iterable[Decisions], followed: Sequence[Followed]) -> Float64:
+def exploring(again: Sequence[Decisions], followed: Sequence[Followed]) -> Float64:
     """Probabilities of the candidates, [N, A], if the model explored as much as was explored then."""
     epsilon = jnp.array([one.epsilon or 0.0 for one in followed], jnp.float32)
     q, legal = (np.concatenate(columns) for columns in zip(*((d.q, d.masked == 0) for d in again), strict=True))
-    return np.asarray(probabilities(jnp.asarray(q), jnp.asarray(legal), epsilon[:, None]), np.float64)
+    return on_their_rungs(probabilities(jnp.asarray(q), jnp.asarray(legal), epsilon[:, None]), again)
+
+
+def on_their_rungs(by_value: Array, again: Sequence[Decisions]) -> Float64:
+    """Probabilities of the candidates, [N, A]: by their values on the highest rung, below it those of every model."""
+    anyway, rung = (
+        np.concatenate(columns) for columns in zip(*((d.probabilities, d.rung) for d in again), strict=True)
+    )
+    return np.where((rung == Q_FUNCTION)[:, None], by_value, anyway).astype(np.float64)
 
 
 def _roll_out(log: LoggedPrices, free: Sequence[Followed], candidate: Model, running: Model) -> Float64:

@@ -20,7 +20,7 @@ from streams.verify.log import Log
 SHARD_KEY = b"\0shard"
 RECORD_FORMATS = frozenset({1, 2, 3})
 """Of shard records; what is read here they all have."""
-ROW_FORMAT, ROW_BYTES = 4, 1232
+ROW_FORMAT, ROW_BYTES = 4, 1248
 ROW = np.dtype(
     {
         "names": ["format", "totals", "price", "price_version", "on_hand", "stock_at", "decided_version"],

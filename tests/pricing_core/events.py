@@ -42,6 +42,7 @@ POLICY = {
     "competitor_bp": 0,
     "heeds_all": True,
     "competitors": [0] * 8,
+    "max_rung": c.Q_FUNCTION,
     "season_ends_at": c.NONE,
     "salvage_value": c.NONE,
     "max_stock_age_ms": c.NONE,
@@ -68,7 +69,7 @@ _DEFAULTS = {
 }
 _TYPES = {"removed": np.bool_, "prices_include_tax": np.bool_, "in_stock": np.bool_}
 _TYPES |= {"heeds_all": np.bool_}
-_TYPES |= dict.fromkeys(("kind", "status", "mode", "goal", "reductions", "competitor_rule"), np.int8)
+_TYPES |= dict.fromkeys(("kind", "status", "mode", "goal", "reductions", "competitor_rule", "max_rung"), np.int8)
 
 
 def batch(kind, *rows):

@@ -83,6 +83,7 @@ EUR = 978
                 "promotion_to": ex.NOW + 37 * ex.DAY_MS,
                 "competitor_rule": c.FREE,
                 "competitor_bp": 0,
+                "max_rung": c.Q_FUNCTION,
                 "heeds_all": True,
                 "competitors": [0] * 8,
                 "season_ends_at": c.NONE,

@@ -40,7 +40,8 @@ def wild(rng: Generator) -> Ask:
             rng.integers(0, A, n),
         ).astype(np.int64)
         features = np.zeros((n, len(FEATURES)), np.float32)
-        return Valuation(q, chosen, rng.random(n).astype(np.float32), features, np.zeros(n, np.int64))
+        probabilities, nothing = rng.random((n, A)).astype(np.float32), np.zeros(n, np.int64)
+        return Valuation(q, chosen, probabilities, nothing, rng.random(n) < 0.5, features, nothing)
 
     return ask
 

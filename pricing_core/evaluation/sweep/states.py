@@ -127,6 +127,7 @@ def _limits(rng: Generator, n: int) -> dict[str, Any]:
         "min_change_bp": _one_of(rng, n, 0, 50, 300),
         "cooldown_ms": _one_of(rng, n, 0, HOUR, DAY),
         "reductions": _one_of(rng, n, 0, 0, 1, 2).astype(np.int8),
+        "max_rung": _one_of(rng, n, 0, 1, 2, 2).astype(np.int8),
     }
 
 
