@@ -30,7 +30,7 @@ from pricing_core.decayed_demand import (
 )
 from pricing_core.demand import belief
 from pricing_core.demand.belief import Tally
-from pricing_core.outlook import Outlook, Standing, look_ahead, prior_of
+from pricing_core.outlook import Kind, Outlook, Standing, look_ahead, prior_of
 
 MOVES_BP = (-1000, -500, -250, -100, 0, 100, 250, 500, 1000)
 """Candidate moves from the current price, basis points. The one in the middle is to hold."""
@@ -83,6 +83,10 @@ class FeatureInputs(NamedTuple):
     """[N] as ``profit_offset``, of a unit that would be left over when the season ends."""
     days_left: Array
     """[N] until then; inf if it does not end."""
+    expected_elasticity: Array
+    """[N] of offers like these, before their own sales say."""
+    expected_units: Array
+    """[N] of a day at the reference price, before they say; `outlook.NO_GUESS` if nobody expects any."""
 
 
 def _per_half_life() -> tuple[Feature, ...]:
@@ -189,7 +193,7 @@ def outlook(inputs: FeatureInputs, *, seasonal: bool = False) -> Outlook:
         stock=jnp.where(inputs.on_hand >= 0, inputs.on_hand, jnp.inf),
         days_left=inputs.days_left,
     )
-    prior = prior_of(inputs.counts_shoppers, inputs.rival_known)
+    prior = prior_of(Kind(*(getattr(inputs, name) for name in Kind._fields)))
     return look_ahead(inputs.tally, prior, standing, inputs.log_ratio, seasonal=seasonal)
 
 

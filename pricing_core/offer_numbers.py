@@ -6,12 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pricing_core import periods, rivals
+from pricing_core.decayed_demand import PRIOR_ELASTICITY
 from pricing_core.demand.belief import Period
 from pricing_core.offers import Offers
+from pricing_core.outlook import NO_GUESS
+from pricing_core.policy_table import ONE
 from pricing_core.rolling_sums import DAY_MS
 from schemas.columns import NONE
 
 Float32 = NDArray[np.float32]
+
+DAYS_OF_A_MONTH = 30
 
 # Columns of the array in which all numbers of an offer travel to the device: what the features take as they are,
 # what the period that ends has brought, and what is used before either.
@@ -28,6 +33,8 @@ OF_FEATURES = (
     "counts_shoppers",
     "salvage_offset",
     "days_left",
+    "expected_elasticity",
+    "expected_units",
 )
 NUMBERS = (
     *OF_FEATURES,
@@ -63,6 +70,8 @@ def numbers(offers: Offers, uniform: Float32) -> Float32:
         "days_known": (offers.now - first_seen) / DAY_MS,
         "salvage_offset": policy["salvage_offset"] / current,
         "days_left": _days_left(offers),
+        "expected_elasticity": _expected(policy["expected_elasticity_bp"], ONE, usual=PRIOR_ELASTICITY),
+        "expected_units": _expected(policy["expected_monthly_units"], DAYS_OF_A_MONTH, usual=NO_GUESS),
         "elapsed_days": np.maximum(offers.now - state["landmark"], 0) / DAY_MS,
         "uniform": uniform,
         "rung": state["rung"],
@@ -70,6 +79,11 @@ def numbers(offers: Offers, uniform: Float32) -> Float32:
         "days_since_drift": np.where(state["drifted_at"] > 0, since_drift / DAY_MS, np.inf),
     }
     return np.stack([columns[name] for name in NUMBERS], axis=1).astype(np.float32)
+
+
+def _expected(said: NDArray[np.int64], unit: int, *, usual: float) -> NDArray[np.float64]:
+    """What a policy expects, [n]; the usual where it says nothing, or there is none."""
+    return np.where(said > 0, said / unit, usual)
 
 
 def _days_left(offers: Offers) -> NDArray[np.float64]:

@@ -27,6 +27,8 @@ from pricing_core.planning.under_belief import Plans, Situation, of_season
 
 PRIOR_UNITS_A_SHOPPER = 1.0 / 30.0
 PRIOR_UNITS_A_DAY = 1.0
+NO_GUESS = 0.0
+"""In place of expected units where a policy expects none."""
 _PROBE = 0.05
 """The slope of demand is taken between prices so far below and above the current one, in ln price."""
 _PROBES = 3
@@ -96,28 +98,51 @@ class Outlook(NamedTuple):
         return self.gain + self.horizon[:, None] * self.lesson
 
 
-def prior_of(counts_shoppers: Array, rival_seen: Array) -> Prior:
-    """Believe this of N offers before anything is known.
+class Kind(NamedTuple):
+    """What is known of N offers before their first sale. [N] float32."""
 
-    Args:
-        counts_shoppers: [N] > 0 where exposure is impressions, else it is days.
-        rival_seen: [N] > 0 where one is.
-    """
-    shape = jnp.full(counts_shoppers.shape, 1.0 / jnp.expm1(belief.UNKNOWN_LEVEL_SPREAD**2))
-    units = jnp.where(counts_shoppers > 0, PRIOR_UNITS_A_SHOPPER, PRIOR_UNITS_A_DAY)
-    elasticity = belief.felt_elasticity(PRIOR_ELASTICITY, rival_seen > 0)
+    counts_shoppers: Array
+    """> 0 where exposure is impressions, else it is days."""
+    rival_known: Array
+    """> 0 where one is seen."""
+    expected_elasticity: Array
+    """Of offers like these."""
+    expected_units: Array
+    """Of a day at the reference price; `NO_GUESS` where nobody expects any. Of no use where shoppers are counted."""
+
+
+def prior_of(kind: Kind) -> Prior:
+    """Believe this of offers before anything is known."""
+    guessed = (kind.expected_units > NO_GUESS) & (kind.counts_shoppers <= 0)
+    usual = jnp.where(kind.counts_shoppers > 0, PRIOR_UNITS_A_SHOPPER, PRIOR_UNITS_A_DAY)
+    units = jnp.where(guessed, kind.expected_units, usual)
+    shape = 1.0 / jnp.expm1(jnp.where(guessed, belief.LEVEL_SPREAD, belief.UNKNOWN_LEVEL_SPREAD) ** 2)
+    elasticity = belief.felt_elasticity(kind.expected_elasticity, kind.rival_known > 0)
     return Prior(shape, shape / units, elasticity, jnp.full_like(shape, belief.ELASTICITY_SPREAD))
 
 
+_USUAL_STEP = np.log(1.0 / belief.ANSWERED) / 4
+_USUAL_PLACES = np.arange(-29, 22)
+_USUAL_ELASTICITY = PRIOR_ELASTICITY * np.exp(_USUAL_STEP * _USUAL_PLACES)
+"""Elasticities for which there are plans of usual offers; the one of all is among them, with a rival and without."""
+
+
 def _usual() -> NDArray[np.float32]:
-    """[2, P, 5] of `nearby.moments_of`: what is believed at first, without a rival and beside one."""
-    beside = jnp.array([0.0, 1.0])
+    """[E, P, 5] of `nearby.moments_of`: what is believed at first of offers of each of these elasticities."""
     with jax.ensure_compile_time_eval():
-        weight = belief.posterior(belief.empty(2), prior_of(jnp.zeros(2), beside)).weight
+        none = jnp.zeros(len(_USUAL_ELASTICITY))
+        prior = prior_of(Kind(none, none, jnp.asarray(_USUAL_ELASTICITY, jnp.float32), none))
+        weight = belief.posterior(belief.empty(len(none)), prior).weight
     return np.stack([nearby.moments_of(each) for each in np.asarray(weight)])
 
 
 _USUAL = _usual()
+
+
+def _usual_of(prior: Prior) -> Array:
+    """The row of `_USUAL` that is nearest to each offer's prior, int [N]."""
+    place = jnp.round(jnp.log(prior.elasticity / PRIOR_ELASTICITY) / _USUAL_STEP).astype(jnp.int32)
+    return jnp.clip(place - _USUAL_PLACES[0], 0, len(_USUAL_PLACES) - 1)
 
 
 def look_ahead(tally: Tally, prior: Prior, offers: Standing, log_ratio: Array, *, seasonal: bool) -> Outlook:
@@ -138,7 +163,7 @@ def look_ahead(tally: Tally, prior: Prior, offers: Standing, log_ratio: Array, *
     margin, scale = _margin(offers, moves) / _scale(offers), _scale(offers)
     gain = near.kept * margin - (profit[0] - profit[1])[:, None] / scale
     lesson = near.saved / scale
-    of_usual = jnp.asarray(_USUAL)[(prior.elasticity < PRIOR_ELASTICITY).astype(jnp.int32)]
+    of_usual = jnp.asarray(_USUAL)[_usual_of(prior)]
     usual = nearby.kept_usually(of_usual, offers.log_price, moves) * margin - (profit[0] - profit[1])[:, None] / scale
     horizon, drawn = _USE * exploration.horizon(tally.periods), Drawn(held.weight, near.best)
     if seasonal:

@@ -42,6 +42,8 @@ _COPIED = (
     "promotion_from",
     "promotion_to",
     "competitor_bp",
+    "expected_elasticity_bp",
+    "expected_monthly_units",
     "season_ends_at",
     "max_stock_age_ms",
     "max_competitor_age_ms",

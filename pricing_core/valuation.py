@@ -27,7 +27,7 @@ from pricing_core.ladder import Ladder
 from pricing_core.model_file import Model
 from pricing_core.offer_numbers import NUMBERS, OF_FEATURES, numbers
 from pricing_core.offers import Offers
-from pricing_core.outlook import prior_of
+from pricing_core.outlook import Kind, prior_of
 from pricing_core.q_function import Params, q_values
 from pricing_core.rolling_sums import RollingSums, decay
 from schemas.columns import Bool, Int64
@@ -136,7 +136,7 @@ def _learned(rows: Array, column: dict[str, Array]) -> tuple[Array, Array]:
     tally, drift = unpack(jnp.where(column["is_fresh"][:, None] > 0, 0.0, rows))
     period = Period(**{name: column[name] for name in Period._fields})
     period = period._replace(censored=period.censored > 0)
-    learned = rungs.learn(tally, drift, prior_of(column["counts_shoppers"], column["rival_known"]), period)
+    learned = rungs.learn(tally, drift, prior_of(Kind(*(column[name] for name in Kind._fields))), period)
     return pack(learned.tally, learned.drift), learned.changed
 
 

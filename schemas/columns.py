@@ -162,6 +162,8 @@ class PolicyColumns(Columns):
     """[n, `policies.MAX_NAMED`] as `CompetitorColumns.competitor`; 0 where there is none."""
     max_rung: Int8
     """`RULES`, `BANDIT` or `Q_FUNCTION`."""
+    expected_elasticity_bp: Int64
+    expected_monthly_units: Int64
     season_ends_at: Int64
     """ms; `NONE` if the stock is not to be sold by a day."""
     salvage_value: Int64

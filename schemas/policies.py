@@ -12,6 +12,7 @@ from schemas.events import MAX_VERSION, Amount, Channel, CompetitorName, Currenc
 MAX_AGE_S = 31_536_000
 """A year. An input older than that says nothing."""
 
+MAX_MONTHLY_UNITS = 1_000_000_000
 MAX_NAMED = 8
 """Competitors that a policy can name; a state row remembers as many."""
 
@@ -91,6 +92,17 @@ class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
         Literal["rules", "bandit", "q_function"],
         Meta(description="Highest rung of the evidence ladder: below the last one no network decides."),
     ] = "q_function"
+    expected_elasticity_bp: Annotated[
+        Annotated[int, Meta(ge=5_000, le=80_000)] | None,
+        Meta(
+            description="Price elasticity that offers of this kind have, 10,000 is 1: a percent dearer sells a percent "
+            "less. What the offer sells corrects it. Null: 2.5."
+        ),
+    ] = None
+    expected_monthly_units: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_MONTHLY_UNITS)] | None,
+        Meta(description="Units that it sells in 30 days at its list price, before its own sales say; null: unknown."),
+    ] = None
     season_ends_at: Annotated[
         Timestamp | None,
         Meta(description="The stock is to be sold by then and does not come again; null: it comes again."),

@@ -193,7 +193,8 @@ def _policies(base: Columns, fields: Fields) -> PolicyColumns:
         "version", "currency", "unit_cost", "list_price", "floor", "ceiling", "tax_rate_bp", "commission_bp",
         "fixed_fee", "min_margin_bp", "map_price", "max_step_bp", "max_daily_change_bp", "min_change_bp",
         "emergency_price", "max_emergency_rise_bp", "promotion_price", "promotion_from", "promotion_to",
-        "competitor_bp", "max_family_spread_bp", "season_ends_at", "salvage_value",
+        "competitor_bp", "max_family_spread_bp", "season_ends_at", "salvage_value", "expected_elasticity_bp",
+        "expected_monthly_units",
     )  # fmt: skip
     has_ending = fields.length("price_ending") != NULL
     return PolicyColumns(

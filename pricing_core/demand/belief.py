@@ -42,6 +42,8 @@ ELASTICITY_SPREAD = 0.28
 """Standard deviation of the log of an elasticity about its category's."""
 ANSWERED = 0.8
 """What rivals' answers leave of an elasticity, where a rival is seen."""
+LEVEL_SPREAD = 0.9
+"""Standard deviation of the log of the level about a guess at it."""
 UNKNOWN_LEVEL_SPREAD = 2.0
 """Standard deviation of the log of the level where nobody has a guess at it."""
 _SURPRISE = 16.0

@@ -17,7 +17,15 @@ import jax.numpy as jnp
 from jax import Array
 
 from pricing_core.demand import belief
-from pricing_core.demand.belief import ELASTICITY_SPREAD, UNKNOWN_LEVEL_SPREAD, Period, Posterior, Prior, Tally
+from pricing_core.demand.belief import (
+    ELASTICITY_SPREAD,
+    LEVEL_SPREAD,
+    UNKNOWN_LEVEL_SPREAD,
+    Period,
+    Posterior,
+    Prior,
+    Tally,
+)
 from pricing_core.demand.bought_stock import counted_on
 from pricing_core.demand.control_function import control
 from pricing_core.demand.curves import ELASTICITY_OF_CURVE, FORM_OF_CURVE, LEAST_DEMAND
@@ -28,8 +36,6 @@ from pricing_core.planning import exploration
 from pricing_core.planning.under_belief import Plans, Situation, endless, of_season
 from pricing_core.simulator.bar.interface import History, Outcome, View
 
-LEVEL_SPREAD = 0.9
-"""Standard deviation of the log of the level about its guess."""
 DEVIATION_SPREAD = 0.1
 """Standard deviation of log demand at a price about every curve, in the season of a product of no category."""
 SAME_PRICE = 1e-3

@@ -15,12 +15,12 @@ import jax.numpy as jnp
 from jax import Array
 
 from pricing_core import rungs
-from pricing_core.decayed_demand import HALF_LIVES_DAYS, STATISTICS
+from pricing_core.decayed_demand import HALF_LIVES_DAYS, PRIOR_ELASTICITY, STATISTICS
 from pricing_core.demand import belief
 from pricing_core.demand.belief import Period, Tally
 from pricing_core.demand.drift import Drift
 from pricing_core.features import HOLD, MOVES_BP, FeatureInputs
-from pricing_core.outlook import prior_of
+from pricing_core.outlook import NO_GUESS, Kind, prior_of
 from pricing_core.simulator.market import Markets, MarketState, Outcome, initial_state, sample_markets
 from pricing_core.simulator.rivals import RIVALS
 from schemas.columns import RULES
@@ -49,6 +49,10 @@ class Merchant(NamedTuple):
     """1 or 0."""
     shows_stock: Array
     """1 or 0."""
+    expected_elasticity: Array
+    """Of offers of this kind."""
+    expected_units: Array
+    """Of a day at the reference price; `outlook.NO_GUESS` where nobody expects any."""
 
 
 class Memory(NamedTuple):
@@ -134,6 +138,8 @@ def observe(shop: Shop) -> tuple[FeatureInputs, Array]:
         counts_shoppers=shop.merchant.shows_impressions,
         salvage_offset=costs.offset / memory.price,
         days_left=jnp.full_like(memory.price, jnp.inf),
+        expected_elasticity=shop.merchant.expected_elasticity,
+        expected_units=shop.merchant.expected_units,
     )
     return inputs, prices
 
@@ -191,8 +197,9 @@ def remember(shop: Shop, price: Array, outcome: Outcome, key: Array) -> Memory:
         days_since_drift=memory.days_since_drift + dt,
         rung=memory.rung,
     )
-    prior = prior_of(merchant.shows_impressions, _heeded(after).any(axis=1))
-    learned = rungs.learn(memory.tally, memory.drift, prior, _period(shop, price, outcome))
+    rival_known = _heeded(after).any(axis=1)
+    kind = Kind(merchant.shows_impressions, rival_known, merchant.expected_elasticity, merchant.expected_units)
+    learned = rungs.learn(memory.tally, memory.drift, prior_of(kind), _period(shop, price, outcome))
     since = jnp.where(learned.changed, 0.0, after.days_since_drift)
     found = rungs.evidence(learned.tally, after.sums)
     return after._replace(
@@ -284,4 +291,6 @@ def _sample_merchants(key: Array, markets: Markets) -> Merchant:
         shows_impressions=share(k[5], 0.85),
         shows_rivals=share(k[6], 0.8),
         shows_stock=share(k[7], 0.7),
+        expected_elasticity=jnp.full(n, PRIOR_ELASTICITY),
+        expected_units=jnp.full(n, NO_GUESS),
     )

@@ -43,6 +43,8 @@ POLICY = {
     "heeds_all": True,
     "competitors": [0] * 8,
     "max_rung": c.Q_FUNCTION,
+    "expected_elasticity_bp": c.NONE,
+    "expected_monthly_units": c.NONE,
     "season_ends_at": c.NONE,
     "salvage_value": c.NONE,
     "max_stock_age_ms": c.NONE,

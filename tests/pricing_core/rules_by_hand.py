@@ -222,6 +222,8 @@ def policies(draw, top=50_000):
         **draw(promotions(floor, ceiling)),
         "competitor_rule": draw(st.sampled_from([c.FREE, c.MATCH, c.UNDERCUT, c.WITHIN])),
         "competitor_bp": draw(st.sampled_from([0, 100, 1_000, 10_000])),
+        "expected_elasticity_bp": draw(st.sampled_from([c.NONE, 5_000, 80_000])),
+        "expected_monthly_units": draw(st.sampled_from([c.NONE, 1, 90])),
         "max_rung": draw(st.sampled_from([c.RULES, c.BANDIT, c.Q_FUNCTION])),
         **draw(st.sampled_from([{}, {"heeds_all": False, "competitors": [1, 2] + [0] * 6}])),
         **draw(st.sampled_from([{}, *({"family": 1, "max_family_spread_bp": bp} for bp in (0, 333, 1_000, 10_000))])),

@@ -8,6 +8,7 @@ import pytest
 from pricing_core.decayed_demand import PRIOR_ELASTICITY, PRIOR_INFORMATION, elasticity, planned_gain
 from pricing_core.demand import belief
 from pricing_core.features import CANDIDATE_FEATURES, CLIP, FEATURES, MOVES_BP, FeatureInputs, featurize
+from pricing_core.outlook import NO_GUESS
 
 LOOK = jax.jit(featurize)
 
@@ -32,6 +33,8 @@ def offers(**changes):
         counts_shoppers=jnp.asarray([1.0]),
         salvage_offset=jnp.asarray([0.6]),
         days_left=jnp.asarray([jnp.inf]),
+        expected_elasticity=jnp.asarray([PRIOR_ELASTICITY]),
+        expected_units=jnp.asarray([NO_GUESS]),
     )
     return plain._replace(**changes)
 

@@ -86,6 +86,8 @@ EUR = 978
                 "max_rung": c.Q_FUNCTION,
                 "heeds_all": True,
                 "competitors": [0] * 8,
+                "expected_elasticity_bp": c.NONE,
+                "expected_monthly_units": c.NONE,
                 "season_ends_at": c.NONE,
                 "salvage_value": c.NONE,
                 "max_stock_age_ms": 60_000,

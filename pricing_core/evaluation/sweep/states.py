@@ -102,6 +102,8 @@ def _policies(rng: Generator, anchor: Int64) -> PolicyColumns:
         **_promotion(rng, anchor),
         **_competitors(rng, n),
         category=np.zeros(n, np.int64),
+        expected_elasticity_bp=_one_of(rng, n, NONE, 5_000, 17_500, 80_000),
+        expected_monthly_units=_one_of(rng, n, NONE, 1, 20, 100_000),
         season_ends_at=_one_of(rng, n, NONE, NONE, NOW - DAY, NOW + 1, NOW + 30 * DAY),
         salvage_value=anchor // rng.integers(1, 1000, n),
         **_family(rng, n),
