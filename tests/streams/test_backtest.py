@@ -21,7 +21,10 @@ from tests.streams.followed_decisions import played
 
 pytestmark = pytest.mark.timeout(580)
 
-FLIPPED = replace(MODEL, params=jax.tree.map(lambda weights: -weights, MODEL.params))
+FLIPPED = replace(
+    MODEL, params={**MODEL.params, "correction": jax.tree.map(lambda w: -100.0 * w, MODEL.params["correction"])}
+)
+"""Its network shouts the planner down, the wrong way about."""
 
 
 @pytest.fixture(scope="module")

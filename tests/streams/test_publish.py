@@ -278,5 +278,5 @@ def test_every_field_of_every_target_has_a_kind_and_money_is_told_by_its_type():
     assert money == {
         *("line_total", "price_shown", "price", "shipping"),
         *("unit_cost", "list_price", "floor", "ceiling", "fixed_fee", "map_price"),
-        *("emergency_price", "promotion_price"),
+        *("emergency_price", "promotion_price", "salvage_value"),
     }
