@@ -85,7 +85,7 @@ class Decisions(_Coded):
     """[n, A] with which the model chooses each candidate; 0 where it had no choice."""
     rung: Int64
     """Of the evidence ladder: numbers of `rungs.RUNGS`; `NONE` where no candidates were made."""
-    drift: Int8
+    demand: Int8
     """1 where the offer's demand was found to have changed, else 0."""
     lower: Int64
     """Legal interval of the price, all rules but the ending; the static bounds where no candidates were made."""
@@ -190,7 +190,7 @@ def blank(now: Int64, keys: BinaryArray) -> Decisions:
         propensity=np.zeros(n, np.float32),
         probabilities=np.zeros(shape, np.float32),
         rung=none[11],
-        drift=np.zeros(n, np.int8),
+        demand=np.zeros(n, np.int8),
         lower=none[6],
         upper=none[7],
         limit=none[8],
