@@ -66,8 +66,8 @@ def best_legal(q: Array, legal: Array) -> Array:
     return jnp.asarray(_BY_SIZE, jnp.int32)[jnp.argmax(masked, axis=1)]
 
 
-def nearly_best(q: Array, legal: Array) -> Array:
-    """Legal candidates from which exploration draws, bool [N, A]."""
+def nearly_best(q: Array, legal: Array, share: float = NEAR_BEST) -> Array:
+    """Legal candidates that lose at most a share of the distance from the best to the worst, bool [N, A]."""
     top = jnp.max(jnp.where(legal, q, -jnp.inf), axis=1, keepdims=True)
     bottom = jnp.min(jnp.where(legal, q, jnp.inf), axis=1, keepdims=True)
-    return legal & (q >= top - NEAR_BEST * (top - bottom))
+    return legal & (q >= top - share * (top - bottom))

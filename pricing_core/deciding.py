@@ -130,7 +130,7 @@ def _fill_in(d: Decisions, rows: Int64, considered: _Considered) -> None:
     d.q[rows], d.features[rows], d.considered[rows] = considered.opinion.q, considered.opinion.features, True
     d.chosen[rows], d.batch[rows] = considered.chosen, considered.opinion.batch
     d.prior_price[rows] = np.where(passed, _announced_prior_price(offers, considered.proposed), NONE)
-    d.rung[rows], d.drift[rows] = considered.opinion.rung, considered.opinion.changed
+    d.rung[rows], d.demand[rows] = considered.opinion.rung, considered.opinion.changed
     each, chosen = considered.opinion.probabilities, considered.chosen
     each = np.where((ladder.only != NONE)[:, None], np.arange(len(MOVES_BP)) == ladder.only[:, None], each)
     d.probabilities[rows] = np.where((chosen != NONE)[:, None], each, 0.0)

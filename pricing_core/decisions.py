@@ -84,8 +84,8 @@ class Decisions(_Coded):
     probabilities: Float32
     """[n, A] with which the model chooses each candidate; 0 where it had no choice."""
     rung: Int64
-    """Of the evidence ladder: numbers of `rungs.RUNGS`; `NONE` where no candidates were made."""
-    drift: Int8
+    """Of the evidence ladder: numbers of `rungs.RUNGS`; says nothing where no candidates were made."""
+    demand: Int8
     """1 where the offer's demand was found to have changed, else 0."""
     lower: Int64
     """Legal interval of the price, all rules but the ending; the static bounds where no candidates were made."""
@@ -165,7 +165,7 @@ def no_decisions() -> Decisions:
 def blank(now: Int64, keys: BinaryArray) -> Decisions:
     """Columns of n decisions to be filled in."""
     n = len(keys)
-    none = [np.full(n, NONE, np.int64) for _ in range(12)]
+    none = [np.full(n, NONE, np.int64) for _ in range(11)]
     shape = (n, len(MOVES_BP))
     return Decisions(
         now=now,
@@ -189,8 +189,8 @@ def blank(now: Int64, keys: BinaryArray) -> Decisions:
         chosen=none[5],
         propensity=np.zeros(n, np.float32),
         probabilities=np.zeros(shape, np.float32),
-        rung=none[11],
-        drift=np.zeros(n, np.int8),
+        rung=np.zeros(n, np.int64),
+        demand=np.zeros(n, np.int8),
         lower=none[6],
         upper=none[7],
         limit=none[8],

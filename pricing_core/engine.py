@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing_core import acknowledgements, commands, drifting, periods, price_window, valuation
+from pricing_core import acknowledgements, commands, periods, price_window, valuation
 from pricing_core import offers as offer_views
 from pricing_core.arena import Arena
 from pricing_core.deciding import decide
@@ -32,6 +32,7 @@ from pricing_core.schedule import Intervals, Schedule
 from pricing_core.shards import Moment, ShardRecord, ShardRows
 from pricing_core.slots import CapacityExceeded, Slots, SlotTable
 from pricing_core.state import TOTALS, DirtyRows, Rows, State, require_format, take_memory
+from pricing_core.trust import Trust
 from schemas.binary import BinaryArray
 from schemas.codec import Reject
 from schemas.columns import AppliedColumns, Columns, Int64, TickColumns
@@ -66,7 +67,7 @@ class PricingEngine:
         self._sums = RollingSums(capacity)
         self._tallies = Arena(capacity, (WIDTH,))
         self._group = Grouper(capacity)
-        self._dirty = DirtyRows(capacity)
+        self._dirty, self.trust = DirtyRows(capacity), Trust(self._state, self._slots)
         self._schedule = Schedule(self._state, self._policies, self._slots, self._intervals)
         self._shards: dict[int, ShardRecord] = {}
         self.families = Families(self._state, self._policies, self._slots, self._schedule)
@@ -100,6 +101,7 @@ class PricingEngine:
         del self._shards[shard]
         self._dirty.take(shard)
         slots = self._slots.drop(shard)
+        self.trust.dropped(slots)
         self._schedule.drop(shard, slots)
         self.families.drop(shard)
         self._policies.clear(slots)
@@ -122,8 +124,6 @@ class PricingEngine:
     def known(self, shard: int, keys: BinaryArray) -> Slots:
         """Return the row of each key; `slots.NO_SLOT` where nothing was heard of it yet."""
         return self._slots.known(shard, keys)
-
-    # Events
 
     def apply(self, shard: int, columns: Columns, *, due: bool = True) -> list[Reject]:
         """Fold a batch of events into the state of a shard; returns the rows that the state refuses.
@@ -246,7 +246,7 @@ class PricingEngine:
         price = np.where(changed, decisions.price, offers.current)
         price_window.rolled(offers.window, price, now).take(priced).put(state, slots[priced])
         periods.after_decisions(state, offers, decisions.considered, price)
-        drifting.after_decisions(state, slots, decisions)
+        self.trust.after_decisions(slots, decisions)
         acknowledgements.expect(state, slots[changed], decisions, np.flatnonzero(changed))
         commands.after_decisions(state, slots, decisions)
         self._schedule.after_decisions(due, offers, decisions)
@@ -281,8 +281,7 @@ class PricingEngine:
             CapacityExceeded: There are not so many free rows.
         """
         require_format(rows)
-        slots = self._slots.find_all(shard, keys)
-        record = self._shards[shard]
+        slots, record = self._slots.find_all(shard, keys), self._shards[shard]
         record.sequence = sequence
         if not len(slots):
             return
@@ -290,6 +289,7 @@ class PricingEngine:
         self._sums.put(slots, rows["sums"])
         self._tallies.put(slots, rows["tally"])
         self._schedule.restore(shard, slots)
+        self.trust.restored(slots)
         record.pending.update(slots[self._state.pending[slots] == 1].tolist())
         record.now = int(self._state.last_decided_at[slots].max())
 

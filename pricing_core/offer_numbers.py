@@ -44,7 +44,7 @@ NUMBERS = (
     "uniform",
     "rung",
     "highest_rung",
-    "days_since_drift",
+    "days_since_change_of_demand",
 )
 
 
@@ -55,7 +55,7 @@ def numbers(offers: Offers, uniform: Float32) -> Float32:
     first_seen = np.minimum(state["first_seen"], offers.now)
     since = np.where(state["last_change_at"] > 0, state["last_change_at"], first_seen)
     reference = np.where(state["ref_price"] > 0, state["ref_price"], current)
-    since_drift = np.maximum(offers.now - state["drifted_at"], 0)
+    since_demand = np.maximum(offers.now - state["demand_changed_at"], 0)
     closed = periods.close(offers)
     columns = {
         **{name: getattr(closed, name) for name in (*Period._fields, "counts_shoppers", "is_fresh")},
@@ -76,7 +76,7 @@ def numbers(offers: Offers, uniform: Float32) -> Float32:
         "uniform": uniform,
         "rung": state["rung"],
         "highest_rung": policy["max_rung"],
-        "days_since_drift": np.where(state["drifted_at"] > 0, since_drift / DAY_MS, np.inf),
+        "days_since_change_of_demand": np.where(state["demand_changed_at"] > 0, since_demand / DAY_MS, np.inf),
     }
     return np.stack([columns[name] for name in NUMBERS], axis=1).astype(np.float32)
 

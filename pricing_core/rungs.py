@@ -18,15 +18,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from pricing_core import choose as choices
-from pricing_core.decayed_demand import PRIOR_ELASTICITY, STATISTICS
+from pricing_core.decayed_demand import STATISTICS
 from pricing_core.demand import belief
 from pricing_core.demand.belief import Period, Prior, Tally
 from pricing_core.demand.drift import Drift, watch
-from pricing_core.demand.knots import PLACES
 from pricing_core.features import FeatureInputs
 from pricing_core.outlook import Drawn, Outlook
 from schemas.columns import BANDIT
@@ -35,15 +33,13 @@ RUNGS = ("rules", "bandit", "q_function")
 """Names of the rungs, by number."""
 
 SALES = (1.0, 3.0)
-"""Effective sales lately that lift an offer to the second and to the third rung."""
-INFORMATION = (0.0, 0.0)
-"""Fisher information about the elasticity that it takes besides, in units of what is known of a usual offer."""
+"""Effective sales that lift an offer to the second and to the third rung."""
+BOUND = 0.2
+"""A candidate is drawn only if by the belief it loses at most this share of the distance from the best to the worst."""
 KEPT = 0.5
-"""With so much of either a rung is kept."""
+"""With so much of them a rung is kept."""
 DRIFT_DAYS = 3.0
 """So long after a change of demand an offer is on the second rung at most."""
-_PRIOR_INFORMATION = 1.0 / (PRIOR_ELASTICITY * belief.ELASTICITY_SPREAD) ** 2
-_LEAST_EXPOSURE = 1e-6
 
 
 class Learned(NamedTuple):
@@ -62,47 +58,35 @@ def learn(tally: Tally, drift: Drift, prior: Prior, period: Period) -> Learned:
     return Learned(belief.forget(after, changed), drift, changed)
 
 
-class Evidence(NamedTuple):
-    """What the data of N offers say. [N] float32, from 0 on."""
-
-    sales: Array
-    """Units sold, each for as much as it tells: those long ago, before a change, or of scattered demand for less."""
-    information: Array
-    """Of these about the elasticity, by the prices at which they were sold, over what is known of a usual offer."""
+def no_drift(n: int) -> Drift:
+    """No evidence of a change."""
+    return Drift(jnp.zeros(n), jnp.zeros(n))
 
 
-def evidence(tally: Tally, sums: Array) -> Evidence:
-    """Weigh what was seen.
+def effective_sales(tally: Tally, sums: Array) -> Array:
+    """Weigh what N offers have sold by what it tells, [N]: less if it was long ago, before a change, or scattered.
 
     Args:
         tally: Of N offers.
         sums: [N, H, K] `decayed_demand.STATISTICS`, decayed to now.
     """
-    exposure, units = belief.believed(tally)
+    _, units = belief.believed(tally)
     lately = sums[:, -1, STATISTICS.index("units")]
-    sales = jnp.maximum(jnp.minimum(units.sum(axis=1), lately), 0.0) / belief.dispersion(tally)
-    total = jnp.maximum(exposure.sum(axis=1), _LEAST_EXPOSURE)
-    mean, square = (exposure @ np.float32(PLACES**power) / total for power in (1, 2))
-    return Evidence(sales, sales * jnp.maximum(square - mean**2, 0.0) / _PRIOR_INFORMATION)
+    return jnp.maximum(jnp.minimum(units.sum(axis=1), lately), 0.0) / belief.dispersion(tally)
 
 
-def climbed(rung: Array, found: Evidence, days_since_change: Array) -> Array:
+def climbed(rung: Array, sales: Array, days_since_change: Array) -> Array:
     """Say on which rung N offers stand now.
 
     Args:
         rung: [N] float32, until now.
-        found: Their evidence.
+        sales: [N] effective ones.
         days_since_change: [N] since their demand has changed; inf if it has not.
     """
-    reached, kept = (sum(_meets(found, step, share) for step in range(len(SALES))) for share in (1.0, KEPT))
+    steps = jnp.asarray(SALES)
+    reached, kept = ((sales[:, None] >= share * steps).sum(axis=1) for share in (1.0, KEPT))
     now = jnp.minimum(jnp.maximum(rung, reached), kept)
     return jnp.where(days_since_change < DRIFT_DAYS, jnp.minimum(now, BANDIT), now)
-
-
-def _meets(found: Evidence, step: int, share: float) -> Array:
-    """Whether evidence is enough for a share of all that the steps up to one ask for, 1.0 or 0.0, [N]."""
-    meets = (found.sales >= share * SALES[step]) & (found.information >= share * INFORMATION[step])
-    return meets.astype(jnp.float32)
 
 
 def values(rung: Array, q: Array, expected: Outlook) -> Array:
@@ -110,20 +94,6 @@ def values(rung: Array, q: Array, expected: Outlook) -> Array:
     by_rung = jnp.where((rung > BANDIT)[:, None], q, expected.worth)
     by_rung = jnp.where((rung < BANDIT)[:, None], expected.usual, by_rung)
     return jnp.where(jnp.isfinite(q), by_rung, q)
-
-
-def best_of_draws(drawn: Drawn, log_ratio: Array, allowed: Array) -> Array:
-    """Probability that an allowed candidate is the best one under a curve drawn from the belief, [N, A].
-
-    Of a curve that is the nearest one to its best move: profit is taken for a parabola there (`planning.nearby`).
-    """
-    behind = jax.lax.cummin(jnp.where(allowed, log_ratio, jnp.inf), axis=1, reverse=True)
-    nothing = jnp.full_like(log_ratio[:, :1], jnp.inf)
-    halfway = 0.5 * (log_ratio + jnp.concatenate([behind[:, 1:], nothing], axis=1))
-    below = (drawn.weight[:, None] * (drawn.move[:, None] <= halfway[:, :, None])).sum(axis=2)
-    below = jnp.where(allowed, jnp.where(jnp.isfinite(halfway), below, 1.0), 0.0)
-    up_to = jax.lax.cummax(below, axis=1)
-    return jnp.where(allowed, jnp.diff(up_to, axis=1, prepend=0.0), 0.0)
 
 
 class Chance(NamedTuple):
@@ -160,13 +130,27 @@ def decide(rung: Array, q: Array, expected: Outlook, inputs: FeatureInputs, chan
     epsilon = jnp.where(rung > BANDIT, chance.epsilon, 0.0)
     by_value = choices.probabilities(value, inputs.legal, epsilon[:, None])
     chosen, _ = choices.choose(value, inputs.legal, chance.uniform, epsilon)
-    by_draw = best_of_draws(expected.drawn, inputs.log_ratio, choices.nearly_best(value, inputs.legal))
+    by_draw = best_of_draws(expected.drawn, inputs.log_ratio, choices.nearly_best(value, inputs.legal, BOUND))
     draws = (rung == BANDIT) & (chosen != choices.NO_CHOICE)
     return Choice(
         value,
         jnp.where(draws, draw(by_draw, chance.uniform), chosen),
         jnp.where(draws[:, None], by_draw, by_value),
     )
+
+
+def best_of_draws(drawn: Drawn, log_ratio: Array, allowed: Array) -> Array:
+    """Probability that an allowed candidate is the best one under a curve drawn from the belief, [N, A].
+
+    Of a curve that is the nearest one to its best move: profit is taken for a parabola there (`planning.nearby`).
+    """
+    behind = jax.lax.cummin(jnp.where(allowed, log_ratio, jnp.inf), axis=1, reverse=True)
+    nothing = jnp.full_like(log_ratio[:, :1], jnp.inf)
+    halfway = 0.5 * (log_ratio + jnp.concatenate([behind[:, 1:], nothing], axis=1))
+    below = (drawn.weight[:, None] * (drawn.move[:, None] <= halfway[:, :, None])).sum(axis=2)
+    below = jnp.where(allowed, jnp.where(jnp.isfinite(halfway), below, 1.0), 0.0)
+    up_to = jax.lax.cummax(below, axis=1)
+    return jnp.where(allowed, jnp.diff(up_to, axis=1, prepend=0.0), 0.0)
 
 
 def draw(probability: Array, uniform: Array) -> Array:

@@ -125,7 +125,7 @@ ROW = np.dtype(
         ("opened_units", "<i8"),  # placed less cancelled, when it began
         ("opened_impressions", "<i8"),
         ("sold_out_at", "<i8"),  # when the stock first ran out in it; 0: not
-        ("drifted_at", "<i8"),  # when demand was last found to have changed (`demand.drift`); 0: never
+        ("demand_changed_at", "<i8"),  # when demand was last found to have changed (`demand.drift`); 0: never
         ("sums", "<f4", (len(HALF_LIVES_DAYS), len(STATISTICS))),
         ("tally", "<f4", (WIDTH,)),  # what was sold at which price (`demand.belief`), and evidence of a change
     ]
@@ -214,7 +214,7 @@ class State:
         self.opened_units: Int64 = rows["opened_units"]
         self.opened_impressions: Int64 = rows["opened_impressions"]
         self.sold_out_at: Int64 = rows["sold_out_at"]
-        self.drifted_at: Int64 = rows["drifted_at"]
+        self.demand_changed_at: Int64 = rows["demand_changed_at"]
         self.rung: NDArray[np.uint8] = rows["rung"]
 
     def clear(self, slots: Slots) -> None:

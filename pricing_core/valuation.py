@@ -92,9 +92,9 @@ def _value(
     expected = outlook(known.inputs, seasonal=seasonal)
     # Fused into the network, the features would compile twice as long.
     seen = jax.lax.optimization_barrier(seen_of(known.inputs, expected))  # type: ignore[no-untyped-call]  # JAX gives no types
-    since = jnp.where(known.changed, 0.0, column["days_since_drift"])
-    found = rungs.evidence(known.inputs.tally, known.inputs.sums)
-    rung = jnp.minimum(rungs.climbed(column["rung"], found, since), column["highest_rung"])
+    since = jnp.where(known.changed, 0.0, column["days_since_change_of_demand"])
+    sales = rungs.effective_sales(known.inputs.tally, known.inputs.sums)
+    rung = jnp.minimum(rungs.climbed(column["rung"], sales, since), column["highest_rung"])
     q, chance = q_values(params, *seen), rungs.Chance(column["uniform"], epsilon)
     return tallies, (*rungs.decide(rung, q, expected, known.inputs, chance), rung, known.changed, seen.state)
 

@@ -105,8 +105,8 @@ class PriceDecided(msgspec.Struct, frozen=True, gc=False):
         Literal["rules", "bandit", "q_function"] | None,
         Meta(description="Of the evidence ladder, by which the candidates were valued; null without candidates."),
     ] = None
-    drift: Annotated[
-        Literal["found"] | None, Meta(description="Found: by what was sold until now, the offer's demand has changed.")
+    demand: Annotated[
+        Literal["changed"] | None, Meta(description="Changed: what was sold until now shows that demand has.")
     ] = None
     inputs: Annotated[
         bytes | None,

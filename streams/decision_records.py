@@ -62,7 +62,7 @@ AUDIT = JsonWriter(
             "command": Integer("command"),
             "proposal_expires_at": OnlyIf("is_proposed", Shared("proposal_expires_at")),
             "rung": OnlyIf("considered", Name("rung", RUNGS)),
-            "drift": Name("drift", (None, "found")),
+            "demand": Name("demand", (None, "changed")),
             "inputs": Base64("inputs"),
         }
     )

@@ -27,8 +27,10 @@ from streams.decision_records import AUDIT_COLUMNS, CHANGE_COLUMNS, DECISION_ID,
 from streams.metrics import (
     ACKNOWLEDGEMENT_ALARMS,
     DECISIONS,
+    DEMAND_CHANGES,
     HOLDS,
     RESENDS,
+    RUNG_MOVES,
     Metrics,
 )
 from streams.metrics import (
@@ -102,6 +104,10 @@ class Emitter:
         self._metrics.add_each(DECISIONS, _named(OUTCOMES, counted.sum(axis=1)))
         self._metrics.add_each(HOLDS, _named(CODES, counted[HELD]))
         self._metrics.add_each(PRICE_CHANGES_TOTAL, _named(CODES, counted[CHANGED]))
+        moved = np.where(decisions.considered, decisions.rung - decisions.rows["rung"], 0)
+        moves = {"up": int((moved > 0).sum()), "down": int((moved < 0).sum())}
+        self._metrics.add_each(RUNG_MOVES, {direction: count for direction, count in moves.items() if count})
+        self._metrics.add(DEMAND_CHANGES, int(decisions.demand.sum()))
 
     def resends(self, shard: Shard, wall: int) -> list[OutputBatch]:
         """The same price change again for every offer whose answer is overdue; an alarm where that did not help."""

@@ -11,6 +11,7 @@ from streams.metrics import (
     LAG_SECONDS,
     PENDING_CHANGES,
     QUEUE_DEPTH,
+    RUNG_OFFERS,
     STATE_OFFERS,
     STOPPED_SHARDS,
     Metrics,
@@ -43,7 +44,10 @@ class LagGauge:
         """Set the gauges of every partition that is being read."""
         self._metrics.set(QUEUE_DEPTH, self._ownership.queued)
         self._metrics.set(PENDING_CHANGES, self._ownership.pending_changes)
-        self._metrics.set(STATE_OFFERS, self._ownership.offers)
+        offers = self._ownership.offers
+        self._metrics.set(STATE_OFFERS, sum(offers.values()))
+        for rung, count in offers.items():
+            self._metrics.set(RUNG_OFFERS, count, rung)
         wall = wall_ms()
         measured = set()
         for partition, shard in self._ownership.shards.items():

@@ -42,6 +42,11 @@ ACKNOWLEDGEMENT_ALARMS = Metric(
 ALARMS = Metric("repricer_alarms_total", "counter", "alarms", "Alarms raised.", ("severity", "code"))
 BREAKER_STOPS = Metric("repricer_breaker_stops_total", "counter", "stops", "Shards stopped by the breaker.", ("cause",))
 STOPPED_SHARDS = Metric("repricer_stopped_shards", "gauge", "shards", "Shards that stand until a person resumes.")
+RUNG_MOVES = Metric(
+    "repricer_rung_moves_total", "counter", "offers", "Offers that went up or down the evidence ladder.", ("direction",)
+)
+DEMAND_CHANGES = Metric("repricer_demand_changes_total", "counter", "offers", "Demand found to have changed.")
+RUNG_OFFERS = Metric("repricer_rung_offers", "gauge", "offers", "Offers by rung of the evidence ladder.", ("rung",))
 LAG_RECORDS = Metric(
     "repricer_lag_records", "gauge", "records", "Records on the broker not yet applied.", ("topic", "partition")
 )
@@ -110,6 +115,9 @@ METRICS: Final = (
     ALARMS,
     BREAKER_STOPS,
     STOPPED_SHARDS,
+    RUNG_MOVES,
+    DEMAND_CHANGES,
+    RUNG_OFFERS,
     LAG_RECORDS,
     LAG_SECONDS,
     QUEUE_DEPTH,

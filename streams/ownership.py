@@ -124,9 +124,10 @@ class Ownership:
         return sum(self._pipeline.engine.pending_count(partition) for partition in self.shards)
 
     @property
-    def offers(self) -> int:
-        """Offers in the state."""
-        return sum(self._pipeline.engine.offer_count(partition) for partition in self.shards)
+    def offers(self) -> dict[str, int]:
+        """Offers in the state, by rung of the evidence ladder."""
+        engine = self._pipeline.engine
+        return engine.trust.by_rung(sum(map(engine.offer_count, self.shards)))
 
     @property
     def stopped(self) -> int:

@@ -20,6 +20,7 @@ from schemas.json_writer import JsonWriter
 from schemas.offer_keys import channels_and_skus
 from schemas.topics import HOT_SOURCES, OFFER_POLICIES, TICKS, Topic
 from streams.alarms.book import AlarmWriter
+from streams.alarms.demand import DemandWatch
 from streams.breaker.fleet import FleetExcess, SummaryWriter
 from streams.breaker.watch import FLEET, Breaker
 from streams.changelog import REBUILD, state_rows
@@ -63,6 +64,7 @@ class Pipeline:
         self._metrics = metrics
         self._emit = Emitter(settings, engine, metrics)
         self._alarms = AlarmWriter(settings, metrics)
+        self._demand = DemandWatch(engine)
         self._breaker = Breaker(settings, engine, metrics)
         self._summaries = SummaryWriter(settings)
         self._families = FamilyWriter(settings, engine)
@@ -106,6 +108,7 @@ class Pipeline:
                 outputs[partition] += self._emit.dead_letters(batch, rejects, wall)
                 if topic == TICKS.name and shard.caught_up:
                     outputs[partition] += self._emit.resends(shard, wall)
+                    self._demand.look(partition, shard.now, shard.alarms)
         return outputs
 
     def decide(self, shards: Iterable[Shard], wall: int) -> dict[int, list[OutputBatch]]:

@@ -189,7 +189,7 @@ def learn(tally: Tally, prior: Prior, period: Period) -> tuple[Tally, Expected]:
         residual=faded * tally.residual + jnp.where(counted, surprise, 0.0),
         periods=faded * tally.periods + counted,
     )
-    return _overwrite(after), Expected(expected, its, over)
+    return _overwrite(after), Expected(mean[:, 0], variance[:, 0], over)
 
 
 def forget(tally: Tally, changed: Array) -> Tally:

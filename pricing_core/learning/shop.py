@@ -201,12 +201,12 @@ def remember(shop: Shop, price: Array, outcome: Outcome, key: Array) -> Memory:
     kind = Kind(merchant.shows_impressions, rival_known, merchant.expected_elasticity, merchant.expected_units)
     learned = rungs.learn(memory.tally, memory.drift, prior_of(kind), _period(shop, price, outcome))
     since = jnp.where(learned.changed, 0.0, after.days_since_drift)
-    found = rungs.evidence(learned.tally, after.sums)
+    sales = rungs.effective_sales(learned.tally, after.sums)
     return after._replace(
         tally=learned.tally,
         drift=learned.drift,
         days_since_drift=since,
-        rung=rungs.climbed(memory.rung, found, since),
+        rung=rungs.climbed(memory.rung, sales, since),
     )
 
 

@@ -95,6 +95,11 @@ KINDS: Mapping[str, Kind] = {
         "offers are sold in another currency than their policies name; the prices stay",
         "Correct the currency of the policies, or of what publishes orders.",
     ),
+    "demand_changed": Kind(
+        "warning",
+        "the demand of many offers has changed within a week: what was learned of them is believed less",
+        "See what has happened to all of them: the season, the shop, a feed that counts twice or not at all.",
+    ),
     "maximum_jump": Kind(
         "warning",
         "prices would have become ten times as high or a tenth of what they are; they stay",

@@ -74,9 +74,10 @@ class Explanation:
 
     @property
     def was_explored(self) -> bool:
-        """Whether chance chose among the nearly best prices."""
+        """Whether chance chose among the nearly best prices: on the second rung always."""
         record = self.found.record
-        return record.chosen is not None and (record.uniform or 0.0) < (record.epsilon or 0.0)
+        explores = record.rung == "bandit" or (record.uniform or 0.0) < (record.epsilon or 0.0)
+        return record.chosen is not None and record.rung != "rules" and explores
 
 
 def explain(settings: Settings, *, decision_id: str | None, offer: str | None) -> Explanation:

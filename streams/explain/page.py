@@ -49,6 +49,7 @@ def _facts(explanation: Explanation) -> dict[str, str]:
     return {
         "Decision": f"{record.decision_id} at {record.decided_at}",
         "Smallest change of one input that flips it": telling.flip(explanation),
+        "Rung of the evidence ladder": telling.rung(explanation),
         "Legal interval": f"{low} to {high}",
         "Probability of this choice": "none" if record.propensity is None else f"{record.propensity:g}",
         "Made again from its record": again,

@@ -6,7 +6,7 @@ from pricing_core.decision_inputs import MINUTE_MS
 from pricing_core.explanation import Answer, Known
 from pricing_core.price_window import MONTH_MS
 from streams.explain.explanation import Explanation
-from streams.explain.words import amount, in_words, span
+from streams.explain.words import RUNGS, amount, in_words, span
 
 _MONEY, _MINUTES = "minor units", "minutes"
 _RULES_OF_TIME = frozenset({"stale_input", "cooldown", "pending_acknowledgement"})
@@ -36,6 +36,15 @@ def reason(explanation: Explanation) -> str:
     if explanation.was_explored:
         parts.append("drawn by chance among the nearly best prices, to learn")
     return "; ".join(parts)
+
+
+def rung(explanation: Explanation) -> str:
+    """On which rung of the evidence ladder the candidates were valued, and what that means."""
+    record = explanation.found.record
+    if record.rung is None:
+        return "none: no candidates were made"
+    changed = "" if record.demand is None else "; demand was found to have changed"
+    return f"{record.rung}: {RUNGS[record.rung]}{changed}"
 
 
 def cause(explanation: Explanation) -> str:

@@ -22,6 +22,7 @@ def print_explanation(explanation: Explanation, console: Console) -> None:
             "decision": f"{record.decision_id} ({explanation.found.place}) at {record.decided_at}",
             "what": telling.headline(explanation),
             "why": telling.reason(explanation),
+            "rung": telling.rung(explanation),
             "cause": telling.cause(explanation),
             "flips if": telling.flip(explanation),
             "bounds": f"{_bound(explanation, record.lower_bound)} to {_bound(explanation, record.upper_bound)}",

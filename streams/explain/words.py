@@ -51,6 +51,14 @@ CODES = {
 """Of every reason code; a test holds that none is missing."""
 
 
+RUNGS = {
+    "rules": "too little was sold to learn from; priced as a usual offer of these costs would be",
+    "bandit": "a demand curve was drawn from what was sold, and the price is the best one if that curve is true",
+    "q_function": "enough was sold for the model to value each price",
+}
+"""Of every rung of the evidence ladder; a test holds that none is missing."""
+
+
 def in_words(code: str) -> str:
     """The rule, in words."""
     return CODES.get(code, code.replace("_", " "))

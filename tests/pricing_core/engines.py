@@ -28,7 +28,9 @@ def opinion(prices, chosen=HOLD, q=0.0):
     n = len(prices)
     q = np.broadcast_to(np.asarray(q, np.float32), (n, len(MOVES_BP)))
     chosen = np.broadcast_to(np.asarray(chosen, np.int64), n)
-    return Valuation(q, chosen, np.ones(n, np.float32), np.zeros((n, len(FEATURES)), np.float32), np.full(n, 32))
+    sure = (np.arange(len(MOVES_BP)) == chosen[:, None]).astype(np.float32)
+    nothing, features = np.zeros(n, np.int64), np.zeros((n, len(FEATURES)), np.float32)
+    return Valuation(q, chosen, sure, nothing, nothing > 0, features, np.full(n, 32))
 
 
 def opinionated(made, chosen, q=0.0):
