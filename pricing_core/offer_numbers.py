@@ -70,8 +70,7 @@ def numbers(offers: Offers, uniform: Float32) -> Float32:
         "days_known": (offers.now - first_seen) / DAY_MS,
         "salvage_offset": policy["salvage_offset"] / current,
         "days_left": _days_left(offers),
-        "expected_elasticity": _expected(policy["expected_elasticity_bp"], ONE, usual=PRIOR_ELASTICITY),
-        "expected_units": _expected(policy["expected_monthly_units"], DAYS_OF_A_MONTH, usual=NO_GUESS),
+        **expectations(policy),
         "elapsed_days": np.maximum(offers.now - state["landmark"], 0) / DAY_MS,
         "uniform": uniform,
         "rung": state["rung"],
@@ -81,9 +80,13 @@ def numbers(offers: Offers, uniform: Float32) -> Float32:
     return np.stack([columns[name] for name in NUMBERS], axis=1).astype(np.float32)
 
 
-def _expected(said: NDArray[np.int64], unit: int, *, usual: float) -> NDArray[np.float64]:
-    """What a policy expects, [n]; the usual where it says nothing, or there is none."""
-    return np.where(said > 0, said / unit, usual)
+def expectations(policy: NDArray[np.void]) -> dict[str, NDArray[np.float64]]:
+    """What policies expect of their offers, [n] each; the usual where they say nothing, or there is none."""
+    elasticity, monthly = policy["expected_elasticity_bp"], policy["expected_monthly_units"]
+    return {
+        "expected_elasticity": np.where(elasticity > 0, elasticity / ONE, PRIOR_ELASTICITY),
+        "expected_units": np.where(monthly > 0, monthly / DAYS_OF_A_MONTH, NO_GUESS),
+    }
 
 
 def _days_left(offers: Offers) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ MAX_AGE_S = 31_536_000
 """A year. An input older than that says nothing."""
 
 MAX_MONTHLY_UNITS = 1_000_000_000
+LEAST_ELASTICITY_BP, MOST_ELASTICITY_BP = 5_000, 80_000
 MAX_NAMED = 8
 """Competitors that a policy can name; a state row remembers as many."""
 
@@ -93,7 +94,7 @@ class OfferPolicy(msgspec.Struct, frozen=True, gc=False):
         Meta(description="Highest rung of the evidence ladder: below the last one no network decides."),
     ] = "q_function"
     expected_elasticity_bp: Annotated[
-        Annotated[int, Meta(ge=5_000, le=80_000)] | None,
+        Annotated[int, Meta(ge=LEAST_ELASTICITY_BP, le=MOST_ELASTICITY_BP)] | None,
         Meta(
             description="Price elasticity that offers of this kind have, 10,000 is 1: a percent dearer sells a percent "
             "less. What the offer sells corrects it. Null: 2.5."

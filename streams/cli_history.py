@@ -83,7 +83,7 @@ def backtest(
 @history.command("learn-from-history")
 def learn_from_history(
     orders: Annotated[Path, typer.Argument(help="CSV of order lines, as for `repricer publish orders`.")],
-    out: Annotated[Path, typer.Option(help="Folder for report.json and report.html.", file_okay=False)],
+    out: Annotated[Path, typer.Option(help="Folder for report.json, report.html and policies.csv.", file_okay=False)],
     prices: Prices = None,
     policies: Policies = None,
     stock: Annotated[Path | None, typer.Option(help="CSV of counts, as for `repricer publish inventory`.")] = None,
@@ -93,17 +93,23 @@ def learn_from_history(
 ) -> None:
     """Say what a shop's past can and cannot teach, before the first live decision: how demand answers prices.
 
-    Nothing is written unless every line of every file can be read. Needs no Kafka.
+    With policies, they are written once more with what the past lets expect of each offer: publish those. Nothing is
+    written unless every line of every file can be read. Needs no Kafka.
     """
     import orjson
     from rich.console import Console
 
     from streams.history import report
+    from streams.history.expected import policies_with_expectations
     from streams.history.study import Files, read_past, study
 
-    found = study(read_past(Files(orders, prices, policies, stock), mapping or [], time_format))
+    past = read_past(Files(orders, prices, policies, stock), mapping or [], time_format)
+    found = study(past)
     said, written = orjson.dumps(report.as_json(found), option=orjson.OPT_INDENT_2), report.page(found)
+    expected = None if policies is None else policies_with_expectations(policies, past, found)
     out.mkdir(parents=True, exist_ok=True)
+    if expected is not None:
+        expected.write_csv(out / "policies.csv")
     (out / "report.json").write_bytes(said)
     (out / "report.html").write_text(written, encoding="utf-8")
     if as_json:

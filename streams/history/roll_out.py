@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import polars as pl
 from rich.console import Console
@@ -15,6 +16,7 @@ from pricing_core.evaluation.fitted_demand import Sales, fit
 from pricing_core.evaluation.intervals import normal_interval
 from pricing_core.evaluation.roll_out import DAYS, Offers, fitted_shops, paired_gains
 from pricing_core.model_file import Model
+from pricing_core.offer_numbers import expectations
 from streams.errors import InputRefused
 from streams.history.read import POLICIES
 from streams.history.study import LEAST_OFFERS, MOVED, Files, Past
@@ -24,7 +26,7 @@ SEED = 20_260_101
 MOST_OFFERS = 512
 OPINION = (
     "A history without probabilities of prices is no evidence for a model. This is what the demand that was fitted to "
-    "it believes, and it is as true as that demand; the model begins there knowing nothing of the offers."
+    "it believes, and it is as true as that demand; the model begins there with what the policies expect of the offers."
 )
 
 
@@ -78,6 +80,8 @@ def roll_out(files: Files, mapping: list[str], time_format: str | None, past: Pa
     days, uncounted = np.ones(len(sold)), np.zeros(len(sold))
     offers = Offers(reference, price, slope, offset, low, high, days, uncounted)
     shops = fitted_shops(offers, demand, seed=SEED)
+    expected = {name: jnp.asarray(said, jnp.float32) for name, said in expectations(row).items()}
+    shops = shops._replace(merchant=shops.merchant._replace(**expected))
     try:
         gains = paired_gains(policies.model(model.params, model.epsilon), policies.hold, shops, seed=SEED)
     except ValueError as error:

@@ -23,6 +23,8 @@ MOVED = 0.01
 """Standard deviation of an offer's log price from which on it counts as having moved."""
 SURE = 3.0
 """t statistic from which on prices are said to have followed demand."""
+ALL, ALL_OTHERS = "all", "all others"
+"""Names of the one category where there is no file of policies, and of offers without one."""
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -160,7 +162,7 @@ def study(past: Past) -> Study:
     else:
         of_offer = of_offer.with_columns(category=pl.lit(None, pl.String))
     known = days.join(of_offer, "offer").with_columns(
-        pl.col("category").fill_null("all others" if policies is not None else "all")
+        pl.col("category").fill_null(ALL_OTHERS if policies is not None else ALL)
     )
     usual = pl.col("price").median().over("offer")
     known = known.with_columns(log_price=(pl.col("price") / usual).log())

@@ -12,6 +12,7 @@ from pricing_core.demand import belief
 from pricing_core.demand.belief import Period
 from pricing_core.demand.drift import ALARM_NATS, Expected, watch
 from pricing_core.outlook import prior_of
+from tests.pricing_core.kinds import usual
 
 OFFERS = 500
 CHANGE_DAY = 60
@@ -31,7 +32,7 @@ def changes(series, seed):
     """On which days a change is found, bool [100, OFFERS]."""
     k_elasticity, k_day = jax.random.split(jax.random.key(seed))
     elasticity = 2.5 * jnp.exp(0.28 * jax.random.normal(k_elasticity, (OFFERS,)))
-    prior = prior_of(jnp.zeros(OFFERS), jnp.zeros(OFFERS))
+    prior = prior_of(usual(OFFERS))
 
     def day(carry, today):
         tally, drift, x = carry

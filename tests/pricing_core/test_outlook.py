@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricing_core.decayed_demand import PRIOR_ELASTICITY
 from pricing_core.demand import belief
 from pricing_core.demand.belief import Period
 from pricing_core.demand.forms import EXPONENTIAL, FORMS, demand
 from pricing_core.features import MOVES_BP
-from pricing_core.outlook import NO_GUESS, Kind, Standing, look_ahead, prior_of
+from pricing_core.outlook import Standing, look_ahead, prior_of
 from pricing_core.planning import exploration
 from pricing_core.planning.under_belief import Situation, endless, of_season
+from tests.pricing_core.kinds import usual
 
 RATIO = jnp.log1p(jnp.asarray(MOVES_BP, jnp.float32) / 10_000)[None]
-PRIOR = prior_of(Kind(jnp.ones(1), jnp.zeros(1), jnp.full(1, PRIOR_ELASTICITY), jnp.full(1, NO_GUESS)))
+PRIOR = prior_of(usual(1, counts_shoppers=1.0))
 OBSERVE = jax.jit(belief.observe)
 LOOK = jax.jit(look_ahead, static_argnames="seasonal")
 

@@ -21,6 +21,7 @@ from schemas import columns as c
 from schemas.columns import BANDIT, Q_FUNCTION, RULES
 from tests.pricing_core.engines import engine
 from tests.pricing_core.events import DAY, T0, batch, policy
+from tests.pricing_core.kinds import usual
 
 A = len(MOVES_BP)
 AMOUNT = st.floats(0, 100, width=32)
@@ -63,7 +64,7 @@ def test_a_rung_is_kept_on_less_than_it_takes_to_reach_it(place):
 
 def told(units, days=1.0, ratio=1.0, censored=False):
     """What a tally and its decayed sums hold after days on which so much was sold."""
-    tally, prior = belief.empty(1), prior_of(np.zeros(1), np.zeros(1))
+    tally, prior = belief.empty(1), prior_of(usual(1))
     drift, sums = rungs.no_drift(1), np.zeros((1, 3, 6), np.float32)
     for sold in units:
         one = Period(*(np.full(1, v, np.float32) for v in (ratio, 1.0, sold)), np.array([censored]), days)

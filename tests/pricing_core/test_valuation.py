@@ -3,14 +3,15 @@ import math
 import jax
 import numpy as np
 
-from pricing_core.decayed_demand import HALF_LIVES_DAYS, PRIOR_ELASTICITY
+from pricing_core.decayed_demand import HALF_LIVES_DAYS
 from pricing_core.demand import belief
 from pricing_core.demand.belief import Period
 from pricing_core.features import HOLD, FeatureInputs, featurize
-from pricing_core.outlook import NO_GUESS, Kind, prior_of
+from pricing_core.outlook import prior_of
 from schemas import columns as c
 from tests.pricing_core.engines import engine
 from tests.pricing_core.events import DAY, HOUR, T0, applied, batch, competitor, order, policy, stock
+from tests.pricing_core.kinds import usual
 
 
 def sums(*events):
@@ -43,7 +44,7 @@ def test_the_network_sees_what_the_events_say():
     since_the_first_decision = Period(*(np.full(1, v, np.float32) for v in (1.2, 0.25, 0.0)), np.array([False]), 0.25)
     x = math.log(1100 / 1000)
     shown = {0: 40, 3: 40 * x, 4: 40 * x * x}
-    kind = Kind(np.zeros(1), np.ones(1), np.full(1, PRIOR_ELASTICITY), np.full(1, NO_GUESS))
+    kind = usual(1, rival_known=1.0)
     by_hand = FeatureInputs(
         sums=sums((2.25, shown), (1.25, {1: 4, 2: 3, 5: 3 * x})),
         log_price=np.array([math.log(1200 / 1000)]),

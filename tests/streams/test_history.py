@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from streams.errors import InputRefused
 from streams.history.report import page
 from streams.history.study import Files, read_past, study
+from streams.replay.policy_file import read_policies
 
 COMMAND = Path(sys.executable).with_name("repricer")
 ELASTICITY = {"shoes": 1.7, "hats": 3.2}
@@ -59,6 +61,27 @@ def shop(*, empty_from=None, follows=0.0):
                     f"e{offer}-{day},placed,o{offer}-{day},{offer},web,{units},{total},EUR,{day_of(day)}T12:00:00Z"
                 )
     return {"orders": orders, "prices": prices, "policies": policies} | ({"stock": stock} if stock else {})
+
+
+def test_policies_come_out_with_what_the_past_lets_expect_and_can_be_published(tmp_path):
+    files = write(tmp_path, **shop(empty_from=56))
+    arguments = [str(files.orders), "--prices", files.prices, "--policies", files.policies, "--stock", files.stock]
+    subprocess.run([COMMAND, "learn-from-history", *arguments, "--out", tmp_path / "out"], check=True, timeout=300)
+    before, after = pl.read_csv(files.policies), pl.read_csv(tmp_path / "out" / "policies.csv")
+    assert after.select(before.columns).equals(before)
+    elasticity = {name: after.filter(pl.col("category") == name)["expected_elasticity_bp"] for name in ELASTICITY}
+    for name, true in ELASTICITY.items():
+        (said,) = elasticity[name].unique()
+        assert abs(said / 10_000 - true) < 0.6
+        assert abs(said / 10_000 - 2.5) < abs(true - 2.5) + 0.3
+    orders = pl.read_csv(files.orders).group_by(pl.col("sku")).agg(pl.col("quantity").sum()).sort("sku")
+    stocked = np.arange(OFFERS) % 4 > 0
+    a_month = orders["quantity"].to_numpy()[stocked] / (7 * WEEKS) * 30
+    said = after.sort("sku")["expected_monthly_units"].to_numpy()[stocked]
+    assert np.abs(np.log(said / a_month)).max() < 0.4  # of the last 90 days, and at the list price
+    policies = read_policies(tmp_path / "out" / "policies.csv", [])
+    assert len(policies) == OFFERS
+    assert {row["expected_elasticity_bp"][0] for row in policies.values()} == {s[0] for s in elasticity.values()}
 
 
 def look_at(files, mapping=()):
