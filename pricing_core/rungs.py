@@ -32,8 +32,11 @@ from schemas.columns import BANDIT
 RUNGS = ("rules", "bandit", "q_function")
 """Names of the rungs, by number."""
 
-SALES = (1.0, 3.0)
-"""Effective sales that lift an offer to the second and to the third rung."""
+SALES = (1.5, 3.5)
+"""Effective sales that lift an offer to the second and to the third rung.
+
+Between whole numbers: what was sold is one, and last bits, which differ between batches, must not decide.
+"""
 BOUND = 0.2
 """A candidate is drawn only if by the belief it loses at most this share of the distance from the best to the worst."""
 KEPT = 0.5

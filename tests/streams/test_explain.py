@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from pricing_core.rules import CODES
+from pricing_core.rungs import RUNGS
 from schemas import columns as c
 from streams.explain.as_json import as_json
 from streams.explain.causes import Cause, Record
@@ -15,6 +16,7 @@ from streams.explain.explanation import explained
 from streams.explain.page import page
 from streams.explain.terminal import print_explanation
 from streams.explain.words import CODES as WORDS
+from streams.explain.words import RUNGS as RUNG_WORDS
 from tests.pricing_core.engines import engine
 from tests.pricing_core.events import DAY, HOUR, T0, batch
 from tests.streams.recorded_decisions import SETTINGS, records_of
@@ -41,8 +43,15 @@ def text_of(explanation):
     return out.getvalue()
 
 
-def test_every_reason_code_has_words():
+def test_every_reason_code_and_every_rung_has_words():
     assert set(WORDS) == set(CODES)
+    assert set(RUNG_WORDS) == set(RUNGS)
+
+
+def test_the_rung_is_told_and_that_there_is_none_without_candidates(explanations):
+    assert "rung  rules: too little was sold" in text_of(explanations[b"web:a"])
+    assert "rung  none: no candidates were made" in text_of(explanations[b"web:c"])
+    assert as_json(explanations[b"web:a"])["rung"] == "rules"
 
 
 def test_a_change_is_told_with_its_cause_its_values_and_its_flip(explanations):
