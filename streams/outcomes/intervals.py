@@ -38,6 +38,8 @@ class Decision:
     """That is to hold."""
     stock: Stock | None
     """The last count that it knew."""
+    answered: tuple[int, int]
+    """Version, and time by the catalog's clock, of the last answer that it knew; zeros before the first."""
     said: Any
     """The record itself: handed through."""
 
@@ -70,6 +72,8 @@ class _Interval:
     """None while the catalog has not answered."""
     price: int | None
     acknowledgement: Acknowledgement
+    answered: tuple[int, int]
+    """Version and time of the last answer: what is older says nothing of the price in force."""
     cut: int | None = None
     """Where something ended it; None: nothing yet."""
     next: Decision | None = None
@@ -201,9 +205,9 @@ class Intervals:
                 interval.cut, interval.next = decision.at, decision
                 self._plan(interval)
         if decision.version is None:
-            interval = _Interval(decision, decision.at, decision.price, "not_needed")
+            interval = _Interval(decision, decision.at, decision.price, "not_needed", decision.answered)
         else:
-            interval = _Interval(decision, None, None, "missing")
+            interval = _Interval(decision, None, None, "missing", decision.answered)
         offer.open.append(interval)
         self._open_count += 1
         self._oldest.append(interval)
@@ -215,12 +219,18 @@ class Intervals:
     def _hear(self, key: bytes, answer: Answer, now: int) -> None:
         """Let an answer begin the interval of its change, and end one whose price it replaces.
 
+        One that is older than what was known, by version and then by the catalog's clock, does neither: the worker
+        takes no such answer either (`pricing_core.fold.fold_applied`).
+
         Its time is that of the catalog's clock if that lies where it must; else the latest that it can be for a
         beginning, and the earliest for an end.
         """
         offer = self._offers.get(key)
         for interval in () if offer is None else offer.open:
             decided = interval.decision
+            if (answer.version, answer.time) < interval.answered:
+                continue
+            interval.answered = answer.version, answer.time
             if interval.start is None and answer.is_about(decided.version):
                 interval.start = answer.time if decided.at <= answer.time <= now else now
                 interval.price = answer.price

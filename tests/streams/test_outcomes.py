@@ -52,8 +52,13 @@ class Log:
 
     def decide(self, **given):
         fields = {"offer": OFFER, "had_choice": True, "version": None, "price": 100, "stock": None, "said": None}
+        fields["answered"] = self.answered(given.get("offer", OFFER))
         applied = {name: len(facts) for name, facts in self.sources.items()}
         self.decisions.append(Decision(**{**fields, "place": len(self.decisions), "applied": applied, **given}))
+
+    def answered(self, offer):
+        """Version and time of the answer that a worker goes by."""
+        return max(((fact[2], fact[1]) for about, fact in self.sources[ANSWERS] if about == offer), default=(0, 0))
 
 
 MAKE = {"line": Line, "undone": Undone, "shown": Shown, "stock": Stock, "answer": Answer}
@@ -188,6 +193,24 @@ def test_a_persons_price_ends_an_interval_and_the_next_decision_does_not_follow_
     closed, _ = joined(log)
 
     assert (span(closed[0]), closed[0].next, closed[0].happened.orders) == ((1000, 1030, "price"), None, 1)
+
+
+@pytest.mark.parametrize(
+    ("says", "version", "end"),
+    [
+        (1030, 6, 1060),  # of a version before: read again after a restart of the catalog, say
+        (990, 7, 1060),  # of the same version, and older by the catalog's clock
+        (1030, 7, 1030),
+    ],
+)
+def test_an_old_answer_of_the_catalog_ends_no_interval(says, version, end):
+    log = Log()
+    log.answer(1000, version=7, price=100)
+    log.hold(1010)
+    log.answer(says, version=version, price=90, status="manual")
+    log.hold(1060)
+
+    assert joined(log)[0][0].end == end
 
 
 def test_the_window_ends_an_interval():
