@@ -38,7 +38,7 @@ from streams.lives import live_until
 from streams.metrics import OPEN_INTERVALS, OUTCOME_EVENTS_LEFT_OUT, Metrics
 from streams.metrics import TRANSITIONS as TRANSITIONS_TOTAL
 from streams.metrics_page import metrics_page
-from streams.outcomes.intervals import SOURCES
+from streams.outcomes.decided import SOURCES
 from streams.outcomes.shard import OutcomeShard, Position
 from streams.polled import is_record
 from streams.settings import Settings

@@ -11,83 +11,15 @@ import heapq
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from schemas.topics import CLICKS, INVENTORY, ORDERS, PRICE_APPLIED
-from schemas.transitions import Acknowledgement, End, Outcome
+from schemas.topics import CLICKS, INVENTORY, ORDERS
+from streams.outcomes.decided import SOURCES, Closed, Decision, Interval, without_interval
 from streams.outcomes.facts import Answer, Fact, Line, Shown, Stock, Undone, Waiting, happened, ran_out
-
-SOURCES = (ORDERS.name, CLICKS.name, INVENTORY.name, PRICE_APPLIED.name)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What matters here of an audit record. Times are event time, ms."""
-
-    offer: bytes
-    place: int
-    """Offset of its record; ascends."""
-    at: int
-    """Does not descend."""
-    applied: Mapping[str, int]
-    """Next offset of each of `SOURCES` when it was made."""
-    had_choice: bool
-    version: int | None
-    """Of the price change that it has published; None if the price stays."""
-    price: int | None
-    """That is to hold."""
-    stock: Stock | None
-    """The last count that it knew."""
-    answered: tuple[int, int]
-    """Version, and time by the catalog's clock, of the last answer that it knew; zeros before the first."""
-    said: Any
-    """The record itself: handed through."""
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """A decision and what followed."""
-
-    decision: Decision
-    start: int | None
-    """None: the price was never known to hold, or there was no choice."""
-    end: int | None
-    ended_by: End | None
-    acknowledgement: Acknowledgement
-    price: int | None
-    next: Decision | None
-    censored: bool
-    incomplete: bool
-    stock_start: int | None
-    stock_end: int | None
-    happened: Outcome
-
-
-@dataclass(slots=True)
-class _Interval:
-    """Of a decision that is not closed."""
-
-    decision: Decision
-    start: int | None
-    """None while the catalog has not answered."""
-    price: int | None
-    acknowledgement: Acknowledgement
-    answered: tuple[int, int]
-    """Version and time of the last answer: what is older says nothing of the price in force."""
-    cut: int | None = None
-    """Where something ended it; None: nothing yet."""
-    next: Decision | None = None
-    """That has cut it."""
-
-    def end(self, window: int) -> int:
-        """Return where it ends, if nothing more happens."""
-        over = (self.decision.at if self.start is None else self.start) + window
-        return over if self.cut is None else min(self.cut, over)
 
 
 @dataclass(slots=True)
 class _Offer:
-    open: list[_Interval] = field(default_factory=list)
+    open: list[Interval] = field(default_factory=list)
     """In the order of the decisions."""
     waiting: Waiting = field(default_factory=Waiting)
 
@@ -108,7 +40,7 @@ class Intervals:
         self._answers: list[tuple[bytes, Answer]] = []
         self._due: list[tuple[int, bytes]] = []
         """Heap of times at which to look at an offer; some of them for nothing."""
-        self._oldest: deque[_Interval] = deque()
+        self._oldest: deque[Interval] = deque()
         """Intervals in the order of their decisions; those that have closed leave when they are the first."""
         self._kept: dict[str, deque[tuple[int, int]]] = {source: deque() for source in SOURCES}
         """Offset and time of each event that was kept; those that no one needs leave when they are the first."""
@@ -147,7 +79,7 @@ class Intervals:
             self._hear(key, answer, decision.at)
         self._answers.clear()
         self._now = max(self._now, decision.at)
-        closed = [] if decision.had_choice else [_without_interval(decision, "not_needed")]
+        closed = [] if decision.had_choice else [without_interval(decision, "not_needed")]
         if decision.had_choice:
             self._open(decision)
         while self._due and self._due[0][0] < self._now:
@@ -172,7 +104,7 @@ class Intervals:
         offsets = {name: min(seen[name], kept[0][0]) if kept else seen[name] for name, kept in self._kept.items()}
         return (next_place if first is None else first.place), offsets
 
-    def _is_open(self, interval: _Interval) -> bool:
+    def _is_open(self, interval: Interval) -> bool:
         offer = self._offers.get(interval.decision.offer)
         return offer is not None and any(one is interval for one in offer.open)
 
@@ -205,15 +137,15 @@ class Intervals:
                 interval.cut, interval.next = decision.at, decision
                 self._plan(interval)
         if decision.version is None:
-            interval = _Interval(decision, decision.at, decision.price, "not_needed", decision.answered)
+            interval = Interval(decision, decision.at, decision.price, "not_needed", decision.answered)
         else:
-            interval = _Interval(decision, None, None, "missing", decision.answered)
+            interval = Interval(decision, None, None, "missing", decision.answered)
         offer.open.append(interval)
         self._open_count += 1
         self._oldest.append(interval)
         self._plan(interval)
 
-    def _plan(self, interval: _Interval) -> None:
+    def _plan(self, interval: Interval) -> None:
         heapq.heappush(self._due, (interval.end(self._window) + self._lateness, interval.decision.offer))
 
     def _hear(self, key: bytes, answer: Answer, now: int) -> None:
@@ -259,11 +191,11 @@ class Intervals:
                 heapq.heappush(self._due, (offer.waiting.earliest(), key))
         return closed
 
-    def _close(self, offer: _Offer, interval: _Interval) -> Closed:
+    def _close(self, offer: _Offer, interval: Interval) -> Closed:
         decision, start = interval.decision, interval.start
         incomplete = any(decision.applied[source] < self.lost[source] for source in SOURCES)
         if start is None:
-            return _without_interval(decision, "missing", incomplete=incomplete)
+            return without_interval(decision, "missing", incomplete=incomplete)
         over = start + self._window
         is_whole = interval.cut is None or interval.cut > over
         end = max(interval.end(self._window), start)
@@ -283,20 +215,3 @@ class Intervals:
             stock_end=counts[-1].on_hand if counts else stock_start,
             happened=happened(lines, shown, interval.price),
         )
-
-
-def _without_interval(decision: Decision, acknowledgement: Acknowledgement, *, incomplete: bool = False) -> Closed:
-    return Closed(
-        decision=decision,
-        start=None,
-        end=None,
-        ended_by=None,
-        acknowledgement=acknowledgement,
-        price=None,
-        next=None,
-        censored=False,
-        incomplete=incomplete,
-        stock_start=None,
-        stock_end=None,
-        happened=Outcome(),
-    )

@@ -12,7 +12,8 @@ from schemas.decisions import PriceDecided
 from schemas.topics import PRICE_DECISIONS
 from schemas.transitions import TransitionClosed
 from streams.log_reader import Offsets, read_ranges
-from streams.outcomes.intervals import SOURCES, Closed, Decision, Intervals
+from streams.outcomes.decided import SOURCES, Closed, Decision
+from streams.outcomes.intervals import Intervals
 from streams.outcomes.sources import Event, ShardSources
 from streams.outcomes.written import decisions, transition
 from streams.replay.decision_log import Found

@@ -14,8 +14,8 @@ from schemas.timestamps import parse_ms
 from schemas.topics import CLICKS, DEAD_LETTERS, INVENTORY, ORDERS, PRICE_APPLIED
 from streams.duplicate_window import DuplicateWindow
 from streams.log_reader import Offsets, read_ranges
+from streams.outcomes.decided import SOURCES
 from streams.outcomes.facts import Answer, Fact, Line, Shown, Stock, Undone
-from streams.outcomes.intervals import SOURCES
 from streams.records import Records
 from streams.settings import Settings
 from streams.state.old_shard import DEADLINE_S, deadline

@@ -11,8 +11,8 @@ from schemas.decisions import PriceDecided
 from schemas.timestamps import format_ms
 from schemas.transitions import Next, TransitionClosed
 from streams.errors import TopicRecreated
+from streams.outcomes.decided import SOURCES, Closed, Decision
 from streams.outcomes.facts import Stock
-from streams.outcomes.intervals import SOURCES, Closed, Decision
 from streams.replay.decision_log import Found
 
 

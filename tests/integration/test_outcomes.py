@@ -25,7 +25,7 @@ from schemas.topics import (
 )
 from schemas.transitions import TransitionClosed
 from streams.errors import GroupReset
-from streams.outcomes.intervals import SOURCES
+from streams.outcomes.decided import SOURCES
 from streams.outcomes.shard import OutcomeShard, Position
 from tests.integration.shop import Publisher, new_settings
 from tests.integration.worker_process import read_committed, running_program

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.transitions import Outcome
+from streams.outcomes.decided import SOURCES, Decision
 from streams.outcomes.facts import Answer, Line, Shown, Stock, Undone, ran_out
-from streams.outcomes.intervals import SOURCES, Decision, Intervals
+from streams.outcomes.intervals import Intervals
 
 WINDOW, LATENESS = 100, 10
 OFFER = b"web:1"
