@@ -84,7 +84,9 @@ class Follower:
                 "group.id": self._group,
                 "session.timeout.ms": int(settings.session_timeout_s * 1000),
                 "heartbeat.interval.ms": int(settings.heartbeat_interval_s * 1000),
-                "max.poll.interval.ms": 900_000,  # what was open is made again between two polls
+                # What was open is made again between two polls, however long that takes; whatever may stand still
+                # ends by itself (`read_patiently`, REQUEST_S).
+                "max.poll.interval.ms": 86_400_000,
             }
         )
         decisions = PRICE_DECISIONS.full_name(settings.topic_prefix)

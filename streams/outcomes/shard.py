@@ -11,14 +11,13 @@ import structlog
 from schemas.decisions import PriceDecided
 from schemas.topics import PRICE_DECISIONS
 from schemas.transitions import TransitionClosed
-from streams.log_reader import Offsets, read_ranges
+from streams.log_reader import Offsets, read_patiently
 from streams.outcomes.decided import SOURCES, Closed, Decision
 from streams.outcomes.intervals import Intervals
 from streams.outcomes.sources import Event, ShardSources
 from streams.outcomes.written import decisions, transition
 from streams.replay.decision_log import Found
 from streams.settings import Settings
-from streams.state.old_shard import DEADLINE_S, deadline
 from streams.transport.partition import Partition
 
 MAX_EVENTS = 400_000
@@ -61,7 +60,7 @@ class OutcomeShard:
         shard = cls(settings, partition, place, position.sources)
         tp = Partition(PRICE_DECISIONS.full_name(settings.topic_prefix), partition)
         ranges = {tp: (place, position.next)}
-        for _, records in read_ranges(settings.consumer_config(), ranges, cancelled=deadline(DEADLINE_S)):
+        for _, records in read_patiently(settings.consumer_config(), ranges):
             shard.join([(offset, value) for offset, _, value in records], int(records.offsets[-1]) + 1)
         shard._intervals.left_out.clear()
         shard._sources.unreadable = 0
