@@ -35,7 +35,8 @@ from schemas.transitions import TransitionClosed
 from streams.clock import wall_ms
 from streams.errors import BrokerUnreachable, GroupReset
 from streams.lives import live_until
-from streams.metrics import OPEN_INTERVALS, OUTCOME_EVENTS_LEFT_OUT, Metrics
+from streams.log_reader import Offsets
+from streams.metrics import OPEN_INTERVALS, OUTCOME_DECISIONS_EXPIRED, OUTCOME_EVENTS_LEFT_OUT, Metrics
 from streams.metrics import TRANSITIONS as TRANSITIONS_TOTAL
 from streams.metrics_page import metrics_page
 from streams.outcomes.decided import SOURCES
@@ -45,6 +46,7 @@ from streams.settings import Settings
 from streams.stop_signal import stop_signal
 from streams.topic_presence import require_present
 from streams.transport.identity import Claim
+from streams.transport.partition import Partition
 
 RECORDS_AT_ONCE = 2048
 POLL_S = 0.2
@@ -82,6 +84,7 @@ class Follower:
             {
                 **settings.consumer_config(),
                 "group.id": self._group,
+                "auto.offset.reset": "error",  # where decisions have expired is said, and not jumped over
                 "session.timeout.ms": int(settings.session_timeout_s * 1000),
                 "heartbeat.interval.ms": int(settings.heartbeat_interval_s * 1000),
                 # What was open is made again between two polls, however long that takes; whatever may stand still
@@ -104,7 +107,7 @@ class Follower:
             StreamFault: Decisions or events are not what they were.
         """
         polled: list[Any] = self._consumer.consume(RECORDS_AT_ONCE, POLL_S)
-        records = [record for record in polled if is_record(record) and self._owns(record.partition())]
+        records = [record for record in polled if _is_decision(record) and self._owns(record.partition())]
         if not records:
             return 0
         by_partition: dict[int, list[tuple[int, bytes | None]]] = {}
@@ -161,17 +164,41 @@ class Follower:
         claim = Claim.from_metadata(bytes(consumer.consumer_group_metadata()), frozenset())  # refuses a lost member's
         self._membership = consumer.consumer_group_metadata()
         self._shards.clear()
-        self._begins = {tp.partition: _begin(tp) for tp in _settled(consumer, partitions)}
+        begins = {Partition(tp.topic, tp.partition): _begin(tp) for tp in _settled(consumer, partitions)}
+        starts = Offsets(self._settings.consumer_config()).start(list(begins))
+        self._begins = {tp.partition: self._reachable(tp, *begins[tp], starts[tp]) for tp in begins}
         for partition in partitions:
             partition.offset = self._begins[partition.partition][1].next
         consumer.assign(partitions)
         log.info("partitions taken", partitions=sorted(self._begins), generation=claim.generation)
+
+    def _reachable(self, tp: Partition, place: int, position: Position, first: int) -> tuple[int, Position]:
+        """Begin where the partition begins now; decisions that are gone before they had closed are no secret."""
+        if first <= place:
+            return place, position
+        if position.next:
+            self._metrics.add(OUTCOME_DECISIONS_EXPIRED, first - place)
+            log.error("decisions have expired before they had closed", partition=tp.partition, lost=[place, first])
+        return first, position.behind_gap(place, first)
 
     def _given_up(self, _consumer: Any, _partitions: list[ck.TopicPartition]) -> None:
         """Nothing is open between two steps: what was read is committed."""
         self._shards.clear()
         self._begins.clear()
         self._membership = None
+
+
+def _is_decision(record: Any) -> bool:
+    """Whether a poll has brought a decision.
+
+    Raises:
+        confluent_kafka.KafkaException: Its place has expired; the next life begins where there is something.
+        SourceUnreadable: The trouble does not pass by itself.
+    """
+    error = record.error()
+    if error is not None and error.code() == ck.KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001  # the public name
+        raise ck.KafkaException(error)
+    return is_record(record)
 
 
 def _settled(consumer: Any, partitions: list[ck.TopicPartition]) -> list[ck.TopicPartition]:

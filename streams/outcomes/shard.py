@@ -7,6 +7,7 @@ from typing import Self
 
 import msgspec
 import structlog
+from msgspec import structs
 
 from schemas.decisions import PriceDecided
 from schemas.topics import PRICE_DECISIONS
@@ -20,6 +21,8 @@ from streams.replay.decision_log import Found
 from streams.settings import Settings
 from streams.transport.partition import Partition
 
+MOST_GAPS = 8
+"""So many are remembered: the metadata of an offset is small."""
 MAX_EVENTS = 400_000
 """Source records that are read at once."""
 
@@ -36,6 +39,18 @@ class Position(msgspec.Struct, frozen=True):
     sources: dict[str, int]
     """Offset of each source from which all that is open can be made again."""
     format: int = 1
+    expired: tuple[tuple[int, int], ...] = ()
+    """The last stretches of decisions, first offset and the one behind, that were removed before they had closed."""
+
+    def behind_gap(self, place: int, first: int) -> Self:
+        """Go on where the partition begins now: what was open or not read before it is lost.
+
+        Args:
+            place: Offset that is committed.
+            first: Offset that the partition begins with.
+        """
+        expired = (*self.expired, (place, first))[-MOST_GAPS:]
+        return structs.replace(self, next=max(self.next, first), expired=expired)
 
 
 class OutcomeShard:
@@ -46,6 +61,7 @@ class OutcomeShard:
         self._settings = settings
         self._partition = partition
         self._next = place
+        self._expired: tuple[tuple[int, int], ...] = ()
         self._applied: Mapping[str, int] = dict.fromkeys(SOURCES, 0)
         """What the last decision had seen."""
         self._intervals = Intervals(
@@ -64,7 +80,7 @@ class OutcomeShard:
             shard.join([(offset, value) for offset, _, value in records], int(records.offsets[-1]) + 1)
         shard._intervals.left_out.clear()
         shard._sources.unreadable = 0
-        shard._next = position.next
+        shard._next, shard._expired = position.next, position.expired
         return shard
 
     @property
@@ -106,7 +122,7 @@ class OutcomeShard:
     def position(self) -> tuple[int, Position]:
         """Offset to commit, and its metadata."""
         place, sources = self._intervals.rewind(self._next, self._sources.positions)
-        return place, Position(self._next, sources)
+        return place, Position(self._next, sources, expired=self._expired)
 
     def _found(self, records: Sequence[tuple[int, bytes | None]]) -> Iterator[Found]:
         for offset, value in records:

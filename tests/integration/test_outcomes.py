@@ -1,5 +1,6 @@
 """Outcomes on a real Kafka: killed, frozen, joined by another one, they close each decision once."""
 
+import contextlib
 import signal
 import time
 
@@ -25,8 +26,11 @@ from schemas.topics import (
 )
 from schemas.transitions import TransitionClosed
 from streams.errors import GroupReset
+from streams.metrics import OUTCOME_DECISIONS_EXPIRED, Metrics
 from streams.outcomes.decided import SOURCES
+from streams.outcomes.follow import Follower
 from streams.outcomes.shard import OutcomeShard, Position
+from streams.topic_admin import TopicAdmin
 from tests.integration.shop import Publisher, new_settings
 from tests.integration.worker_process import read_committed, running_program
 from tests.pricing_core.events import T0
@@ -228,3 +232,54 @@ def test_a_group_that_somebody_reset_is_refused(kafka, tmp_path):
 
     with running_program(settings, tmp_path / "log", "outcomes") as outcomes:
         assert outcomes.wait(90) == GroupReset.exit_code, (tmp_path / "log").read_text("utf-8")[-4000:]
+
+
+def new_market(kafka, rounds):
+    """Topics and a group of their own, and some rounds in them."""
+    settings = new_settings(kafka, partitions=PARTITIONS, outcome_window_s=60, outcome_lateness_s=10, http_port=0)
+    market = Market(settings)
+    for number in range(1, rounds + 1):
+        market.round(number)
+    return settings, market
+
+
+def follow_to_the_end(settings, metrics=None):
+    """One life in this process, until nothing more comes."""
+    with contextlib.closing(Follower(settings, metrics or Metrics())) as life:
+        deadline, done, idle = time.monotonic() + 60, 0, 0
+        while idle < 10 and time.monotonic() < deadline:
+            step = life.step()
+            done += step
+            idle = idle + 1 if done and not step else 0
+        return done
+
+
+def test_decisions_that_expired_before_they_were_joined_are_said_and_remembered(kafka):
+    settings, market = new_market(kafka, 4)
+    assert follow_to_the_end(settings) == market.decided
+    for number in range(5, 12):
+        market.round(number)
+    tp = ck.TopicPartition(PRICE_DECISIONS.full_name(settings.topic_prefix), 0, 70)
+    for future in TopicAdmin(settings).client.delete_records([tp]).values():
+        future.result(30)
+    before, metrics = on_topic(settings), Metrics()
+
+    follow_to_the_end(settings, metrics)
+
+    (committed,) = committed_by_outcomes(settings, tp)
+    position = msgspec.json.decode(committed.metadata, type=Position)
+    ((first_lost, behind),) = position.expired
+    assert (behind, metrics.value(OUTCOME_DECISIONS_EXPIRED)) == (70, 70 - first_lost)
+    assert 0 < first_lost <= 4 * OFFERS
+    after = on_topic(settings)
+    assert {p: values[: len(before[p])] for p, values in after.items()} == before
+    assert len(after[0]) > len(before[0])  # it goes on behind the gap
+    assert all(len(set(values)) == len(values) for values in after.values())
+
+
+def committed_by_outcomes(settings, tp):
+    consumer = ck.Consumer({**settings.consumer_config(), "group.id": f"{settings.group}-outcomes"})
+    try:
+        return consumer.committed([tp], timeout=15)
+    finally:
+        consumer.close()
