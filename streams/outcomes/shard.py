@@ -39,6 +39,8 @@ class Position(msgspec.Struct, frozen=True):
     sources: dict[str, int]
     """Offset of each source from which all that is open can be made again."""
     format: int = 1
+    said: int = 0
+    """Transitions that close with decisions from ``next`` on and are written already, in their order."""
     expired: tuple[tuple[int, int], ...] = ()
     """The last stretches of decisions, first offset and the one behind, that were removed before they had closed."""
 
@@ -61,6 +63,7 @@ class OutcomeShard:
         self._settings = settings
         self._partition = partition
         self._next = place
+        self._said = 0
         self._expired: tuple[tuple[int, int], ...] = ()
         self._applied: Mapping[str, int] = dict.fromkeys(SOURCES, 0)
         """What the last decision had seen."""
@@ -80,7 +83,7 @@ class OutcomeShard:
             shard.join([(offset, value) for offset, _, value in records], int(records.offsets[-1]) + 1)
         shard._intervals.left_out.clear()
         shard._sources.unreadable = 0
-        shard._next, shard._expired = position.next, position.expired
+        shard._next, shard._said, shard._expired = position.next, position.said, position.expired
         return shard
 
     @property
@@ -96,7 +99,7 @@ class OutcomeShard:
         return counts
 
     def join(self, records: Sequence[tuple[int, bytes | None]], next_place: int) -> list[TransitionClosed]:
-        """Join records of the partition, and return what has closed.
+        """Join records of the partition, and return what has closed and is not written yet.
 
         Args:
             records: Offset and value of each, in the order of the log.
@@ -117,12 +120,14 @@ class OutcomeShard:
         if made:
             self._applied = made[-1].applied
         self._next = max(next_place, self._next)
-        return [transition(one) for one in closed]
+        said = min(self._said, len(closed))
+        self._said -= said
+        return [transition(one) for one in closed[said:]]
 
     def position(self) -> tuple[int, Position]:
         """Offset to commit, and its metadata."""
         place, sources = self._intervals.rewind(self._next, self._sources.positions)
-        return place, Position(self._next, sources, expired=self._expired)
+        return place, Position(self._next, sources, said=self._said, expired=self._expired)
 
     def _found(self, records: Sequence[tuple[int, bytes | None]]) -> Iterator[Found]:
         for offset, value in records:

@@ -27,6 +27,7 @@ from schemas.topics import (
 from schemas.transitions import TransitionClosed
 from streams.errors import GroupReset
 from streams.metrics import OUTCOME_DECISIONS_EXPIRED, Metrics
+from streams.outcomes import follow
 from streams.outcomes.decided import SOURCES
 from streams.outcomes.follow import Follower
 from streams.outcomes.shard import OutcomeShard, Position
@@ -62,6 +63,7 @@ class Market:
         self.prefix = settings.topic_prefix
         self.ends = {p: dict.fromkeys(SOURCES, 0) for p in range(PARTITIONS)}
         self.decided = 0
+        self.decisions = PRICE_DECISIONS.full_name(self.prefix)
 
     def publish(self, topic, partition, event):
         self.ends[partition][topic.name] += 1
@@ -283,3 +285,32 @@ def committed_by_outcomes(settings, tp):
         return consumer.committed([tp], timeout=15)
     finally:
         consumer.close()
+
+
+def test_what_closes_at_once_is_written_in_pieces_and_once_wherever_one_dies(kafka, monkeypatch):
+    """A jump of event time closes whatever is open, and a transaction must end before its timeout."""
+    settings, market = new_market(kafka, 9)
+    monkeypatch.setattr(follow, "TRANSITIONS_AT_ONCE", 8)
+    pieces, commit = [], Follower._commit
+
+    def commit_or_die(life, topic, closed, before, part):
+        if len(pieces) in deaths:
+            deaths.remove(len(pieces))
+            raise ck.KafkaException(ck.KafkaError(ck.KafkaError._TIMED_OUT))
+        commit(life, topic, closed, before, part)
+        pieces.append(sum(len(transitions[part]) for transitions in closed.values()))
+
+    deaths = {1, 2, 5, 9}
+    monkeypatch.setattr(Follower, "_commit", commit_or_die)
+    while deaths:
+        with pytest.raises(ck.KafkaException):
+            follow_to_the_end(settings)
+    follow_to_the_end(settings)
+
+    assert on_topic(settings) == expected(settings)
+    assert len(pieces) > 10
+    assert sum(pieces) == sum(map(len, on_topic(settings).values()))
+    assert max(pieces) <= 8
+    for partition in range(PARTITIONS):
+        (committed,) = committed_by_outcomes(settings, ck.TopicPartition(market.decisions, partition))
+        assert msgspec.json.decode(committed.metadata, type=Position).said == 0
