@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.topics import CLICKS, INVENTORY, ORDERS, PRICE_APPLIED
 from schemas.transitions import Acknowledgement, End, Outcome
-from streams.outcomes.facts import Stock
+from streams.outcomes.facts import Shoppers, Stock
 
 SOURCES = (ORDERS.name, CLICKS.name, INVENTORY.name, PRICE_APPLIED.name)
 
@@ -67,6 +67,8 @@ class Interval:
     acknowledgement: Acknowledgement
     answered: tuple[int, int]
     """Version and time of the last answer: what is older says nothing of the price in force."""
+    shoppers: Shoppers = field(default_factory=Shoppers)
+    """What is known already to belong to it."""
     cut: int | None = None
     """Where something ended it; None: nothing yet."""
     next: Decision | None = None

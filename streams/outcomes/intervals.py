@@ -15,6 +15,12 @@ from dataclasses import dataclass, field
 from schemas.topics import CLICKS, INVENTORY, ORDERS
 from streams.outcomes.decided import SOURCES, Closed, Decision, Interval, without_interval
 from streams.outcomes.facts import Answer, Fact, Line, Shown, Stock, Undone, Waiting, happened, ran_out
+from streams.outcomes.kept import Kept
+
+BELIEVED_BACK_MS = 3_600_000
+"""An answer that says that a price ended longer ago is not believed: what shoppers did then is added up already."""
+_SETTLE_FROM = 32
+"""So many events of shoppers are held one by one before it is asked to which interval they belong."""
 
 
 @dataclass(slots=True)
@@ -22,10 +28,20 @@ class _Offer:
     open: list[Interval] = field(default_factory=list)
     """In the order of the decisions."""
     waiting: Waiting = field(default_factory=Waiting)
+    settle_at: int = _SETTLE_FROM
+    """Events of shoppers that wait."""
 
     def floor(self, now: int) -> int:
         """Event time before which nothing can belong to an open interval, or to one that is still to come."""
         return self.open[0].decision.at if self.open else now
+
+    def settle(self, window: int, until: int) -> None:
+        """Add up what shoppers did in intervals whose bounds are known, or cannot change before ``until``."""
+        for one in self.open:
+            if one.start is not None:
+                end = one.end(window) if one.cut is not None else min(one.end(window), until)
+                one.shoppers.add(self.waiting.take_shown(one.start, end), one.price)
+        self.settle_at = max(2 * len(self.waiting.shown), _SETTLE_FROM)
 
 
 class Intervals:
@@ -34,6 +50,7 @@ class Intervals:
     def __init__(self, *, window: int, lateness: int) -> None:
         """Both in ms of event time: the longest interval, and how long is waited after the end of one."""
         self._window, self._lateness = window, lateness
+        self._back = min(lateness, BELIEVED_BACK_MS)
         self._now = 0
         self._open_count = 0
         self._offers: dict[bytes, _Offer] = {}
@@ -42,8 +59,7 @@ class Intervals:
         """Heap of times at which to look at an offer; some of them for nothing."""
         self._oldest: deque[Interval] = deque()
         """Intervals in the order of their decisions; those that have closed leave when they are the first."""
-        self._kept: dict[str, deque[tuple[int, int]]] = {source: deque() for source in SOURCES}
-        """Offset and time of each event that was kept; those that no one needs leave when they are the first."""
+        self._kept = {source: Kept() for source in SOURCES}
         self.lost: dict[str, int] = dict.fromkeys(SOURCES, 0)
         """First offset of each source that could still be read."""
         self.left_out: Counter[str] = Counter()
@@ -62,6 +78,8 @@ class Intervals:
             case Shown() if (offer := self._keeps(key, fact.time, CLICKS.name, offset)) is not None:
                 fact.late = fact.time < self._now
                 offer.waiting.shown.append(fact)
+                if len(offer.waiting.shown) >= offer.settle_at:
+                    offer.settle(self._window, self._now - self._back)
             case Stock() if (offer := self._keeps(key, fact.time, INVENTORY.name, offset)) is not None:
                 offer.waiting.stock.append(fact)
             case Undone():
@@ -98,10 +116,8 @@ class Intervals:
             self._oldest.popleft()
         first = self._oldest[0].decision if self._oldest else None
         floor, seen = (self._now, positions) if first is None else (first.at, first.applied)
-        for kept in self._kept.values():
-            while kept and kept[0][1] < floor:
-                kept.popleft()
-        offsets = {name: min(seen[name], kept[0][0]) if kept else seen[name] for name, kept in self._kept.items()}
+        needed = {name: kept.first(floor) for name, kept in self._kept.items()}
+        offsets = {name: seen[name] if at is None else min(seen[name], at) for name, at in needed.items()}
         return (next_place if first is None else first.place), offsets
 
     def _is_open(self, interval: Interval) -> bool:
@@ -127,7 +143,7 @@ class Intervals:
             offer = self._offers[key] = _Offer()
         if not offer.open:
             heapq.heappush(self._due, (time, key))
-        self._kept[source].append((offset, time))
+        self._kept[source].add(offset, time)
         return offer
 
     def _open(self, decision: Decision) -> None:
@@ -154,8 +170,8 @@ class Intervals:
         One that is older than what was known, by version and then by the catalog's clock, does neither: the worker
         takes no such answer either (`pricing_core.fold.fold_applied`).
 
-        Its time is that of the catalog's clock if that lies where it must; else the latest that it can be for a
-        beginning, and the earliest for an end.
+        Its time is that of the catalog's clock if that lies where it must, for an end no longer ago than what is
+        added up; else the latest that it can be for a beginning, and the earliest for an end.
         """
         offer = self._offers.get(key)
         for interval in () if offer is None else offer.open:
@@ -169,7 +185,7 @@ class Intervals:
                 interval.acknowledgement = answer.acknowledgement(decided.price)
                 self._plan(interval)
             elif interval.start is not None and interval.cut is None and answer.price != interval.price:
-                believed = interval.start <= answer.time <= now
+                believed = max(interval.start, self._now - self._back) <= answer.time <= now
                 interval.cut = answer.time if believed else max(interval.start, self._now)
                 self._plan(interval)
 
@@ -199,7 +215,8 @@ class Intervals:
         over = start + self._window
         is_whole = interval.cut is None or interval.cut > over
         end = max(interval.end(self._window), start)
-        lines, shown = offer.waiting.take_between(start, end)
+        lines = offer.waiting.take_lines(start, end)
+        interval.shoppers.add(offer.waiting.take_shown(start, end), interval.price)
         stock_start, counts = offer.waiting.stock_between(start, end, decision.stock)
         return Closed(
             decision=decision,
@@ -213,5 +230,5 @@ class Intervals:
             incomplete=incomplete,
             stock_start=stock_start,
             stock_end=counts[-1].on_hand if counts else stock_start,
-            happened=happened(lines, shown, interval.price),
+            happened=happened(lines, interval.shoppers),
         )

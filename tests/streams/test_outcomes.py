@@ -275,6 +275,34 @@ def test_impressions_of_another_price_are_told_apart():
     assert (happened.clicks, happened.add_to_carts) == (1, 1)
 
 
+def test_what_shoppers_do_is_added_up_while_an_interval_is_open():
+    """What is held one by one is of the last time only, however long the window and however many events."""
+    log, intervals = Log(), Intervals(window=WINDOW, lateness=LATENESS)
+    log.hold(1000)
+    place, positions, most = 0, dict.fromkeys(SOURCES, 0), 0
+    for time in range(1000, 1090):
+        for _ in range(40):
+            log.show(time, price=100 if time % 2 else 90)
+        log.wait(time)
+        _, positions = put_in(log, intervals, place, positions)
+        place, most = len(log.decisions), max(most, len(intervals._offers[OFFER].waiting.shown))
+
+    closed, _ = joined(log)
+
+    assert most <= 2 * 40 * (LATENESS + 2)
+    assert (closed[0].happened.impressions, closed[0].happened.impressions_elsewhere) == (90 * 40, 45 * 40)
+
+
+def test_an_answer_cuts_no_interval_where_shoppers_are_added_up_already():
+    log = Log()
+    log.hold(1000)
+    log.wait(1050)
+    log.answer(1039, version=0, price=90, status="manual")
+    log.hold(1070, price=90)
+
+    assert joined(log)[0][0].end == 1050  # by the shard's clock: longer ago than LATENESS is not believed
+
+
 @pytest.mark.parametrize(
     ("on_hand", "counts", "sold", "censored"),
     [
