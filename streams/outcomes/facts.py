@@ -145,8 +145,8 @@ class Waiting:
             self.shown = [shown for shown in self.shown if not start <= shown.time < end]
         return shown
 
-    def stock_between(self, start: int, end: int, known: Stock | None) -> tuple[int | None, list[Stock]]:
-        """Pieces on hand at the start, None if unknown; and the counts after that, in the order of time.
+    def stock_between(self, start: int, end: int, known: Stock | None) -> tuple[Stock | None, list[Stock]]:
+        """The last count before an interval, None if unknown; and the counts within it, in the order of time.
 
         Args:
             start: Of an interval.
@@ -157,7 +157,7 @@ class Waiting:
         before = [one for one in counts if one.time <= start]
         if known is not None and known.time <= start:
             before = sorted((known, *before), key=attrgetter("time"))
-        return (before[-1].on_hand if before else None), [one for one in counts if one.time > start]
+        return (before[-1] if before else None), [one for one in counts if one.time > start]
 
     def drop_before(self, floor: int) -> int:
         """Forget older events; returns how many of those that count had no interval."""
@@ -193,7 +193,7 @@ def ran_out(on_hand: int | None, counts: Iterable[Stock], lines: Iterable[Line])
     """Whether the stock ran out within an interval, or may have: as much was sold as the last count had left.
 
     Args:
-        on_hand: Pieces at the start; None: unknown.
+        on_hand: Pieces that can be left at the start; None: unknown.
         counts: Within the interval, in the order of time.
         lines: Sold within it.
     """

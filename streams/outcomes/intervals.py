@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from schemas.topics import CLICKS, INVENTORY, ORDERS
 from streams.outcomes.decided import SOURCES, Closed, Decision, Interval, without_interval
 from streams.outcomes.facts import Answer, Fact, Line, Shown, Stock, Undone, Waiting, happened, ran_out
-from streams.outcomes.kept import Kept
+from streams.outcomes.kept import Kept, Sold
 
 BELIEVED_BACK_MS = 3_600_000
 """An answer that says that a price ended longer ago is not believed: what shoppers did then is added up already."""
@@ -59,7 +59,8 @@ class Intervals:
         """Heap of times at which to look at an offer; some of them for nothing."""
         self._oldest: deque[Interval] = deque()
         """Intervals in the order of their decisions; those that have closed leave when they are the first."""
-        self._kept = {source: Kept() for source in SOURCES}
+        self._kept = {source: Kept() for source in (CLICKS.name, INVENTORY.name)}
+        self._sold = Sold()
         self.lost: dict[str, int] = dict.fromkeys(SOURCES, 0)
         """First offset of each source that could still be read."""
         self.left_out: Counter[str] = Counter()
@@ -72,15 +73,20 @@ class Intervals:
     def take(self, key: bytes, offset: int, fact: Fact) -> None:
         """Take an event of an offer; those of one source in the order of their offsets."""
         match fact:
-            case Line() if (offer := self._keeps(key, fact.time, ORDERS.name, offset)) is not None:
-                fact.late = fact.time < self._now
-                offer.waiting.lines.append(fact)
-            case Shown() if (offer := self._keeps(key, fact.time, CLICKS.name, offset)) is not None:
+            case Line():
+                if fact.time >= self._floor() - self._window:
+                    self._sold.add(key, offset, fact.time, fact.units)
+                if (offer := self._keeps(key, fact.time)) is not None:
+                    fact.late = fact.time < self._now
+                    offer.waiting.lines.append(fact)
+            case Shown() if (offer := self._keeps(key, fact.time)) is not None:
+                self._kept[CLICKS.name].add(offset, fact.time)
                 fact.late = fact.time < self._now
                 offer.waiting.shown.append(fact)
                 if len(offer.waiting.shown) >= offer.settle_at:
                     offer.settle(self._window, self._now - self._back)
-            case Stock() if (offer := self._keeps(key, fact.time, INVENTORY.name, offset)) is not None:
+            case Stock() if (offer := self._keeps(key, fact.time)) is not None:
+                self._kept[INVENTORY.name].add(offset, fact.time)
                 offer.waiting.stock.append(fact)
             case Undone():
                 self._undo(key, fact)
@@ -117,8 +123,14 @@ class Intervals:
         first = self._oldest[0].decision if self._oldest else None
         floor, seen = (self._now, positions) if first is None else (first.at, first.applied)
         needed = {name: kept.first(floor) for name, kept in self._kept.items()}
-        offsets = {name: seen[name] if at is None else min(seen[name], at) for name, at in needed.items()}
+        needed[ORDERS.name] = self._sold.first(floor - self._window)
+        offsets = {name: min(seen[name], at) for name, at in needed.items() if at is not None}
+        offsets = {name: offsets.get(name, seen[name]) for name in SOURCES}
         return (next_place if first is None else first.place), offsets
+
+    def _floor(self) -> int:
+        """Event time of the oldest decision that may be open; now if none is."""
+        return self._oldest[0].decision.at if self._oldest else self._now
 
     def _is_open(self, interval: Interval) -> bool:
         offer = self._offers.get(interval.decision.offer)
@@ -133,7 +145,7 @@ class Intervals:
         else:
             line.undo(undone)
 
-    def _keeps(self, key: bytes, time: int, source: str, offset: int) -> _Offer | None:
+    def _keeps(self, key: bytes, time: int) -> _Offer | None:
         """The offer, if an event of this time may belong to an interval."""
         offer = self._offers.get(key)
         if time < (self._now if offer is None else offer.floor(self._now)):
@@ -143,7 +155,6 @@ class Intervals:
             offer = self._offers[key] = _Offer()
         if not offer.open:
             heapq.heappush(self._due, (time, key))
-        self._kept[source].add(offset, time)
         return offer
 
     def _open(self, decision: Decision) -> None:
@@ -217,7 +228,8 @@ class Intervals:
         end = max(interval.end(self._window), start)
         lines = offer.waiting.take_lines(start, end)
         interval.shoppers.add(offer.waiting.take_shown(start, end), interval.price)
-        stock_start, counts = offer.waiting.stock_between(start, end, decision.stock)
+        known, counts = offer.waiting.stock_between(start, end, decision.stock)
+        stock_start = None if known is None else known.on_hand
         return Closed(
             decision=decision,
             start=start,
@@ -226,9 +238,20 @@ class Intervals:
             acknowledgement=interval.acknowledgement,
             price=interval.price,
             next=None if is_whole else interval.next,
-            censored=ran_out(stock_start, counts, lines),
+            censored=ran_out(self._left(decision, known, start), counts, lines),
             incomplete=incomplete,
             stock_start=stock_start,
             stock_end=counts[-1].on_hand if counts else stock_start,
             happened=happened(lines, interval.shoppers),
         )
+
+    def _left(self, decision: Decision, known: Stock | None, start: int) -> int | None:
+        """Pieces of the last count that can be left at the start of an interval; None: nobody has counted.
+
+        What was sold longer than a window before the decision is not looked for: to make this again would mean to read
+        from the count on, which may be months ago.
+        """
+        if known is None:
+            return None
+        since = max(known.time, decision.at - self._window - 1)
+        return known.on_hand - self._sold.between(decision.offer, since, start)

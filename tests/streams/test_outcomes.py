@@ -61,6 +61,11 @@ class Log:
         """Version and time of the answer that a worker goes by."""
         return max(((fact[2], fact[1]) for about, fact in self.sources[ANSWERS] if about == offer), default=(0, 0))
 
+    def counted(self, offer):
+        """The count that a worker goes by."""
+        counts = [Stock(fact[1], fact[2]) for about, fact in self.sources[STOCK] if about == offer]
+        return max(counts, key=lambda count: count.time, default=None)
+
 
 MAKE = {"line": Line, "undone": Undone, "shown": Shown, "stock": Stock, "answer": Answer}
 
@@ -322,6 +327,31 @@ def test_demand_is_censored_where_stock_ran_out_or_may_have(on_hand, counts, sol
     assert ran_out(on_hand, [Stock(*count) for count in counts], lines) is censored
 
 
+@pytest.mark.parametrize(
+    ("counted", "sold_before", "sold", "censored"),
+    [
+        (1000, [1010, 1020, 1030], 2, True),  # 5 were counted, 3 went before the interval and 2 within it
+        (1000, [1010, 1020, 1030], 1, False),
+        (1020, [1010, 1020, 1030], 2, False),  # what was sold before the count, or with it, is not in it
+        (1000, [1045, 1046, 1047], 2, True),  # in no interval, while the new price was on its way
+        (800, [930, 1010, 1020], 2, False),  # more than a window before the decision: not looked for
+    ],
+)
+def test_what_was_sold_since_the_last_count_is_not_left(counted, sold_before, sold, censored):
+    log = Log()
+    log.hold(counted, stock=Stock(counted, 5))
+    for time in sold_before:
+        log.sell(time)
+    log.change(1040, version=1, stock=Stock(counted, 5))
+    log.answer(1050, version=1, price=110)
+    log.sell(1060, units=sold)
+    log.hold(1100, price=110)
+
+    closed, _ = joined(log)
+
+    assert (closed[1].start, closed[1].stock_start, closed[1].censored) == (1050, 5, censored)
+
+
 def test_stock_is_what_the_decision_knew_until_it_is_counted_again():
     log = Log()
     log.hold(1000, stock=Stock(990, 8))
@@ -381,7 +411,7 @@ def logs(draw, kinds=("line", "undone", "shown", "stock", "answer")):
         if kind == "change":
             versions[offer] += 1
         version = versions[offer] if kind == "change" else None
-        log.decide(offer=offer, at=now, had_choice=kind != "wait", version=version)
+        log.decide(offer=offer, at=now, had_choice=kind != "wait", version=version, stock=log.counted(offer))
     log.wait(now + 2 * WINDOW + 2 * LATENESS, offer=b"web:clock")
     return log
 
