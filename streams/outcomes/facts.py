@@ -38,6 +38,7 @@ class Line:
 class Undone(NamedTuple):
     """A line was cancelled or returned, in part perhaps."""
 
+    time: int
     order_id: str
     kind: Literal["cancelled", "returned"]
     units: int

@@ -137,10 +137,13 @@ class Intervals:
         return offer is not None and any(one is interval for one in offer.open)
 
     def _undo(self, key: bytes, undone: Undone) -> None:
-        """Find the line that was cancelled or returned: the latest of its order, which is there if any is needed."""
+        """Find the line that was cancelled or returned: the latest of its order, which is there if any is needed.
+
+        Every line is given the time that the last one of an interval has: else more would come back of long intervals.
+        """
         offer = self._offers.get(key)
         line = None if offer is None else offer.waiting.latest_of(undone.order_id)
-        if line is None:
+        if line is None or undone.time > line.time + self._lateness:
             self.left_out["late"] += 1
         else:
             line.undo(undone)

@@ -169,7 +169,7 @@ def _order(order: _Order) -> tuple[Fact, bytes]:
     event_id = order.event_id.encode()
     if order.type == "placed":
         return Line(parse_ms(order.occurred_at), order.order_id, order.quantity, order.line_total), event_id
-    return Undone(order.order_id, order.type, order.quantity, order.line_total), event_id
+    return Undone(parse_ms(order.occurred_at), order.order_id, order.type, order.quantity, order.line_total), event_id
 
 
 def _click(click: _Click) -> tuple[Fact, bytes]:

@@ -30,8 +30,8 @@ class Log:
     def sell(self, time, units=1, amount=100, order_id="o", offer=OFFER):
         self.say(ORDERS, ("line", time, order_id, units, amount), offer)
 
-    def cancel(self, order_id, units=1, amount=100, kind="cancelled"):
-        self.say(ORDERS, ("undone", order_id, kind, units, amount))
+    def cancel(self, time, order_id, units=1, amount=100, kind="cancelled"):
+        self.say(ORDERS, ("undone", time, order_id, kind, units, amount))
 
     def show(self, time, count=1, price=100, kind="impression"):
         self.say(CLICKS, ("shown", time, kind, count, price))
@@ -253,10 +253,10 @@ def test_what_is_given_back_counts_where_it_was_sold():
     log.sell(1010, units=3, amount=300, order_id="a")
     log.hold(1050)
     log.sell(1051, order_id="b")
-    log.cancel("a", units=1)
-    log.cancel("a", units=2, amount=200, kind="returned")
+    log.cancel(1012, "a", units=1)
+    log.cancel(1020, "a", units=2, amount=200, kind="returned")
     log.wait(1061)
-    log.cancel("a")
+    log.cancel(1013, "a")
 
     closed, intervals = joined(log)
 
@@ -264,6 +264,21 @@ def test_what_is_given_back_counts_where_it_was_sold():
     assert (first.units, first.units_cancelled, first.units_returned, first.amount_returned) == (3, 1, 2, 200)
     assert closed[1].happened == Outcome(orders=1, units=1, revenue=100)
     assert intervals.left_out["late"] == 1
+
+
+def test_a_return_counts_as_long_after_its_sale_however_long_the_interval():
+    """Else what was sold early in a long interval had longer to come back than in a short one."""
+    log = Log()
+    log.hold(1000)
+    for number in range(8):
+        log.sell(1000 + 10 * number, order_id=str(number))
+        log.cancel(1000 + 10 * number + (LATENESS if number % 2 else LATENESS + 1), str(number), kind="returned")
+    log.hold(1080)
+
+    closed, intervals = joined(log)
+
+    assert (closed[0].happened.units, closed[0].happened.units_returned) == (8, 4)
+    assert intervals.left_out["late"] == 4
 
 
 def test_impressions_of_another_price_are_told_apart():
@@ -395,9 +410,8 @@ def logs(draw, kinds=("line", "undone", "shown", "stock", "answer")):
                 case "line":
                     log.sell(time, units=draw(st.integers(1, 3)), order_id=order_id, offer=offer)
                 case "undone":
-                    log.say(
-                        ORDERS, ("undone", order_id, draw(st.sampled_from(("cancelled", "returned"))), 1, 100), offer
-                    )
+                    kind = draw(st.sampled_from(("cancelled", "returned")))
+                    log.say(ORDERS, ("undone", time, order_id, kind, 1, 100), offer)
                 case "shown":
                     log.say(CLICKS, ("shown", time, "impression", 1, draw(st.sampled_from((100, 110)))), offer)
                 case "stock":
