@@ -23,7 +23,7 @@ import numpy as np
 from streams.errors import ConfigurationError
 from streams.learner.rows import Rows
 
-FORMAT = 1
+FORMAT = 2
 SEGMENT_ROWS = 4096
 
 
