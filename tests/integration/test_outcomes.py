@@ -86,7 +86,7 @@ class Market:
         order = replace(ORDER, event_id=f"{sku}/{number}", order_id=f"{sku}/{number}", sku=sku, occurred_at=early)
         self.publish(ORDERS, partition, order)
         self.publish(ORDERS, partition, order)  # sent twice: the same event id
-        cancelled = {"event_id": f"{sku}/{number}/c", "type": "cancelled", "order_id": f"{sku}/{number - 1}"}
+        cancelled = {"event_id": f"{sku}/{number}/c", "type": "cancelled", "occurred_at": format_ms(now + 9_000)}
         self.publish(ORDERS, partition, replace(order, **cancelled, quantity=1))
         shown = {"event_id": f"{sku}/{number}", "sku": sku, "occurred_at": format_ms(now - 7_000), "kind": "impression"}
         self.publish(CLICKS, partition, replace(CLICK, **shown))
