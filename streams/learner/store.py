@@ -47,6 +47,8 @@ class Checkpoint(msgspec.Struct):
     learner: bytes = b""
     """`checkpoint.to_bytes` of it; empty before the first row."""
     losses: dict[str, float] = {}
+    capacity: int = 0
+    """Rows that are remembered: where each is in the memory follows from it."""
     format: int = FORMAT
 
 
