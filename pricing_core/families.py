@@ -214,6 +214,10 @@ class Families:
         for shard, families in self._members.items():
             self._wake(shard, families, at_once=True)
 
+    def out_of_touch(self) -> None:
+        """What shards say is not heard any more: until it is again no member's price moves, unless it must."""
+        self.complete = False
+
     def restored(self, shard: int) -> None:
         """A shard is here as its last owner left it: its members have not heard what was said meanwhile."""
         self._wake(shard, self._members[shard])

@@ -52,7 +52,8 @@ class TransitionClosed(msgspec.Struct, frozen=True, gc=False):
     **The interval** is the time in which the decision's price held and nobody had decided anew. It begins where the
     price holds: at the decision where the price stays; else where the catalog has applied it. The catalog's clock is
     believed where it lies between the decision and the shard's event time at which the answer was read; where it does
-    not, it is another clock than the events', and that event time counts. The interval ends at the offer's next
+    not, it is another clock than the events', and that event time counts. So it is with the end, which is not believed
+    to be more than an hour, or the allowed lateness if that is less, ago. The interval ends at the offer's next
     decision, when another price takes its place in the catalog (a person's, say), or when the window is over,
     whichever comes first. The time between the next decision and its price belongs to neither: which price was shown
     then is not known. Intervals of an offer do not overlap, so that no event counts twice.
@@ -62,13 +63,15 @@ class TransitionClosed(msgspec.Struct, frozen=True, gc=False):
     written at once, with ``starts_at`` null.
 
     **Events** count by their own time, as the worker counts them: without duplicates and dead letters. Cancellations
-    and returns count to the interval of the order that they name. A record closes when the shard's event time (the
+    and returns count to the interval of the order that they name, if they come within the allowed lateness after it:
+    every line has as long to come back, however long its interval. A record closes when the shard's event time (the
     ``decided_at`` of its decisions) has passed the end by the allowed lateness; what comes later is left out and
     counted by a metric.
 
     **What is not known is marked**: ``acknowledgement`` missing (the price may or may not have held, the interval is
-    empty), ``censored`` (stock ran out, or may have: demand was at least what was sold), ``truncated`` (the window
-    ended it), ``incomplete`` (events had expired before they were read).
+    empty), ``censored`` (stock ran out, or may have: as much was sold since the last count as it had left, as far as a
+    window before the decision; demand was at least what was sold), ``truncated`` (the window ended it),
+    ``incomplete`` (events had expired before they were read).
     """
 
     decision_id: str

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.binary import Int64
 from streams import embedded_broker
+from streams.errors import BrokerUnreachable
 from streams.records import Records
 from streams.transport.librdkafka import Consumer, RawMessages
 from streams.transport.partition import Partition
@@ -29,6 +30,10 @@ WAIT_S = 0.05
 STALL_S = 0.25
 """Nothing arrived for so long: time to ask why."""
 CONSUMER_ONLY = frozenset({"group.id", "isolation.level", "enable.auto.commit", "auto.offset.reset"})
+
+
+PATIENCE_S = 120.0
+"""So long may reading stand still; how long it may take in all depends on how much there is."""
 
 
 class Cancelled(Exception):
@@ -133,6 +138,29 @@ def read_ranges(
                 on_stall(set(todo))
     finally:
         consumer.close()
+
+
+def read_patiently(
+    config: Mapping[str, Any], ranges: Mapping[Partition, tuple[int, int]], *, patience_s: float = PATIENCE_S
+) -> Iterator[tuple[Partition, Records]]:
+    """As `read_ranges`, for as long as it takes: too long is only a time in which nothing comes.
+
+    Raises:
+        BrokerUnreachable: Nothing came for ``patience_s``, though there was more to read.
+        confluent_kafka.KafkaException: As of `read_ranges`.
+    """
+    came = time.monotonic()
+
+    def stands_still() -> bool:
+        return time.monotonic() - came > patience_s
+
+    try:
+        for page in read_ranges(config, ranges, cancelled=stands_still):
+            yield page
+            came = time.monotonic()  # behind what was done with it
+    except Cancelled as error:
+        names = ", ".join(sorted(f"{tp.topic}[{tp.partition}]" for tp in ranges))
+        raise BrokerUnreachable(f"nothing came of {names} for {patience_s:g} s, and there was more to read") from error
 
 
 def reader_config(config: Mapping[str, Any], *, committed: bool) -> dict[str, Any]:

@@ -86,6 +86,12 @@ OUTCOME_EVENTS_LEFT_OUT = Metric(
     "Events in no transition: late, between intervals, unreadable.",
     ("reason",),
 )
+OUTCOME_DECISIONS_EXPIRED = Metric(
+    "repricer_outcome_decisions_expired_total",
+    "counter",
+    "offsets",
+    "Decisions that retention removed before what followed them was written: they have no transition.",
+)
 LEARNED_TRANSITIONS = Metric(
     "repricer_learner_transitions_total",
     "counter",
@@ -135,6 +141,7 @@ METRICS: Final = (
     TRANSITIONS,
     OPEN_INTERVALS,
     OUTCOME_EVENTS_LEFT_OUT,
+    OUTCOME_DECISIONS_EXPIRED,
     LEARNED_TRANSITIONS,
     LEARNER_UPDATES,
     LEARNER_LOSS,

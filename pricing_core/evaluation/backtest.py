@@ -33,10 +33,8 @@ class Asked(NamedTuple):
     """N logged decisions, and what a model would have done in them."""
 
     log: LoggedPrices
-    logging: Float64
-    """[N, A] probabilities of the candidates under the policy that wrote the log."""
     model: Float64
-    """[N, A] those of the model."""
+    """[N, A] probabilities of the candidates under the model."""
     legal: Bool
     """[N, A]."""
     days: Float64
@@ -45,8 +43,12 @@ class Asked(NamedTuple):
     def at(self, rows: Int64) -> Asked:
         """Look at some of them; their offers are numbered anew."""
         log = LoggedPrices(**{name: getattr(self.log, name)[rows] for name in LoggedPrices.__slots__})
-        log = replace(log, offer=np.unique(log.offer, return_inverse=True)[1])
-        return Asked(log, self.logging[rows], self.model[rows], self.legal[rows], self.days[rows])
+        log = replace(
+            log,
+            offer=np.unique(log.offer, return_inverse=True)[1],
+            currency=np.unique(log.currency, return_inverse=True)[1],
+        )
+        return Asked(log, self.model[rows], self.legal[rows], self.days[rows])
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ def backtest(asked: Asked, *, seed: int, limits: GateLimits = GateLimits()) -> B
         ValueError: The log contradicts itself.
     """
     log, rows = asked.log, np.arange(len(asked.log))
-    preferred, target = asked.model.argmax(axis=1), within_reach(asked.model, asked.logging)
+    preferred, target = asked.model.argmax(axis=1), within_reach(asked.model, asked.log.logging)
     weight = target[rows, log.action] / log.propensity
     found = Backtest(
         decisions=len(log),
@@ -103,7 +105,7 @@ def backtest(asked: Asked, *, seed: int, limits: GateLimits = GateLimits()) -> B
         changed=float((log.action != HOLD).mean()),
         model_changes=float((preferred != HOLD).mean()),
         model_higher=float((log.prices[rows, preferred] > log.prices[rows, log.action]).mean()),
-        supported=float(np.where(asked.logging > 0.0, asked.model, 0.0).sum(axis=1).mean()),
+        supported=float(np.where(asked.log.logging > 0.0, asked.model, 0.0).sum(axis=1).mean()),
         effective_sample_size=float(weight.sum() ** 2 / np.maximum((weight**2).sum(), 1e-300)),
     )
     _ask_for_support(asked, found, limits)
@@ -132,7 +134,7 @@ def exploration_needed(asked: Asked, limits: GateLimits) -> float | None:
 
     None where not even half of them would do.
     """
-    best = np.arange(asked.logging.shape[1]) == asked.logging.argmax(axis=1)[:, None]
+    best = np.arange(asked.log.logging.shape[1]) == asked.log.logging.argmax(axis=1)[:, None]
     evenly = asked.legal / asked.legal.sum(axis=1, keepdims=True)
     for share in EXPLORATIONS:
         logging = (1.0 - share) * best + share * evenly

@@ -32,10 +32,12 @@ class LoggedPrices:
     """[N, A] candidates; that of holding is the price in effect."""
     action: Int64
     """[N] the candidate taken."""
-    propensity: Float64
-    """[N] of it."""
+    logging: Float64
+    """[N, A] probabilities of the candidates, of such decisions, under the policy that wrote the log."""
     profit: Float64
-    """[N] earned until the next decision, in any unit."""
+    """[N] earned until the next decision, in any unit of its currency."""
+    currency: Int64
+    """[N] 0 … C - 1: amounts of different ones are never added or compared."""
     units: Float64
     """[N] sold until then."""
     exposure: Float64
@@ -46,6 +48,12 @@ class LoggedPrices:
 
     def __len__(self) -> int:
         return len(self.offer)
+
+    @property
+    def propensity(self) -> Float64:
+        """[N] of the candidate taken."""
+        taken: Float64 = np.take_along_axis(self.logging, self.action[:, None], axis=1)[:, 0]
+        return taken
 
     def sales(self, reference: Float64) -> Sales:
         """What the demand of each offer is fitted to, without what stock has cut; ``reference`` prices are [G]."""
@@ -72,14 +80,20 @@ def difference(log: LoggedPrices, candidate: Float64, *, seed: int) -> Contribut
     reward = log.profit / usual(log)
     ratio = np.log(log.prices / log.prices[:, HOLD, None])
     expected = cross_fitted(log.context, ratio, log.action, reward, log.offer, seed=seed)
-    return doubly_robust(logged_decisions(log.action, log.propensity, reward, cluster=log.offer), candidate, expected)
+    decisions = logged_decisions(log.action, log.propensity, reward, cluster=log.offer, logging=log.logging)
+    return doubly_robust(decisions, candidate, expected)
 
 
 def usual(log: LoggedPrices) -> Float64:
-    """What an offer's other decisions earn in the mean, [N]."""
-    mean = float(log.profit.mean())
-    if not mean > 0:
-        raise ValueError(f"the logged decisions earned {mean:.4g} in the mean: there is nothing to compare with")
+    """What an offer's other decisions earn in the mean, [N].
+
+    Raises:
+        ValueError: The decisions of a currency have earned nothing.
+    """
+    means = np.bincount(log.currency, log.profit) / np.maximum(np.bincount(log.currency), 1)
+    mean = means[log.currency]
+    if not (mean > 0).all():
+        raise ValueError(f"the logged decisions earned {mean.min():.4g} in the mean: there is nothing to compare with")
     others = np.bincount(log.offer, log.profit)[log.offer] - log.profit
     count = np.bincount(log.offer)[log.offer] - 1
     return np.maximum((others + USUAL_WEIGHT * mean) / (count + USUAL_WEIGHT), LEAST_SHARE * mean)

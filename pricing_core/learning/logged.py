@@ -4,9 +4,11 @@ For each batch, drawn from a memory on the device, one compiled update does:
 
 1. **demand**: Poisson regression of the pieces sold on what the network was shown, with an elasticity that depends on
    it, too. An ensemble: each head sees each transition as often as a bootstrap sample holds it, Poisson(1) times.
+   Where the stock ran out, what was sold is the least that was demanded (`demanded`).
 2. **expectation targets**: what each candidate price is expected to earn over holding under that demand, the heads'
    mean less a share of their disagreement. Every candidate has one, whether it was tried or not.
-3. **temporal difference**: for the candidate that was carried out, what was truly earned, plus the discounted double-Q
+3. **temporal difference**: for the candidate that was carried out, what was truly earned (with what is expected of
+   those who found no stock), plus the discounted double-Q
    value of the decision that followed (van Hasselt, Guez & Silver 2016).
 4. **conservative term** (Kumar, Zhou, Tucker & Levine 2020, equation 4), and an anchor at the Q-function from which
    learning began: where the log says nothing, nothing changes.
@@ -79,8 +81,8 @@ class Transitions(NamedTuple):
     """float32, share of the price that is left after tax and commission."""
     offset: Array
     """float32, cost of a piece, in prices before."""
-    weight: Array
-    """float32, 0 where demand was censored."""
+    censored: Array
+    """bool, the stock ran out, or may have: at least ``units`` were demanded."""
     copies: Array
     """float32 [n, HEADS], how often each head sees it."""
     has_next: Array
@@ -180,6 +182,24 @@ def demand_of(demand: Params, state: Array) -> tuple[Array, Array]:
     return jnp.exp(jnp.clip(log_rate, -12.0, 12.0)), jnp.minimum(elasticity, _MAX_ELASTICITY)
 
 
+def demanded(units: Array, mean: Array) -> Array:
+    """What k pieces sold until the stock ran out say of the demand N ~ Poisson(m): E[N | N ≥ k], float32 of any shape.
+
+    E[N | N ≥ k] = m·P(N ≥ k - 1) / P(N ≥ k), and P(N ≥ k) is the regularised lower incomplete gamma function of k, m.
+    Put in place of the count and held fixed it gives the Poisson likelihood the gradient of log P(N ≥ k), which is that
+    of the censored count (Dempster, Laird & Rubin 1977). Without such intervals low demand would be left.
+
+    Args:
+        units: k, at least 0.
+        mean: m, above 0.
+    """
+    at_least, one_less = (
+        jnp.where(k > 0, jax.scipy.special.gammainc(jnp.maximum(k, 1.0), mean), 1.0) for k in (units, units - 1.0)
+    )
+    possible = at_least > 1e-30  # else m is far below k, and the ratio is 0 / 0: little more than k was demanded
+    return jnp.where(possible, jnp.maximum(mean * one_less / jnp.where(possible, at_least, 1.0), units), units)
+
+
 def expected_gain(drawn: Transitions, elasticity: Array) -> Array:
     """Profit at each candidate over that of holding, in units of the latter (at least 10 % of the price).
 
@@ -224,11 +244,25 @@ def _update(recipe: Recipe, learner: Learner, drawn: Transitions) -> tuple[Learn
 def _demand_loss(demand: Params, drawn: Transitions, recipe: Recipe) -> Array:
     """Minus the mean log likelihood of Poisson counts, but for a constant, each head's by its own copies."""
     rate, elasticity = demand_of(demand, drawn.seen[0])
-    moved = jnp.take_along_axis(drawn.log_ratio, drawn.action[:, None], axis=1)
-    mean = drawn.days[:, None] * rate * jnp.exp(-elasticity * moved) + 1e-6
-    losses = mean - drawn.units[:, None] * jnp.log(mean)
+    mean = _sold_of(drawn, rate, elasticity)
+    sold = drawn.units[:, None]
+    counted = jnp.where(drawn.censored[:, None], jax.lax.stop_gradient(demanded(sold, mean)), sold)
+    losses = mean - counted * jnp.log(mean)
     size = sum(jnp.sum(layer["kernel"] ** 2) for layer in demand.values())
-    return jnp.mean(drawn.weight[:, None] * drawn.copies * losses) + recipe.decay * size
+    return jnp.mean(drawn.copies * losses) + recipe.decay * size
+
+
+def _sold_of(drawn: Transitions, rate: Array, elasticity: Array) -> Array:
+    """Pieces that a demand would have bought at the price that was carried out, [n, HEADS]."""
+    moved = jnp.take_along_axis(drawn.log_ratio, drawn.action[:, None], axis=1)
+    return drawn.days[:, None] * rate * jnp.exp(-elasticity * moved) + 1e-6
+
+
+def _with_missed(drawn: Transitions, mean: Array) -> Transitions:
+    """Let censored intervals have earned what those would have left who found no stock, [n] pieces expected in all."""
+    missed = jnp.where(drawn.censored, demanded(drawn.units, mean) - drawn.units, 0.0)
+    moved = jnp.take_along_axis(drawn.log_ratio, drawn.action[:, None], axis=1)[:, 0]
+    return drawn._replace(profit=drawn.profit + missed * (drawn.slope * jnp.exp(moved) - drawn.offset))
 
 
 def _q_loss(params: Params, learner: Learner, drawn: Transitions, recipe: Recipe) -> Array:
@@ -239,12 +273,13 @@ def _q_loss(params: Params, learner: Learner, drawn: Transitions, recipe: Recipe
     anchored = jax.lax.stop_gradient(q_values(learner.anchor, *drawn.seen))
     chosen = jnp.take_along_axis(q, drawn.action[:, None], axis=1)[:, 0]
     pieces = rate.mean(axis=1) * drawn.days  # what the demand model expected
-    surprise = optax.losses.huber_loss(chosen - _earned(params, learner, drawn, pieces, recipe), delta=1.0)
+    whole = _with_missed(drawn, _sold_of(drawn, rate, elasticity).mean(axis=1))
+    surprise = optax.losses.huber_loss(chosen - _earned(params, learner, whole, pieces, recipe), delta=1.0)
     optimism = jax.nn.logsumexp(jnp.where(drawn.legal, q, -jnp.inf), axis=1) - chosen
     return (
         recipe.expectation * targets.loss(q, expected, drawn.legal, level_weight=recipe.level_weight)
         + recipe.anchor * targets.loss(q, anchored, drawn.legal, level_weight=recipe.level_weight)
-        + recipe.temporal_difference * jnp.mean(drawn.weight * pieces / (1.0 + pieces) * surprise)
+        + recipe.temporal_difference * jnp.mean(pieces / (1.0 + pieces) * surprise)
         + recipe.conservative * jnp.mean(optimism)
     )
 

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
-from pricing_core.choose import probabilities
-from pricing_core.decisions import Decisions
-from pricing_core.evaluation.arrays import Float64, Int64
+from pricing_core.evaluation.arrays import Int64
 from pricing_core.evaluation.backtest import Asked, Backtest, backtest
 from pricing_core.model_file import Model
 from pricing_core.recorded import RecordedError
 from schemas.columns import Bool
 from streams.errors import InputRefused
-from streams.models.evidence import SEED, decide_logged, exploring, logged_prices, on_their_rungs, sort_out
+from streams.models.choices import logging_of, sort_out
+from streams.models.evidence import SEED, decide_logged, exploring, logged_prices
 from streams.models.named import load_published_model
 from streams.models.read import read_one
-from streams.models.transitions import Followed, read_followed
+from streams.models.transitions import Followed, FollowedDecisions
 from streams.serving_model import load_serving_model
 from streams.settings import Settings
-
-_AS_RECORDED = 1e-4
-"""So far may a recorded propensity be from that which its record's values give."""
 
 
 class Group(NamedTuple):
@@ -85,35 +80,54 @@ def run(settings: Settings, model: Model, *, since_ms: int, until_ms: int) -> Re
         TopicMismatch: The topic is missing.
         BrokerUnreachable: No broker answered.
     """
-    return look_at(list(read_followed(settings, since_ms=since_ms, until_ms=until_ms - 1)), model)
+    followed = FollowedDecisions(settings, since_ms=since_ms, until_ms=until_ms - 1)
+    report = look_at(followed, model)
+    return replace(report, left_out=report.left_out | _counted("the record is unreadable", followed.unreadable))
 
 
-def look_at(followed: Sequence[Followed], model: Model) -> Report:
+def look_at(followed: Iterable[Followed], model: Model) -> Report:
     """Look at some transitions; errors as of `run`."""
-    found = sort_out(followed)
-    left_out = Counter({"a guard decided": len(found.guarded)})
-    left_out["no choice, or not known what followed"] = len(followed) - len(found.free) - len(found.guarded)
+    times = _Times()
+    found = sort_out(times.of(followed))
+    left_out = found.left_out | Counter({"a guard decided": len(found.guarded)})
     try:
         decided = decide_logged(model, found.free)
+        sound, logging = logging_of(found, decided)
     except RecordedError as error:
         raise InputRefused(f"the log cannot be decided again: {error}") from error
-    logging = _logging(found.free, decided)
-    sound = np.flatnonzero(_is_as_recorded(found.free, logging))
-    left_out["the record contradicts itself"] = len(found.free) - len(sound)
+    except ValueError as error:
+        raise InputRefused(f"the log cannot be used: {error}") from error
     free = [found.free[i] for i in sound.tolist()]
+    left_out["the record contradicts itself"] = len(found.free) - len(free)
     if not free:
         raise InputRefused(
-            f"{len(followed):,} transitions, and none in which a model decided freely and it is known what followed: "
+            f"{found.read:,} transitions, and none in which a model decided freely and it is known what followed: "
             "`repricer outcomes` writes them while workers decide; or look at another time"
         )
     again = exploring(decided, found.free)[sound]
-    asked = Asked(logged_prices(free), logging[sound], again, _legal(free), np.array([one.days for one in free]))
-    times = sorted(one.decided_at for one in followed)
+    asked = Asked(logged_prices(free, logging), again, _legal(free), np.array([one.days for one in free]))
     groups = [
         Group(kind, name, currency, backtest(asked.at(rows), seed=SEED)) for kind, name, currency, rows in _groups(free)
     ]
     reasons = {why: count for why, count in left_out.items() if count}
-    return Report(model.label, times[0], times[-1], len(followed), reasons, groups)
+    return Report(model.label, times.first, times.last, found.read, reasons, groups)
+
+
+@dataclass(slots=True)
+class _Times:
+    """Of the first and the last decision that came by."""
+
+    first: str = ""
+    last: str = ""
+
+    def of(self, followed: Iterable[Followed]) -> Iterator[Followed]:
+        for one in followed:
+            self.first, self.last = min(self.first or one.decided_at, one.decided_at), max(self.last, one.decided_at)
+            yield one
+
+
+def _counted(why: str, count: int) -> dict[str, int]:
+    return {why: count} if count else {}
 
 
 def _groups(free: Sequence[Followed]) -> list[tuple[str, str, str | None, Int64]]:
@@ -139,24 +153,3 @@ def _week(one: Followed) -> str:
 
 def _legal(free: Sequence[Followed]) -> Bool:
     return np.array([one.legal for one in free], np.bool_)
-
-
-def _logging(free: Sequence[Followed], decided: Sequence[Decisions]) -> Float64:
-    """Probabilities under the model that decided, [N, A]; nothing where its values were not recorded.
-
-    Below the highest rung of the ladder they are those of every model, and so of the decisions as they are now.
-    """
-    if not free:
-        return np.zeros((0, 0))
-    width = len(free[0].legal or ())
-    unknown: list[float | None] = [None] * width
-    q = np.array([one.q or unknown for one in free], np.float32)  # None becomes NaN: no choice
-    epsilon = jnp.array([one.epsilon or 0.0 for one in free], jnp.float32)
-    return on_their_rungs(probabilities(jnp.asarray(q), jnp.asarray(_legal(free)), epsilon[:, None]), decided)
-
-
-def _is_as_recorded(free: Sequence[Followed], logging: Float64) -> Bool:
-    said = np.array([one.propensity or 0.0 for one in free])
-    action = np.array([one.action or 0 for one in free], np.int64)
-    sound: Bool = np.abs(logging[np.arange(len(free)), action] - said) < _AS_RECORDED
-    return sound

@@ -77,7 +77,7 @@ def _facts(study: Study) -> dict[str, str]:
         "History": f"{study.first_day} to {study.last_day}, {study.orders:,} lines, {study.units:,.0f} units, "
         f"{study.offers:,} offers; {study.cancelled:,} lines of cancellations and returns",
         "Left out": f"{study.days_without_stock:.1%} of the days of offers without stock, "
-        f"{study.days_of_two_prices:.1%} with two prices",
+        f"{study.days_of_two_prices:.1%} with two prices, {study.days_off_sale:.1%} after an offer was gone",
         "Weekdays beside a mean day": weekdays,
     }
 

@@ -25,6 +25,8 @@ SURE = 3.0
 """t statistic from which on prices are said to have followed demand."""
 ALL, ALL_OTHERS = "all", "all others"
 """Names of the one category where there is no file of policies, and of offers without one."""
+GONE = 1e-3
+"""Chance of as long a silence at the end as an offer has, below which it is said to have been taken off sale."""
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -71,6 +73,8 @@ class Study:
     """Share of the days of offers on which the price changed, left out too."""
     prices_are_paid: bool
     """There was no file of prices: they are what customers paid, and guessed where nobody bought."""
+    days_off_sale: float
+    """Share of the days of offers after one that had sold often was heard of last: it is gone, and left out."""
     weekdays: dict[str, float]
     """Units sold beside those of a mean day."""
     categories: list[Category]
@@ -86,6 +90,7 @@ class Past(NamedTuple):
     """``offer``, ``day``, ``units``, ``price`` (minor units)."""
     without_stock: float
     two_prices: float
+    off_sale: float
     """Shares of the days of offers that were left out."""
     prices_are_paid: bool
 
@@ -111,7 +116,8 @@ def read_past(files: Files, mapping: list[str], time_format: str | None) -> Past
         raise InputRefused(f"{files.orders}: no line was placed")
     days, two_prices = _days(placed, prices)
     days, without = _stocked(days, stock)
-    return Past(orders, policies, days, without, two_prices, prices is None)
+    days, off_sale = _on_sale(days, [table for table in (orders, prices, stock) if table is not None])
+    return Past(orders, policies, days, without, two_prices, off_sale, prices is None)
 
 
 def _days(placed: pl.DataFrame, prices: pl.DataFrame | None) -> tuple[pl.DataFrame, float]:
@@ -153,9 +159,27 @@ def _stocked(days: pl.DataFrame, stock: pl.DataFrame | None) -> tuple[pl.DataFra
     return known.filter(~empty).select("offer", "day", "units", "price"), share
 
 
+def _on_sale(days: pl.DataFrame, said: list[pl.DataFrame]) -> tuple[pl.DataFrame, float]:
+    """Without the days since an offer was heard of last, if it had sold too often before for such a silence.
+
+    Of n days with sales in d days until then and g after it, all are among the first d by chance with (d / (d + g))^n,
+    if every day is as good as another. A silence that begins with another price, or with a count, is an answer to that.
+    """
+    last = pl.concat([table.select("offer", "day") for table in said]).group_by("offer").agg(last=pl.col("day").max())
+    known = days.join(last, "offer", "left")
+    until = (pl.col("day") <= pl.col("last")).sum().over("offer")
+    sold = (pl.col("units") > 0).sum().over("offer")
+    chance = (until / pl.len().over("offer")).cast(pl.Float64) ** sold
+    sold_last = pl.col("units").filter(pl.col("day") == pl.col("last")).sum().over("offer") > 0
+    gone = sold_last & (chance < GONE) & (pl.col("day") > pl.col("last"))
+    known = known.with_columns(gone=gone).sort("offer", "day")
+    share = float(known["gone"].mean() or 0.0)  # type: ignore[arg-type]  # of booleans
+    return known.filter(~pl.col("gone")).select("offer", "day", "units", "price"), share
+
+
 def study(past: Past) -> Study:
     """Look at what was read."""
-    orders, policies, days, without, two_prices, paid = past
+    orders, policies, days, without, two_prices, off_sale, paid = past
     of_offer = pl.DataFrame({"offer": days["offer"].unique().sort()})
     if policies is not None:
         of_offer = of_offer.join(policies.select("offer", "category").unique("offer"), "offer", "left")
@@ -180,10 +204,11 @@ def study(past: Past) -> Study:
         units=float(placed["quantity"].sum()),
         days_without_stock=without,
         days_of_two_prices=two_prices,
+        days_off_sale=off_sale,
         prices_are_paid=paid,
         weekdays=_weekdays(placed, first, last),
         categories=categories,
-        warnings=_warnings(categories, paid=paid, without=without, days=last - first + 1),
+        warnings=_warnings(categories, paid=paid, without=without, off_sale=off_sale, days=last - first + 1),
     )
 
 
@@ -217,7 +242,7 @@ def _weekdays(placed: pl.DataFrame, first: int, last: int) -> dict[str, float]:
     return {name: float(of_day[weekday == i].mean() / mean) for i, name in enumerate(WEEKDAYS) if (weekday == i).any()}
 
 
-def _warnings(categories: list[Category], *, paid: bool, without: float, days: int) -> list[str]:
+def _warnings(categories: list[Category], *, paid: bool, without: float, off_sale: float, days: int) -> list[str]:
     warnings = []
     if paid:
         warnings.append(
@@ -238,6 +263,11 @@ def _warnings(categories: list[Category], *, paid: bool, without: float, days: i
     if without > 0.0:
         warnings.append(
             f"{without:.1%} of the days of offers were without stock: what would have sold then is not known"
+        )
+    if off_sale > 0.0:
+        warnings.append(
+            f"{off_sale:.1%} of the days of offers came after one that had sold often was heard of last: it is taken "
+            "for gone; if it was on sale, give --stock"
         )
     if days < 28:
         warnings.append(f"{days} days are too few to tell a season from an answer to prices")

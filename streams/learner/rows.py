@@ -109,7 +109,7 @@ def layout(seen: Sequence[NDArray[np.float32]], candidates: int) -> np.dtype[Any
     """Of a row, for what the network is shown."""
     shown: list[Any] = [(f"seen_{i}", "<f4", leaf.shape[1:]) for i, leaf in enumerate(seen)]
     following: list[Any] = [(f"next_seen_{i}", "<f4", leaf.shape[1:]) for i, leaf in enumerate(seen)]
-    numbers: list[Any] = [(name, "<f4") for name in ("days", "units", "profit", "slope", "offset", "weight")]
+    numbers: list[Any] = [(name, "<f4") for name in ("days", "units", "profit", "slope", "offset")]
     return np.dtype(
         [
             ("id", "<u8"),
@@ -118,6 +118,7 @@ def layout(seen: Sequence[NDArray[np.float32]], candidates: int) -> np.dtype[Any
             ("legal", "?", (candidates,)),
             ("action", "<i4"),
             *numbers,
+            ("censored", "?"),
             ("copies", "<f4", (HEADS,)),
             ("has_next", "?"),
             *following,
@@ -165,7 +166,7 @@ def _fill_in(rows: Rows, transitions: Sequence[TransitionClosed]) -> None:
     rows["units"] = [one.units for one in happened]
     rows["profit"] = (slope * amount - offset * kept) / price
     rows["slope"], rows["offset"] = slope, offset / price
-    rows["weight"] = [0.0 if one.censored else 1.0 for one in transitions]
+    rows["censored"] = [one.censored for one in transitions]
     drawn = (ids[:, None] >> np.arange(0, 16 * HEADS, 16, dtype=np.uint64)) & np.uint64(0xFFFF)
     rows["copies"] = np.searchsorted(_POISSON, drawn / 65_536, side="right")
 

@@ -5,8 +5,9 @@
 3. put the rows at the end of the log on disk and into the memory on the device, and do the updates that are due;
 4. now and then, make a checkpoint durable: learner, counts, and the next offsets to read;
 5. commit the same offsets to the group, for lag tools only: a restart reads on from the checkpoint;
-6. write a candidate model when one is due: its number follows from the checkpoint, so that none is made twice;
-7. publish it: to publish the same once more changes nothing.
+6. write a candidate model when one is due: its number follows from the checkpoint, so that none is made twice, and
+   its version is the next one that nobody has published;
+7. publish it: to publish the same once more changes nothing, and if somebody was faster it gets another version.
 
 Dying between any two steps is safe: a restart begins where the last checkpoint stands, and what was done after it is as
 if it had not been. One learner has all partitions: two would learn two models, each from a part.
@@ -14,6 +15,7 @@ if it had not been. One learner has all partitions: two would learn two models, 
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter
 from pathlib import Path
@@ -34,6 +36,7 @@ from streams.learner.student import Student
 from streams.metrics import CANDIDATE_MODELS, LEARNED_TRANSITIONS, LEARNER_LOSS, LEARNER_UPDATES, Metrics
 from streams.metrics_page import metrics_page
 from streams.models.acts import publish
+from streams.models.read import read_one
 from streams.polled import is_record
 from streams.settings import Settings
 from streams.stop_signal import stop_signal
@@ -54,13 +57,18 @@ class LearnerProcess:
 
     def __init__(self, settings: Settings, store: Store, parent: Model, folder: Path, metrics: Metrics) -> None:
         self._settings, self._store, self._metrics = settings, store, metrics
-        self._candidates = folder / "candidates"
+        self._parent, self._candidates = parent, folder / "candidates"
         self._rows = RowMaker(Recall(parent))
         self._student = Student(parent, settings.learner_capacity, settings.seed)
-        self.checkpoint = store.load() or Checkpoint(parent.label)
+        self.checkpoint = store.load() or Checkpoint(parent.label, capacity=settings.learner_capacity)
         if self.checkpoint.parent != parent.label:
             raise ConfigurationError(
                 f"{folder} began with {self.checkpoint.parent}, not with {parent.label}: give the learner a new folder"
+            )
+        if (kept := self.checkpoint.capacity) != settings.learner_capacity:
+            raise ConfigurationError(
+                f"{folder} remembers {kept:,} rows, and not {settings.learner_capacity:,}: set "
+                f"REPRICER_LEARNER_CAPACITY to {kept}, or give the learner a new folder"
             )
         rows = store.recent()
         self._student.restore(self.checkpoint, rows)
@@ -111,22 +119,30 @@ class LearnerProcess:
         number = kept.rows // every
         if number <= self._published:
             return
-        if not (self._candidates / str(number)).exists():
-            path = self._student.write_candidate(self._candidates, number, kept)  # 6
-            self._metrics.add(CANDIDATE_MODELS)
-            log.info("candidate model", path=str(path), parent=kept.parent, transitions=kept.taken, rows=kept.rows)
-        (path,) = (self._candidates / str(number)).glob("*.safetensors")
+        folder = self._candidates / str(number)
         try:
+            if not folder.exists():
+                self._write_candidate(number)
+            (path,) = folder.glob("*.safetensors")
             name, _ = publish(self._settings, path, LEARNER, f"learned from {kept.rows:,} transitions")  # 7
         except BrokerUnreachable as error:  # or somebody acted on this model meanwhile: after the next checkpoint, then
-            log.warning("candidate not published", path=str(path), error=str(error))
+            log.warning("candidate not published", folder=str(folder), error=str(error))
             return
-        except ModelRefused as error:  # its version is somebody else's: the next candidate has another
-            log.warning("candidate refused", path=str(path), error=str(error))
-            self._published = number
+        except ModelRefused as error:  # somebody has published its version meanwhile: it is written again as another
+            log.warning("candidate refused", folder=str(folder), error=str(error))
+            shutil.rmtree(folder)
             return
         self._published = number
         log.info("candidate published", model=name)
+
+    def _write_candidate(self, number: int) -> None:
+        """Write the model as it is now, as the next version that nobody has published."""
+        kept, parent = self.checkpoint, self._parent
+        known = read_one(self._settings, parent.name).versions
+        version = max((parent.version, *known)) + 1
+        path = self._student.write_candidate(self._candidates, number, version, kept)  # 6
+        self._metrics.add(CANDIDATE_MODELS)
+        log.info("candidate model", path=str(path), parent=kept.parent, transitions=kept.taken, rows=kept.rows)
 
     def _take(self, records: list[Any]) -> None:
         kept, usable = self.checkpoint, []

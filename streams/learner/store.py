@@ -23,7 +23,7 @@ import numpy as np
 from streams.errors import ConfigurationError
 from streams.learner.rows import Rows
 
-FORMAT = 1
+FORMAT = 2
 SEGMENT_ROWS = 4096
 
 
@@ -47,6 +47,8 @@ class Checkpoint(msgspec.Struct):
     learner: bytes = b""
     """`checkpoint.to_bytes` of it; empty before the first row."""
     losses: dict[str, float] = {}
+    capacity: int = 0
+    """Rows that are remembered: where each is in the memory follows from it."""
     format: int = FORMAT
 
 

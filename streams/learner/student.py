@@ -93,18 +93,19 @@ class Student:
         assert self._learner is not None
         self.updates, self.losses = int(self._learner.updates), dict(kept.losses)
 
-    def write_candidate(self, folder: Path, number: int, kept: Checkpoint) -> Path:
+    def write_candidate(self, folder: Path, number: int, version: int, kept: Checkpoint) -> Path:
         """Write the model as it is now, whole or not at all: ``FOLDER/NUMBER/NAME.safetensors`` and its manifest.
 
         Args:
             folder: Of all candidates.
-            number: Of this one, from 1 on: added to the parent's version.
+            number: Of this one, from 1 on.
+            version: Of the model.
             kept: The checkpoint whose model it is.
         """
         assert self._learner is not None
         unfinished, finished = folder / f"{number}.unfinished", folder / str(number)
         shutil.rmtree(unfinished, ignore_errors=True)
-        name, version = self._parent.name, self._parent.version + number
+        name = self._parent.name
         params, epsilon = self._learner.params, self._parent.epsilon
         origin = Training(
             preset="transitions",

@@ -34,7 +34,7 @@ from schemas.timestamps import format_ms
 from schemas.topics import Q_MODELS
 from streams.clock import wall_ms
 from streams.errors import BrokerUnreachable, ConfigurationError, InputRefused, ModelRefused
-from streams.models.read import place_of, read_one
+from streams.models.read import place_of, read_settled
 from streams.models.registered import Registered
 from streams.operate.who import name_of
 from streams.settings import Settings
@@ -76,7 +76,7 @@ class Act:
         )
         with _refused_by_the_broker(name):
             self._producer.init_transactions(REQUEST_S)  # from here on no other act on this model commits
-        self.model: Registered = read_one(settings, name)
+        self.model: Registered = read_settled(settings, name)
 
     @property
     def at(self) -> str:

@@ -6,12 +6,10 @@ much as was explored then, with the luck of then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from numpy.typing import NDArray
 
 from pricing_core.choose import probabilities
@@ -27,50 +25,14 @@ from pricing_core.model_file import Model
 from pricing_core.recorded import Recorded
 from pricing_core.replaying import Question, ReplayingEngine
 from pricing_core.run_modes import ACTIVE
-from schemas.columns import Q_FUNCTION
 from schemas.timestamps import parse_ms
+from streams.models.choices import AT_ONCE, Sorted, logging_of, on_their_rungs
 from streams.models.transitions import Followed
 
-AT_ONCE = 1_024
 SEED = 20_260_101
 """Of folds and luck: the same question has the same answer."""
 MOST_OFFERS = 512
 """In the roll-outs."""
-BY_THE_MODEL = frozenset({"demand", "model_holds"})
-"""Reasons of decisions in which nothing but the model decided."""
-HELD_TRULY = frozenset({"not_needed", "applied"})
-"""Acknowledgements by which the price is known to have held."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sorted:
-    """Decisions in which the model had a choice."""
-
-    free: list[Followed]
-    """Nothing but the model decided, and what followed is known."""
-    guarded: list[Followed]
-    """A guard forbade the model's choice."""
-
-
-def sort_out(followed: Iterable[Followed]) -> Sorted:
-    """Pick the decisions that say something about a model."""
-    found = Sorted([], [])
-    for one in followed:
-        if one.inputs is None or one.legal is None or sum(one.legal) < 2 or one.run_mode != "ACTIVE":
-            continue
-        if one.outcome == "held" and one.chosen not in {None, HOLD}:
-            if one.reason != "breaker":  # which looks at all offers together, and not at this choice
-                found.guarded.append(one)
-        elif _is_free(one):
-            found.free.append(one)
-    return found
-
-
-def _is_free(one: Followed) -> bool:
-    known = one.acknowledgement in HELD_TRULY and not one.incomplete and one.days > 0
-    # A recommendation is not carried out: its propensity is not that of the price which stayed.
-    carried_out = one.action is not None and one.action == one.chosen
-    return known and carried_out and one.reason in BY_THE_MODEL and bool(one.propensity)
 
 
 def evidence(found: Sorted, candidate: Model, running: Model, shadow: Guarded | None) -> Evidence:
@@ -80,21 +42,23 @@ def evidence(found: Sorted, candidate: Model, running: Model, shadow: Guarded | 
         RecordedError: Recorded inputs are of another version of this program.
         ValueError: The log contradicts itself.
     """
-    if not found.free:
-        return Evidence(None, None, None, shadow)
     again = decide_logged(candidate, found.free)
+    sound, logging = logging_of(found, again)
+    if not len(sound):
+        return Evidence(None, None, None, shadow)
+    free = [found.free[i] for i in sound.tolist()]
     forbidden = sum(_guarded(part) for part in (*again, *decide_logged(candidate, found.guarded)))
-    log = logged_prices(found.free)
+    log = logged_prices(free, logging)
     return Evidence(
-        off_policy=difference(log, exploring(again, found.free), seed=SEED),
-        roll_out=_roll_out(log, found.free, candidate, running),
+        off_policy=difference(log, exploring(again, found.free)[sound], seed=SEED),
+        roll_out=_roll_out(log, free, candidate, running),
         guarded=Guarded(len(found.free) + len(found.guarded), len(found.guarded), forbidden),
         shadow=shadow,
     )
 
 
-def logged_prices(free: Sequence[Followed]) -> LoggedPrices:
-    """The same as arrays. Profits are of intervals of each offer's mean length, see `_of_mean_length`."""
+def logged_prices(free: Sequence[Followed], logging: Float64) -> LoggedPrices:
+    """What `logging_of` says as arrays. Profits are of intervals of each offer's mean length, see `_of_mean_length`."""
     offer = np.unique([one.offer for one in free], return_inverse=True)[1]
     shown = np.array([one.happened.impressions for one in free], np.float64)
     counted = np.bincount(offer, shown)[offer] > 0
@@ -103,8 +67,9 @@ def logged_prices(free: Sequence[Followed]) -> LoggedPrices:
         context=np.array([[value or 0.0 for value in one.features or ()] for one in free], np.float64),
         prices=np.array([one.prices for one in free], np.float64),
         action=np.array([one.action for one in free], np.int64),
-        propensity=np.array([one.propensity for one in free], np.float64),
+        logging=logging,
         profit=_of_mean_length(np.array([one.profit for one in free]), np.array([one.days for one in free]), offer),
+        currency=np.unique([one.currency or "" for one in free], return_inverse=True)[1],
         units=np.array([max(one.sold, 0) for one in free], np.float64),
         exposure=np.where(counted, shown, [one.days for one in free]),
         censored=np.array([one.censored for one in free], np.bool_),
@@ -159,16 +124,11 @@ def exploring(again: Sequence[Decisions], followed: Sequence[Followed]) -> Float
     return on_their_rungs(probabilities(jnp.asarray(q), jnp.asarray(legal), epsilon[:, None]), again)
 
 
-def on_their_rungs(by_value: Array, again: Sequence[Decisions]) -> Float64:
-    """Probabilities of the candidates, [N, A]: by their values on the highest rung, below it those of every model."""
-    anyway, rung = (
-        np.concatenate(columns) for columns in zip(*((d.probabilities, d.rung) for d in again), strict=True)
-    )
-    return np.where((rung == Q_FUNCTION)[:, None], by_value, anyway).astype(np.float64)
-
-
 def _roll_out(log: LoggedPrices, free: Sequence[Followed], candidate: Model, running: Model) -> Float64:
-    """In shops of the offers that have decided most, from where they stood last."""
+    """In shops of the offers that have decided most, from where they stood last; gains of one currency after another.
+
+    Each is a share of what the running model earns in a mean shop of its currency.
+    """
     counts = np.bincount(log.offer)
     last = np.zeros(len(counts), np.int64)
     last[log.offer] = np.arange(len(log))
@@ -189,6 +149,11 @@ def _roll_out(log: LoggedPrices, free: Sequence[Followed], candidate: Model, run
         exposure=np.where(shown > 0, shown / days, 1.0)[kept],
         counted=(shown > 0)[kept].astype(np.float64),
     )
-    shops = fitted_shops(offers, demand.at(kept), seed=SEED)
+    elasticities = demand.at(kept)
     ours, theirs = (policies.model(model.params, running.epsilon) for model in (candidate, running))
-    return paired_gains(ours, theirs, shops, seed=SEED)
+    gains = []
+    for currency in np.unique(log.currency[rows]):
+        those = np.flatnonzero(log.currency[rows] == currency)
+        shops = fitted_shops(Offers(*(column[those] for column in offers)), elasticities.at(those), seed=SEED)
+        gains.append(paired_gains(ours, theirs, shops, seed=SEED))
+    return np.concatenate(gains)

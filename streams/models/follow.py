@@ -2,7 +2,8 @@
 
 A reader beside the hot path hears what is made live. In a thread the model is fetched, verified as a file would be, and
 made to decide the golden batch; then it takes over between two steps, by one assignment. What is refused changes
-nothing: the model before goes on.
+nothing: the model before goes on. As long as another model prices than the one that is live, that is an alarm,
+and it is tried again: a file may come back.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ AT_ONCE = 100
 RETRY_S = 1.0
 """After the broker has failed us: that says nothing about the model."""
 
+REFUSED_RETRY_S = 60.0
+"""After a model was refused."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -49,6 +53,8 @@ class ModelWatch:
         except ModelUnfit as error:
             raise ModelRefused(f"{error}; set REPRICER_MODEL_PATH to another") from error
         self._serving: Model | None = None
+        self._wanted: ModelSetLive | None = None
+        """What is live, while another model prices."""
         self._behind: ck.TopicPartition | None = None
         """From where on nothing was read."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -69,6 +75,7 @@ class ModelWatch:
                 break
             except (ModelFileError, ModelUnfit, InputRefused) as error:
                 self._say_refused(version, error)
+                self._wanted = live
         self._note_serving(model)
         return model
 
@@ -82,35 +89,38 @@ class ModelWatch:
         loop = asyncio.get_running_loop()
         consumer = ck.Consumer(self._settings.consumer_config())
         consumer.assign([self._behind] if self._behind is not None else [])
-        wanted: ModelSetLive | None = None
+        again_at = 0.0
         try:
             while True:
-                wanted = await loop.run_in_executor(self._thread, newest, consumer, self._settings.model_name) or wanted
-                if wanted is not None and await self._swap(wanted, serve, refused):
-                    wanted = None
+                heard = await loop.run_in_executor(self._thread, newest, consumer, self._settings.model_name)
+                if heard is not None:
+                    self._wanted, again_at = heard, 0.0
+                if self._wanted is not None and loop.time() >= again_at:
+                    again_in = await self._swap(self._wanted, serve, refused)
+                    self._wanted = self._wanted if again_in else None
+                    again_at = loop.time() + again_in
         finally:
             self._thread.submit(consumer.close)  # behind what the thread is doing just now
             self._thread.shutdown(wait=False)
 
-    async def _swap(self, live: ModelSetLive, serve: Callable[[Model], None], refused: Callable[[str], None]) -> bool:
-        """Let a model take over. Returns whether it is settled what becomes of it."""
+    async def _swap(self, live: ModelSetLive, serve: Callable[[Model], None], refused: Callable[[str], None]) -> float:
+        """Let a model take over. Returns when to try again, s; 0: it prices."""
         loop = asyncio.get_running_loop()
         try:
             model = await loop.run_in_executor(self._thread, self._fetch, live)
         except (ModelFileError, ModelUnfit, InputRefused) as error:
             self._say_refused(live.version, error)
             refused(f"{live.name}/{live.version}")
-            return True
+            return REFUSED_RETRY_S
         except RepricerError as error:
             log.warning("model_not_fetched", version=live.version, error=str(error), again_in_s=RETRY_S)
-            await asyncio.sleep(RETRY_S)
-            return False
+            return RETRY_S
         began = loop.time()
         serve(model)
         self._note_serving(model)
         self._metrics.add(MODEL_SWAPS)
         log.info("model_swapped", model=model.label, by=live.by, why=live.why, pause_s=round(loop.time() - began, 6))
-        return True
+        return 0.0
 
     def _fetch(self, live: ModelSetLive) -> Model:
         registered, _ = read_to_the_end(self._settings, live.name)

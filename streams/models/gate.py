@@ -13,9 +13,10 @@ from pricing_core.model_file import Model
 from pricing_core.recorded import RecordedError
 from streams.errors import InputRefused, NotPromoted
 from streams.models.acts import set_status
-from streams.models.evidence import evidence, sort_out
+from streams.models.choices import sort_out
+from streams.models.evidence import evidence
 from streams.models.registered import Registered
-from streams.models.transitions import read_followed
+from streams.models.transitions import FollowedDecisions
 from streams.settings import Settings
 from streams.shadow.report import compare
 
@@ -27,13 +28,16 @@ def ask(settings: Settings, candidate: Model, running: Model, *, since_ms: int, 
         TopicMismatch: A topic is missing.
         BrokerUnreachable: No broker answered.
     """
-    found = sort_out(read_followed(settings, since_ms=since_ms, until_ms=until_ms))
+    followed = FollowedDecisions(settings, since_ms=since_ms, until_ms=until_ms)
+    found = sort_out(followed)
     shadow = _shadow(settings, candidate, since_ms, until_ms)
     try:
         judgement = judge(evidence(found, candidate, running, shadow))
     except (RecordedError, ValueError) as error:
         judgement = judge(Evidence(None, None, None, shadow))
         judgement.reasons.insert(0, f"the log cannot be used: {error}")
+    left_out = {**found.left_out, "record unreadable": followed.unreadable}
+    judgement.figures |= {f"left out, {why}": count for why, count in left_out.items() if count}
     if candidate.epsilon != running.epsilon:  # all else compares them as if both explored as much
         judgement.reasons.append(
             f"it would explore {candidate.epsilon:.1%} of the decisions, and {running.epsilon:.1%} are explored now"

@@ -52,10 +52,23 @@ def read_one(settings: Settings, name: str) -> Registered:
     return read_to_the_end(settings, name)[0]
 
 
+def read_settled(settings: Settings, name: str) -> Registered:
+    """As `read_one`, with all that was committed until now.
+
+    What is committed behind the beginning of another model's open transaction is not to be seen before that ends: it
+    is waited for, as long as the broker lets one be open.
+    """
+    return _read_up_to(settings, name, committed=False)[0]
+
+
 def read_to_the_end(settings: Settings, name: str) -> tuple[Registered, ck.TopicPartition]:
     """As `read_one`; and from where on there is more to be read."""
+    return _read_up_to(settings, name, committed=True)
+
+
+def _read_up_to(settings: Settings, name: str, *, committed: bool) -> tuple[Registered, ck.TopicPartition]:
     place, found = place_of(settings, name, require_present(settings, (Q_MODELS,))), Registered(name)
-    ranges = _ranges(settings, [place])
+    ranges = _ranges(settings, [place], committed=committed)
     for said in _said(settings, ranges):
         if said.name == name:
             found.hear(said)
@@ -109,11 +122,11 @@ def models_of(settings: Settings) -> PublishedModels:
     return PublishedModels(settings, read_all(settings))
 
 
-def _ranges(settings: Settings, tps: list[Partition]) -> dict[Partition, tuple[int, int]]:
-    """Where what is committed begins and ends."""
+def _ranges(settings: Settings, tps: list[Partition], *, committed: bool = True) -> dict[Partition, tuple[int, int]]:
+    """Where what is committed, or begun, begins and ends."""
     with _readable():
         offsets = Offsets(settings.consumer_config())
-        starts, ends = offsets.start(tps), offsets.end(tps, committed=True)
+        starts, ends = offsets.start(tps), offsets.end(tps, committed=committed)
         return {tp: (starts[tp], ends[tp]) for tp in tps}
 
 

@@ -78,16 +78,29 @@ class Followed(msgspec.Struct, frozen=True, gc=False):
         return (self.profit_slope or 0.0) * amount - (self.profit_offset or 0.0) * self.sold
 
 
-def read_followed(settings: Settings, *, since_ms: int, until_ms: int) -> Iterator[Followed]:
-    """Yield decisions of a time, with what followed.
+class FollowedDecisions:
+    """Decisions of a time with what followed, one after the other as they are read. To be gone through once."""
 
-    Raises:
-        TopicMismatch: The topic is missing.
-        BrokerUnreachable: No broker answered.
-    """
-    decode = msgspec.json.Decoder(Followed).decode
-    for _, _, value in read_topic(settings, TRANSITIONS):
-        if value is not None:
-            followed = decode(value)
-            if since_ms <= parse_ms(followed.decided_at) <= until_ms:
+    def __init__(self, settings: Settings, *, since_ms: int, until_ms: int) -> None:
+        """Of which decisions: event time, ms, both included."""
+        self._settings, self._since, self._until = settings, since_ms, until_ms
+        self.unreadable = 0
+        """Records that are no such thing, so far."""
+
+    def __iter__(self) -> Iterator[Followed]:
+        """Read.
+
+        Raises:
+            TopicMismatch: The topic is missing.
+            BrokerUnreachable: No broker answered, or it stopped in the middle.
+        """
+        decode = msgspec.json.Decoder(Followed).decode
+        for _, _, value in read_topic(self._settings, TRANSITIONS):
+            try:
+                followed = decode(value or b"")
+                is_meant = self._since <= parse_ms(followed.decided_at) <= self._until
+            except (msgspec.MsgspecError, ValueError):  # the latter: no time, or no text
+                self.unreadable += 1
+                continue
+            if is_meant:
                 yield followed

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+import confluent_kafka as ck
 import msgspec
 
 from schemas.policies import OfferPolicy
 from schemas.topics import OFFER_POLICIES, Topic
-from streams.log_reader import Offsets, read_ranges
+from streams.errors import BrokerUnreachable
+from streams.log_reader import Offsets, read_patiently
 from streams.records import Records
 from streams.settings import Settings
-from streams.state.old_shard import DEADLINE_S, deadline
 from streams.topic_presence import require_present
 from streams.transport.partition import Partition
 
@@ -21,16 +22,18 @@ def pages_of(settings: Settings, topic: Topic) -> Iterator[tuple[Partition, Reco
     """Records of a topic, those of each partition in their order.
 
     Raises:
-        BrokerUnreachable: no broker answered.
+        BrokerUnreachable: no broker answered, or it stopped in the middle.
         TopicMismatch: the topic is missing.
     """
     partitions = require_present(settings, (topic,))
     tps = [Partition(topic.full_name(settings.topic_prefix), p) for p in range(partitions)]
     config = settings.consumer_config()
-    offsets = Offsets(config)
-    starts, ends = offsets.start(tps), offsets.end(tps, committed=True)
-    ranges = {tp: (starts[tp], ends[tp]) for tp in tps}
-    yield from read_ranges(config, ranges, cancelled=deadline(DEADLINE_S))
+    try:
+        offsets = Offsets(config)
+        starts, ends = offsets.start(tps), offsets.end(tps, committed=True)
+        yield from read_patiently(config, {tp: (starts[tp], ends[tp]) for tp in tps})
+    except ck.KafkaException as error:
+        raise BrokerUnreachable(f"{topic.name} cannot be read: {error}") from error
 
 
 def read_topic(settings: Settings, topic: Topic) -> Iterator[tuple[int, bytes, bytes | None]]:

@@ -38,6 +38,7 @@ class Line:
 class Undone(NamedTuple):
     """A line was cancelled or returned, in part perhaps."""
 
+    time: int
     order_id: str
     kind: Literal["cancelled", "returned"]
     units: int
@@ -53,6 +54,31 @@ class Shown:
     count: int
     price: int
     late: bool = False
+
+
+@dataclass(slots=True)
+class Shoppers:
+    """What shoppers did within an interval, added up."""
+
+    impressions: int = 0
+    clicks: int = 0
+    add_to_carts: int = 0
+    elsewhere: int = 0
+    """Impressions of another price than the one in force."""
+    late: int = 0
+    """Events that came after the shard's clock had passed them."""
+
+    def add(self, shown: Iterable[Shown], price: int | None) -> None:
+        """Count what happened while ``price`` was in force."""
+        for one in shown:
+            if one.kind == "impression":
+                self.impressions += one.count
+                self.elsewhere += one.count if one.price != price else 0
+            elif one.kind == "click":
+                self.clicks += one.count
+            else:
+                self.add_to_carts += one.count
+            self.late += one.late
 
 
 class Stock(NamedTuple):
@@ -106,18 +132,22 @@ class Waiting:
         """Time of the first event that waits; there is one."""
         return min(event.time for events in (self.lines, self.shown, self.stock) for event in events)
 
-    def take_between(self, start: int, end: int) -> tuple[list[Line], list[Shown]]:
-        """Take the events of an interval out: they belong to no other one. Counts of the stock may."""
+    def take_lines(self, start: int, end: int) -> list[Line]:
+        """Take the lines of an interval out: they belong to no other one."""
         lines = [line for line in self.lines if start <= line.time < end]
-        shown = [shown for shown in self.shown if start <= shown.time < end]
         if lines:
             self.lines = [line for line in self.lines if not start <= line.time < end]
+        return lines
+
+    def take_shown(self, start: int, end: int) -> list[Shown]:
+        """The same of what shoppers did."""
+        shown = [shown for shown in self.shown if start <= shown.time < end]
         if shown:
             self.shown = [shown for shown in self.shown if not start <= shown.time < end]
-        return lines, shown
+        return shown
 
-    def stock_between(self, start: int, end: int, known: Stock | None) -> tuple[int | None, list[Stock]]:
-        """Pieces on hand at the start, None if unknown; and the counts after that, in the order of time.
+    def stock_between(self, start: int, end: int, known: Stock | None) -> tuple[Stock | None, list[Stock]]:
+        """The last count before an interval, None if unknown; and the counts within it, in the order of time.
 
         Args:
             start: Of an interval.
@@ -128,7 +158,7 @@ class Waiting:
         before = [one for one in counts if one.time <= start]
         if known is not None and known.time <= start:
             before = sorted((known, *before), key=attrgetter("time"))
-        return (before[-1].on_hand if before else None), [one for one in counts if one.time > start]
+        return (before[-1] if before else None), [one for one in counts if one.time > start]
 
     def drop_before(self, floor: int) -> int:
         """Forget older events; returns how many of those that count had no interval."""
@@ -142,11 +172,8 @@ class Waiting:
 Fact = Line | Undone | Shown | Stock | Answer
 
 
-def happened(lines: Sequence[Line], shown: Sequence[Shown], price: int | None) -> Outcome:
-    """Add up the events of an interval in which ``price`` was in force."""
-    counts = dict.fromkeys(("impression", "click", "add_to_cart"), 0)
-    for one in shown:
-        counts[one.kind] += one.count
+def happened(lines: Sequence[Line], shoppers: Shoppers) -> Outcome:
+    """Add up the lines of an interval."""
     return Outcome(
         orders=len(lines),
         units=sum(line.units for line in lines),
@@ -155,11 +182,11 @@ def happened(lines: Sequence[Line], shown: Sequence[Shown], price: int | None) -
         amount_cancelled=sum(line.amount_cancelled for line in lines),
         units_returned=sum(line.units_returned for line in lines),
         amount_returned=sum(line.amount_returned for line in lines),
-        impressions=counts["impression"],
-        clicks=counts["click"],
-        add_to_carts=counts["add_to_cart"],
-        impressions_elsewhere=sum(one.count for one in shown if one.kind == "impression" and one.price != price),
-        late=sum(line.late for line in lines) + sum(one.late for one in shown),
+        impressions=shoppers.impressions,
+        clicks=shoppers.clicks,
+        add_to_carts=shoppers.add_to_carts,
+        impressions_elsewhere=shoppers.elsewhere,
+        late=sum(line.late for line in lines) + shoppers.late,
     )
 
 
@@ -167,7 +194,7 @@ def ran_out(on_hand: int | None, counts: Iterable[Stock], lines: Iterable[Line])
     """Whether the stock ran out within an interval, or may have: as much was sold as the last count had left.
 
     Args:
-        on_hand: Pieces at the start; None: unknown.
+        on_hand: Pieces that can be left at the start; None: unknown.
         counts: Within the interval, in the order of time.
         lines: Sold within it.
     """

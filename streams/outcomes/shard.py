@@ -7,19 +7,22 @@ from typing import Self
 
 import msgspec
 import structlog
+from msgspec import structs
 
 from schemas.decisions import PriceDecided
 from schemas.topics import PRICE_DECISIONS
 from schemas.transitions import TransitionClosed
-from streams.log_reader import Offsets, read_ranges
-from streams.outcomes.intervals import SOURCES, Closed, Decision, Intervals
+from streams.log_reader import Offsets, read_patiently
+from streams.outcomes.decided import SOURCES, Closed, Decision
+from streams.outcomes.intervals import Intervals
 from streams.outcomes.sources import Event, ShardSources
 from streams.outcomes.written import decisions, transition
 from streams.replay.decision_log import Found
 from streams.settings import Settings
-from streams.state.old_shard import DEADLINE_S, deadline
 from streams.transport.partition import Partition
 
+MOST_GAPS = 8
+"""So many are remembered: the metadata of an offset is small."""
 MAX_EVENTS = 400_000
 """Source records that are read at once."""
 
@@ -36,6 +39,20 @@ class Position(msgspec.Struct, frozen=True):
     sources: dict[str, int]
     """Offset of each source from which all that is open can be made again."""
     format: int = 1
+    said: int = 0
+    """Transitions that close with decisions from ``next`` on and are written already, in their order."""
+    expired: tuple[tuple[int, int], ...] = ()
+    """The last stretches of decisions, first offset and the one behind, that were removed before they had closed."""
+
+    def behind_gap(self, place: int, first: int) -> Self:
+        """Go on where the partition begins now: what was open or not read before it is lost.
+
+        Args:
+            place: Offset that is committed.
+            first: Offset that the partition begins with.
+        """
+        expired = (*self.expired, (place, first))[-MOST_GAPS:]
+        return structs.replace(self, next=max(self.next, first), expired=expired)
 
 
 class OutcomeShard:
@@ -46,6 +63,8 @@ class OutcomeShard:
         self._settings = settings
         self._partition = partition
         self._next = place
+        self._said = 0
+        self._expired: tuple[tuple[int, int], ...] = ()
         self._applied: Mapping[str, int] = dict.fromkeys(SOURCES, 0)
         """What the last decision had seen."""
         self._intervals = Intervals(
@@ -60,11 +79,11 @@ class OutcomeShard:
         shard = cls(settings, partition, place, position.sources)
         tp = Partition(PRICE_DECISIONS.full_name(settings.topic_prefix), partition)
         ranges = {tp: (place, position.next)}
-        for _, records in read_ranges(settings.consumer_config(), ranges, cancelled=deadline(DEADLINE_S)):
+        for _, records in read_patiently(settings.consumer_config(), ranges):
             shard.join([(offset, value) for offset, _, value in records], int(records.offsets[-1]) + 1)
         shard._intervals.left_out.clear()
         shard._sources.unreadable = 0
-        shard._next = position.next
+        shard._next, shard._said, shard._expired = position.next, position.said, position.expired
         return shard
 
     @property
@@ -80,7 +99,7 @@ class OutcomeShard:
         return counts
 
     def join(self, records: Sequence[tuple[int, bytes | None]], next_place: int) -> list[TransitionClosed]:
-        """Join records of the partition, and return what has closed.
+        """Join records of the partition, and return what has closed and is not written yet.
 
         Args:
             records: Offset and value of each, in the order of the log.
@@ -101,12 +120,14 @@ class OutcomeShard:
         if made:
             self._applied = made[-1].applied
         self._next = max(next_place, self._next)
-        return [transition(one) for one in closed]
+        said = min(self._said, len(closed))
+        self._said -= said
+        return [transition(one) for one in closed[said:]]
 
     def position(self) -> tuple[int, Position]:
         """Offset to commit, and its metadata."""
         place, sources = self._intervals.rewind(self._next, self._sources.positions)
-        return place, Position(self._next, sources)
+        return place, Position(self._next, sources, said=self._said, expired=self._expired)
 
     def _found(self, records: Sequence[tuple[int, bytes | None]]) -> Iterator[Found]:
         for offset, value in records:

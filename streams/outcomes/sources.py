@@ -13,12 +13,11 @@ from schemas.binary import BinaryArray
 from schemas.timestamps import parse_ms
 from schemas.topics import CLICKS, DEAD_LETTERS, INVENTORY, ORDERS, PRICE_APPLIED
 from streams.duplicate_window import DuplicateWindow
-from streams.log_reader import Offsets, read_ranges
+from streams.log_reader import Offsets, read_patiently
+from streams.outcomes.decided import SOURCES
 from streams.outcomes.facts import Answer, Fact, Line, Shown, Stock, Undone
-from streams.outcomes.intervals import SOURCES
 from streams.records import Records
 from streams.settings import Settings
-from streams.state.old_shard import DEADLINE_S, deadline
 from streams.transport.partition import Partition
 
 WINDOWED = (ORDERS.name, CLICKS.name, INVENTORY.name)
@@ -107,7 +106,7 @@ class ShardSources:
         self._hear_refused()
         ranges = {tp: (self.positions[name], ends[name]) for name, tp in self._tps.items()}
         found: dict[str, list[Event]] = {name: [] for name in SOURCES}
-        for tp, records in read_ranges(self._config, ranges, cancelled=deadline(DEADLINE_S)):
+        for tp, records in read_patiently(self._config, ranges):
             found[self._names[tp.topic]] += self._read(self._names[tp.topic], records)
         self.positions |= {name: max(ends[name], self.positions[name]) for name in SOURCES}
         for name, refused in self._refused.items():
@@ -122,7 +121,7 @@ class ShardSources:
         for tp, start in starts.items():
             position = self.positions[self._names[tp.topic]]
             ranges[tp] = max(start, position - self._size), position
-        for tp, records in read_ranges(self._config, ranges, cancelled=deadline(DEADLINE_S)):
+        for tp, records in read_patiently(self._config, ranges):
             list(self._read(self._names[tp.topic], records))
 
     def _hear_refused(self) -> None:
@@ -132,7 +131,7 @@ class ShardSources:
         """
         start = self._offsets.start([self._letters])[self._letters] if self._next_letter is None else self._next_letter
         end = self._offsets.end([self._letters], committed=False)[self._letters]
-        for _, records in read_ranges(self._config, {self._letters: (start, end)}, cancelled=deadline(DEADLINE_S)):
+        for _, records in read_patiently(self._config, {self._letters: (start, end)}):
             for value in records.values:
                 letter = msgspec.json.decode(value or b"", type=_Letter)
                 name = self._names.get(letter.topic)
@@ -170,7 +169,7 @@ def _order(order: _Order) -> tuple[Fact, bytes]:
     event_id = order.event_id.encode()
     if order.type == "placed":
         return Line(parse_ms(order.occurred_at), order.order_id, order.quantity, order.line_total), event_id
-    return Undone(order.order_id, order.type, order.quantity, order.line_total), event_id
+    return Undone(parse_ms(order.occurred_at), order.order_id, order.type, order.quantity, order.line_total), event_id
 
 
 def _click(click: _Click) -> tuple[Fact, bytes]:

@@ -11,8 +11,8 @@ from schemas.decisions import PriceDecided
 from schemas.timestamps import format_ms
 from schemas.transitions import Next, TransitionClosed
 from streams.errors import TopicRecreated
+from streams.outcomes.decided import SOURCES, Closed, Decision
 from streams.outcomes.facts import Stock
-from streams.outcomes.intervals import SOURCES, Closed, Decision
 from streams.replay.decision_log import Found
 
 
@@ -58,6 +58,7 @@ def decisions(founds: Sequence[Found], applied: Mapping[str, int]) -> list[Decis
                 version=record.version if changed else None,
                 price=record.price if changed else record.previous_price,
                 stock=None if recorded is None else _stock(recorded),
+                answered=(0, 0) if recorded is None else _answered(recorded),
                 said=_said(record, recorded),
             )
         )
@@ -142,6 +143,11 @@ def _recorded_one(found: Found) -> Recorded | None:
 def _stock(recorded: Recorded) -> Stock | None:
     row = recorded.rows[0]
     return Stock(int(row["stock_at"]), int(row["on_hand"])) if row["on_hand"] >= 0 else None
+
+
+def _answered(recorded: Recorded) -> tuple[int, int]:
+    row = recorded.rows[0]
+    return int(row["price_version"]), int(row["price_at"])
 
 
 def _said(record: PriceDecided, recorded: Recorded | None) -> _Said:

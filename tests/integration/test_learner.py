@@ -8,14 +8,20 @@ import time
 import confluent_kafka as ck
 import pytest
 
-from pricing_core.model_file import load_model
+from pricing_core.model_file import load_model, save_model
 from schemas.codec import encode
 from schemas.topics import TRANSITIONS, offer_key
+from streams.errors import ConfigurationError
 from streams.learner.rows import id_of, obstacle
-from streams.learner.store import Store
+from streams.learner.run import LearnerProcess
+from streams.learner.store import Checkpoint, Store
+from streams.metrics import Metrics
+from streams.models.acts import publish as publish_model
 from streams.models.read import read_one
+from streams.models.registered import label
 from tests.integration.shop import new_settings
 from tests.integration.worker_process import read_committed, running_program
+from tests.pricing_core.engines import MODEL
 from tests.streams.outcome_records import joined
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(580)]
@@ -86,10 +92,42 @@ def test_transitions_used_are_transitions_produced_and_none_twice_after_ten_kill
     assert origin.parent == kept.parent
     assert set(origin.trained_on) == {f"transitions/{p}" for p in range(PARTITIONS)}
     published = read_one(settings, "default").versions
-    written = {model.version: model for model in map(load_model, (folder / "candidates").glob("*/*.safetensors"))}
-    assert max(published) == max(written)
-    assert {version: published[version].sha256 for version in published} == {
-        version: written[version].sha256 for version in published
+    written = {load_model(path).label for path in (folder / "candidates").glob("*/*.safetensors")}
+    assert {label(one) for one in published.values()} <= written
+    assert sorted(published) == list(range(min(published), max(published) + 1))  # none is skipped
+
+
+def test_a_candidate_has_the_next_version_that_nobody_has_published(kafka, tmp_path):
+    """Somebody publishes beside the learner: nobody's version is taken, and none of its candidates is left out."""
+    learning = {"learner_capacity": 1024, "learner_candidate_every": 64, "learner_checkpoint_s": 3600}
+    settings = new_settings(kafka, partitions=PARTITIONS, http_port=0, **learning)
+
+    def somebody_publishes(version):
+        origin = MODEL.manifest.training
+        path = save_model(
+            tmp_path / str(version), MODEL.params, name="default", version=version, epsilon=0.03, training=origin
+        )
+        publish_model(settings, path, "somebody", "by hand")
+
+    taken = MODEL.version + 1
+    somebody_publishes(taken)
+    publish(settings, [(0, one) for one in joined(rounds=4)])
+    with contextlib.closing(Store(tmp_path / "learner", 1024)) as store:
+        process = LearnerProcess(settings, store, MODEL, tmp_path / "learner", Metrics())
+        deadline = time.monotonic() + 60
+        while process.checkpoint.rows < 64 and time.monotonic() < deadline:
+            process.step()
+        process._write_candidate(process.checkpoint.rows // 64)  # killed before it could publish it
+        somebody_publishes(taken + 1)
+        for _ in range(2):  # refused, and written again
+            process.offer_candidate_if_due()
+        process.close()
+
+    versions = read_one(settings, "default").versions
+    assert {version: one.by for version, one in versions.items() if version <= taken + 2} == {
+        taken: "somebody",
+        taken + 1: "somebody",
+        taken + 2: "learner",
     }
 
 
@@ -102,3 +140,14 @@ def committed(settings):
         return {place.partition: place.offset for place in answer}
     finally:
         consumer.close()
+
+
+def test_a_folder_with_a_memory_of_another_size_is_refused(kafka, tmp_path):
+    """Places that were never filled would be learned from: rates of 0 days, and no finite number after that."""
+    settings = new_settings(kafka, partitions=PARTITIONS, http_port=0, learner_capacity=1024)
+    with contextlib.closing(Store(tmp_path, 1024)) as store:
+        store.load()
+        store.save(Checkpoint(MODEL.label, capacity=1024))
+        larger = settings.model_copy(update={"learner_capacity": 2048})
+        with pytest.raises(ConfigurationError, match="REPRICER_LEARNER_CAPACITY to 1024"):
+            LearnerProcess(larger, store, MODEL, tmp_path, Metrics())

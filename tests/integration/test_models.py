@@ -1,8 +1,12 @@
 """The registry of models on a real Kafka: versions never change, and acts are whole."""
 
+import asyncio
+import itertools
 import subprocess
 import sys
+import threading
 
+import confluent_kafka as ck
 import jax
 import msgspec
 import orjson
@@ -12,9 +16,12 @@ from pricing_core.model_file import Training, load_model, save_model
 from pricing_core.q_function import init_params
 from schemas.topics import Q_MODELS
 from streams.errors import BrokerUnreachable, InputRefused, ModelRefused, NotPromoted
-from streams.models import acts
+from streams.metrics import Metrics
+from streams.models import acts, follow
 from streams.models.acts import Act, promote, publish, rollback, set_status
-from streams.models.read import load_published, models_of, read_all, read_one
+from streams.models.follow import ModelWatch
+from streams.models.read import load_published, models_of, place_of, read_all, read_one
+from streams.serving_model import load_serving_model
 from tests.integration.shop import new_settings
 from tests.integration.worker_process import ROOT, environment_of, read_committed
 
@@ -72,6 +79,62 @@ def test_of_two_acts_at_once_the_later_one_counts_and_the_other_writes_nothing(s
     with pytest.raises(BrokerUnreachable, match="again"):
         first.write(first.status(1, "retired", "retire it"))
     assert read_one(settings, "two").status_of(1) == "shadow"
+
+
+def test_an_act_knows_what_was_committed_behind_the_open_transaction_of_another_model(settings, tmp_path):
+    """Models share partitions: what lies behind an open transaction there is not to be seen by readers yet."""
+    publish(settings, saved(tmp_path, "here", 1), "ann", "first")
+    place = place_of(settings, "here", settings.partitions)
+    names = (f"there-{number}" for number in itertools.count())
+    other = next(name for name in names if place_of(settings, name, settings.partitions) == place)
+    theirs = ck.Producer({**settings.producer_config(), "transactional.id": other})
+    theirs.init_transactions(30)
+    before = Act(settings, "here", "ann", "no good")
+    theirs.begin_transaction()
+    theirs.produce(place.topic, b"{}", f"{other}/1".encode(), place.partition)
+    theirs.flush(30)
+    before.write(before.status(1, "retired", "no good"))
+    ending = threading.Timer(3.0, theirs.commit_transaction, (30,))
+    ending.start()
+    try:
+        assert Act(settings, "here", "bob", "look").model.status_of(1) == "retired"
+    finally:
+        ending.join()
+
+
+def test_a_worker_that_starts_while_the_live_model_cannot_be_fetched_says_so_and_tries_again(
+    kafka, tmp_path, monkeypatch
+):
+    """The file of its weights is away, and comes back."""
+    settings = new_settings(kafka)
+    own = load_serving_model(settings)
+    path = save_model(tmp_path, own.params, name="default", version=99, epsilon=0.0, training=TRAINING)
+    publish(settings, path, "ann", "large", by_uri=True)
+    promote(settings, "default", 99, "ann", "try it")
+    away = path.rename(tmp_path / "away")
+    monkeypatch.setattr(follow, "REFUSED_RETRY_S", 0.1)
+    watch, served, refused = ModelWatch(settings, Metrics()), [], []
+    assert watch.first().label == own.label
+
+    def refuse(name):
+        refused.append(name)
+        if len(refused) == 2:
+            away.rename(path)
+
+    async def scenario():
+        taken_over = asyncio.Event()
+
+        def serve(model):
+            served.append(model.version)
+            taken_over.set()
+
+        following = asyncio.create_task(watch.run(serve, refuse))
+        await asyncio.wait_for(taken_over.wait(), 60)
+        following.cancel()
+
+    asyncio.run(scenario())
+    assert refused[:2] == ["default/99"] * 2
+    assert served == [99]
 
 
 def test_what_is_live_is_promoted_rolled_back_and_retired(settings, tmp_path):

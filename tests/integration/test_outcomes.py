@@ -1,5 +1,6 @@
 """Outcomes on a real Kafka: killed, frozen, joined by another one, they close each decision once."""
 
+import contextlib
 import signal
 import time
 
@@ -25,8 +26,12 @@ from schemas.topics import (
 )
 from schemas.transitions import TransitionClosed
 from streams.errors import GroupReset
-from streams.outcomes.intervals import SOURCES
+from streams.metrics import OUTCOME_DECISIONS_EXPIRED, Metrics
+from streams.outcomes import follow
+from streams.outcomes.decided import SOURCES
+from streams.outcomes.follow import Follower
 from streams.outcomes.shard import OutcomeShard, Position
+from streams.topic_admin import TopicAdmin
 from tests.integration.shop import Publisher, new_settings
 from tests.integration.worker_process import read_committed, running_program
 from tests.pricing_core.events import T0
@@ -58,6 +63,7 @@ class Market:
         self.prefix = settings.topic_prefix
         self.ends = {p: dict.fromkeys(SOURCES, 0) for p in range(PARTITIONS)}
         self.decided = 0
+        self.decisions = PRICE_DECISIONS.full_name(self.prefix)
 
     def publish(self, topic, partition, event):
         self.ends[partition][topic.name] += 1
@@ -80,7 +86,7 @@ class Market:
         order = replace(ORDER, event_id=f"{sku}/{number}", order_id=f"{sku}/{number}", sku=sku, occurred_at=early)
         self.publish(ORDERS, partition, order)
         self.publish(ORDERS, partition, order)  # sent twice: the same event id
-        cancelled = {"event_id": f"{sku}/{number}/c", "type": "cancelled", "order_id": f"{sku}/{number - 1}"}
+        cancelled = {"event_id": f"{sku}/{number}/c", "type": "cancelled", "occurred_at": format_ms(now + 9_000)}
         self.publish(ORDERS, partition, replace(order, **cancelled, quantity=1))
         shown = {"event_id": f"{sku}/{number}", "sku": sku, "occurred_at": format_ms(now - 7_000), "kind": "impression"}
         self.publish(CLICKS, partition, replace(CLICK, **shown))
@@ -228,3 +234,83 @@ def test_a_group_that_somebody_reset_is_refused(kafka, tmp_path):
 
     with running_program(settings, tmp_path / "log", "outcomes") as outcomes:
         assert outcomes.wait(90) == GroupReset.exit_code, (tmp_path / "log").read_text("utf-8")[-4000:]
+
+
+def new_market(kafka, rounds):
+    """Topics and a group of their own, and some rounds in them."""
+    settings = new_settings(kafka, partitions=PARTITIONS, outcome_window_s=60, outcome_lateness_s=10, http_port=0)
+    market = Market(settings)
+    for number in range(1, rounds + 1):
+        market.round(number)
+    return settings, market
+
+
+def follow_to_the_end(settings, metrics=None):
+    """One life in this process, until nothing more comes."""
+    with contextlib.closing(Follower(settings, metrics or Metrics())) as life:
+        deadline, done, idle = time.monotonic() + 60, 0, 0
+        while idle < 10 and time.monotonic() < deadline:
+            step = life.step()
+            done += step
+            idle = idle + 1 if done and not step else 0
+        return done
+
+
+def test_decisions_that_expired_before_they_were_joined_are_said_and_remembered(kafka):
+    settings, market = new_market(kafka, 4)
+    assert follow_to_the_end(settings) == market.decided
+    for number in range(5, 12):
+        market.round(number)
+    tp = ck.TopicPartition(PRICE_DECISIONS.full_name(settings.topic_prefix), 0, 70)
+    for future in TopicAdmin(settings).client.delete_records([tp]).values():
+        future.result(30)
+    before, metrics = on_topic(settings), Metrics()
+
+    follow_to_the_end(settings, metrics)
+
+    (committed,) = committed_by_outcomes(settings, tp)
+    position = msgspec.json.decode(committed.metadata, type=Position)
+    ((first_lost, behind),) = position.expired
+    assert (behind, metrics.value(OUTCOME_DECISIONS_EXPIRED)) == (70, 70 - first_lost)
+    assert 0 < first_lost <= 4 * OFFERS
+    after = on_topic(settings)
+    assert {p: values[: len(before[p])] for p, values in after.items()} == before
+    assert len(after[0]) > len(before[0])  # it goes on behind the gap
+    assert all(len(set(values)) == len(values) for values in after.values())
+
+
+def committed_by_outcomes(settings, tp):
+    consumer = ck.Consumer({**settings.consumer_config(), "group.id": f"{settings.group}-outcomes"})
+    try:
+        return consumer.committed([tp], timeout=15)
+    finally:
+        consumer.close()
+
+
+def test_what_closes_at_once_is_written_in_pieces_and_once_wherever_one_dies(kafka, monkeypatch):
+    """A jump of event time closes whatever is open, and a transaction must end before its timeout."""
+    settings, market = new_market(kafka, 9)
+    monkeypatch.setattr(follow, "TRANSITIONS_AT_ONCE", 8)
+    pieces, commit = [], Follower._commit
+
+    def commit_or_die(life, topic, closed, before, part):
+        if len(pieces) in deaths:
+            deaths.remove(len(pieces))
+            raise ck.KafkaException(ck.KafkaError(ck.KafkaError._TIMED_OUT))
+        commit(life, topic, closed, before, part)
+        pieces.append(sum(len(transitions[part]) for transitions in closed.values()))
+
+    deaths = {1, 2, 5, 9}
+    monkeypatch.setattr(Follower, "_commit", commit_or_die)
+    while deaths:
+        with pytest.raises(ck.KafkaException):
+            follow_to_the_end(settings)
+    follow_to_the_end(settings)
+
+    assert on_topic(settings) == expected(settings)
+    assert len(pieces) > 10
+    assert sum(pieces) == sum(map(len, on_topic(settings).values()))
+    assert max(pieces) <= 8
+    for partition in range(PARTITIONS):
+        (committed,) = committed_by_outcomes(settings, ck.TopicPartition(market.decisions, partition))
+        assert msgspec.json.decode(committed.metadata, type=Position).said == 0

@@ -58,9 +58,7 @@ class SimulatedLog:
         self.start, seen = _play(value, epsilon, shops, jax.random.key(seed))
         seen = jax.tree.map(lambda column: column[10:].reshape(-1, *column.shape[2:]), seen)
         choice = np.flatnonzero(np.asarray(seen[0].legal).sum(axis=1) > 1)
-        self.inputs, prices, chosen, propensity, profit, units, shown, stock, truth = jax.tree.map(
-            lambda c: c[choice], seen
-        )
+        self.inputs, prices, chosen, _, profit, units, shown, stock, truth = jax.tree.map(lambda c: c[choice], seen)
         shop = np.tile(np.arange(shops), DAYS - 10)[choice]
         self.shop, self.offer = np.unique(shop, return_inverse=True)
         double = lambda column: np.asarray(column, np.float64)  # noqa: E731
@@ -77,7 +75,8 @@ class SimulatedLog:
             context=double(featurize(self.inputs)[0]),
             prices=double(prices),
             action=np.asarray(chosen, np.int64),
-            propensity=double(propensity),
+            logging=self.probabilities(value),
+            currency=np.zeros(len(chosen), np.int64),
             profit=double(profit),
             units=double(units),
             exposure=self.shown,

@@ -28,7 +28,7 @@ RUN, NEAR, OTHER, FAR = values(RUNNING), values(noisy(RUNNING, 0.05)), values(no
 
 def asked(log, value):
     days = np.full(len(log.logged), 0.5)
-    every = Asked(log.logged, log.probabilities(RUN), log.probabilities(value), np.asarray(log.inputs.legal), days)
+    every = Asked(log.logged, log.probabilities(value), np.asarray(log.inputs.legal), days)
     return every.at(np.flatnonzero(log.ample))
 
 
@@ -46,8 +46,8 @@ def log():
 def test_the_intervals_of_a_supported_model_cover_what_it_would_have_earned(log, value):
     question = asked(log, value)
     found = backtest(question, seed=1)
-    true = truth(log, within_reach(question.model, question.logging))
-    earned = truth(log, question.logging)
+    true = truth(log, within_reach(question.model, question.log.logging))
+    earned = truth(log, question.log.logging)
     assert found.refusals == []
     assert found.logged.lower < earned < found.logged.upper
     assert found.doubly_robust.lower < true < found.doubly_robust.upper
@@ -58,12 +58,12 @@ def test_the_intervals_of_a_supported_model_cover_what_it_would_have_earned(log,
 def test_intervals_cover_as_often_as_they_say(log):
     """In each of many shops of few offers, all from one log."""
     question, covered = asked(log, NEAR), []
-    target, parts = within_reach(question.model, question.logging), 12
+    target, parts = within_reach(question.model, question.log.logging), 12
     small = GateLimits(least_decisions=100, least_offers=20, min_size=50.0)
     for part in range(parts):
         rows = np.flatnonzero(question.log.offer % parts == part)
         found = backtest(question.at(rows), seed=part, limits=small)
-        gained = ((target - question.logging)[rows] * log.truth[log.ample][rows]).sum(axis=1).mean() / 0.5
+        gained = ((target - question.log.logging)[rows] * log.truth[log.ample][rows]).sum(axis=1).mean() / 0.5
         covered.append(found.gain.lower < gained < found.gain.upper)
     assert np.mean(covered) > 0.75
 
@@ -88,11 +88,10 @@ def test_a_log_that_is_too_short_is_refused_with_how_long_it_would_have_to_be(lo
 
 def test_a_log_without_exploration_answers_for_nobody_but_its_own_model(log):
     question = asked(log, FAR)
-    best = question.logging.argmax(axis=1)
+    best = question.log.logging.argmax(axis=1)
     question = question.at(np.flatnonzero(question.log.action == best))
-    greedy = np.eye(question.logging.shape[1])[question.logging.argmax(axis=1)]
-    sure = replace(question.log, propensity=np.ones(len(question.log)))
-    found = backtest(question._replace(log=sure, logging=greedy), seed=1)
+    greedy = np.eye(question.log.logging.shape[1])[question.log.logging.argmax(axis=1)]
+    found = backtest(question._replace(log=replace(question.log, logging=greedy)), seed=1)
     assert found.supported < 0.5
     assert found.gain is None
     assert found.needed == [

@@ -1,8 +1,13 @@
 """Decisions of an engine, each with what followed on the day after, as `transitions` would say it; without Kafka."""
 
+from dataclasses import replace
+
+import jax.numpy as jnp
 import numpy as np
 
 from pricing_core.decisions import CHANGED
+from pricing_core.features import CANDIDATE_FEATURES, FEATURES
+from pricing_core.q_function import with_range
 from schemas import columns as c
 from streams.models.transitions import Followed, Happened
 from tests.pricing_core.engines import engine
@@ -64,3 +69,12 @@ def played(*, offers, days, channels=("web",)):
         if answers:
             made.apply(0, batch(c.AppliedColumns, *answers))
     return found
+
+
+def wanting_another_price(model):
+    """A model whose correction outweighs the planner for every offer: it always wants the cheapest legal price."""
+    kernel = np.zeros((len(CANDIDATE_FEATURES), 1), np.float32)
+    kernel[0] = -100.0
+    features = len(FEATURES)
+    params = {**model.params, "direct": {"kernel": jnp.asarray(kernel)}}
+    return replace(model, params=with_range(params, jnp.full(features, -1e9), jnp.full(features, 1e9)))

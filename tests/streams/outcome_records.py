@@ -5,7 +5,8 @@ from msgspec.structs import replace
 
 from schemas import columns as c
 from schemas.transitions import Outcome
-from streams.outcomes.intervals import SOURCES, Intervals
+from streams.outcomes.decided import SOURCES
+from streams.outcomes.intervals import Intervals
 from streams.outcomes.written import decisions, transition
 from tests.pricing_core.engines import engine
 from tests.pricing_core.events import DAY, HOUR, T0, batch

@@ -5,7 +5,6 @@ from html.parser import HTMLParser
 from io import StringIO
 from xml.etree import ElementTree as ET
 
-import jax
 import msgspec
 import orjson
 import pytest
@@ -17,14 +16,11 @@ from streams.backtest.run import look_at
 from streams.backtest.terminal import print_report
 from streams.errors import InputRefused
 from tests.pricing_core.engines import MODEL
-from tests.streams.followed_decisions import played
+from tests.streams.followed_decisions import played, wanting_another_price
 
 pytestmark = pytest.mark.timeout(580)
 
-FLIPPED = replace(
-    MODEL, params={**MODEL.params, "correction": jax.tree.map(lambda w: -100.0 * w, MODEL.params["correction"])}
-)
-"""Its network shouts the planner down, the wrong way about."""
+OTHER = wanting_another_price(MODEL)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +61,7 @@ def test_weeks_are_too_short_to_say_anything_and_say_so(report):
 
 
 def test_a_model_that_wants_what_was_never_tried_is_not_valued(log):
-    (whole,) = look_at(log, FLIPPED).of("all")
+    (whole,) = look_at(log, OTHER).of("all")
     assert whole.found.gain is whole.found.doubly_robust is None
     assert whole.found.refusals
     assert whole.found.needed
@@ -96,8 +92,8 @@ def told(report):
 
 def test_a_person_is_told_the_answer_or_that_there_is_none(log, report):
     assert "would have earned as much, as far as one can tell" in told(report)
-    assert "The log does not say what this model would have earned." in told(look_at(log, FLIPPED))
-    assert "needed" in told(look_at(log, FLIPPED))
+    assert "The log does not say what this model would have earned." in told(look_at(log, OTHER))
+    assert "needed" in told(look_at(log, OTHER))
 
 
 def test_json_has_the_same_figures(report):

@@ -106,6 +106,32 @@ def test_the_elasticity_of_each_category_is_covered(tmp_path, empty_from):
     assert not found.prices_are_paid
 
 
+def test_offers_that_were_taken_off_sale_teach_nothing_after_that(tmp_path):
+    """At the end their prices were low, and then nobody bought: not because of the price."""
+    files = shop()
+    gone = {str(offer) for offer in range(OFFERS) if offer % 3 == 0}
+    for name, sku, when in (("orders", 3, 8), ("prices", 0, 4)):
+        kept = []
+        for line in files[name]:
+            fields = line.split(",")
+            is_gone = fields[sku] in gone and fields[when][:10] >= day_of(70)
+            kept += [] if is_gone else [line]
+        files[name] = kept
+    found = look_at(write(tmp_path, **files))
+    assert found.days_off_sale == pytest.approx((1 / 3) * 42 / 112, abs=0.02)
+    for name, true in ELASTICITY.items():
+        assert of(found)[name].elasticity.lower < true < of(found)[name].elasticity.upper
+    assert any("taken for gone" in warning for warning in found.warnings)
+
+
+def test_an_offer_that_sells_seldom_or_not_at_another_price_is_still_on_sale(tmp_path):
+    seldom = [f"e{day},placed,o{day},1,web,1,10.00,EUR,{day_of(day)}T12:00:00Z" for day in (0, 30, 60)]
+    often = [f"f{day},placed,p{day},2,web,1,10.00,EUR,{day_of(day)}T12:00:00Z" for day in range(40)]
+    last = [f"g,placed,q,3,web,1,10.00,EUR,{day_of(89)}T12:00:00Z"]
+    prices = [f"{offer},web,10.00,EUR,{day_of(0)}" for offer in (1, 2, 3)] + [f"2,web,15.00,EUR,{day_of(40)}"]
+    assert look_at(write(tmp_path, orders=seldom + often + last, prices=prices)).days_off_sale == 0.0
+
+
 def test_prices_that_followed_demand_are_called_out(tmp_path):
     found = look_at(write(tmp_path, **shop(follows=0.6)))
     assert sum("rose after good days" in warning for warning in found.warnings) == 2

@@ -181,10 +181,10 @@ def test_a_student_that_is_restored_goes_on_to_the_same_bits(rows):
 def test_a_candidate_can_be_served_and_names_where_it_comes_from(taught, tmp_path):
     kept = Checkpoint("parent", offsets={1: 90, 0: 50}, begins={0: 0, 1: 7}, taken=130, rows=100)
 
-    path = taught.write_candidate(tmp_path, 2, kept)
+    path = taught.write_candidate(tmp_path, 2, 17, kept)
 
     model = load_model(path)
-    assert (path.parent, model.name, model.version) == (tmp_path / "2", MODEL.name, MODEL.version + 2)
+    assert (path.parent, model.name, model.version) == (tmp_path / "2", MODEL.name, 17)
     origin = model.manifest.training
     assert (origin.parent, origin.trained_on) == (MODEL.label, {"transitions/0": (0, 50), "transitions/1": (7, 90)})
     assert origin.score["learner"]["transitions"] == 130

@@ -6,7 +6,8 @@ import confluent_kafka as ck
 import pytest
 
 from streams.embedded_broker import EmbeddedBroker
-from streams.log_reader import Cancelled, read_ranges
+from streams.errors import BrokerUnreachable
+from streams.log_reader import Cancelled, read_patiently, read_ranges
 from streams.transport.partition import Partition
 
 A, B = Partition("stretch", 0), Partition("stretch", 1)
@@ -50,3 +51,18 @@ def test_where_nothing_arrives_the_reader_says_what_it_waits_for_until_it_is_tol
     with pytest.raises(Cancelled):
         read(config, {A: (0, 5), B: (0, 9)}, on_stall=waited.append, cancelled=lambda: len(waited) == 2)
     assert waited == [{B}, {B}]
+
+
+def test_what_is_done_with_a_page_may_take_longer_than_one_is_patient(config):
+    """A takeover that has much to make again is slow, and does not stand still."""
+    found = []
+    for _, records in read_patiently(config, {A: (0, 5), B: (0, 2)}, patience_s=2.0):
+        time.sleep(2.2)
+        found += records
+
+    assert len(found) == 7
+
+
+def test_reading_that_stands_still_is_an_error_with_a_name(config):
+    with pytest.raises(BrokerUnreachable, match=r"stretch\[0\]"):
+        list(read_patiently(config, {A: (0, 100)}, patience_s=0.5))

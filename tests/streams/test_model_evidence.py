@@ -1,18 +1,18 @@
 """From decisions with what followed to what the gate judges by: which count, and the running model as a candidate."""
 
-from dataclasses import replace
-
-import jax
 import msgspec
 import numpy as np
 import pytest
 
 from pricing_core.evaluation.gate import Guarded, judge
 from pricing_core.features import HOLD
-from streams.models.evidence import evidence, logged_prices, sort_out
+from pricing_core.recorded import Recorded
+from schemas.columns import RECOMMEND
+from streams.models.choices import logging_of, sort_out
+from streams.models.evidence import evidence, logged_prices
 from streams.models.transitions import Happened
 from tests.pricing_core.engines import MODEL
-from tests.streams.followed_decisions import played
+from tests.streams.followed_decisions import played, wanting_another_price
 
 pytestmark = pytest.mark.timeout(580)
 
@@ -29,7 +29,7 @@ def test_a_price_that_holds_for_longer_earns_no_more_by_that(log):
         days = 1 if one.action == HOLD else 4
         happened = Happened(units=days, revenue=1700 * days, impressions=200)
         lasting.append(msgspec.structs.replace(one, ends_at=f"2026-01-{1 + days:02}T00:00:00Z", happened=happened))
-    profits = logged_prices(sort_out(lasting).free)
+    profits = logged_prices(*logging_of(sort_out(lasting)))
     for offer in np.unique(profits.offer):
         assert np.ptp(profits.profit[profits.offer == offer]) < 1e-6
 
@@ -60,7 +60,7 @@ def test_profit_is_what_stayed_sold_less_its_cost(log):
     one = msgspec.structs.replace(log[0], happened=happened, profit_slope=0.8, profit_offset=700.0)
     assert one.sold == 3
     assert one.profit == pytest.approx(0.8 * 3900 - 3 * 700)
-    assert logged_prices([log[0], one]).units.tolist() == [log[0].happened.units, 3.0]
+    assert logged_prices([log[0], one], np.zeros((2, 9))).units.tolist() == [log[0].happened.units, 3.0]
 
 
 def test_the_running_model_as_a_candidate_is_as_good_as_itself_and_lacks_a_shadow_run(log):
@@ -74,10 +74,62 @@ def test_the_running_model_as_a_candidate_is_as_good_as_itself_and_lacks_a_shado
     assert judgement.figures["guards_candidate"] <= judgement.figures["guards_running"] + 0.01
 
 
-def test_a_model_that_wants_the_opposite_is_refused(log):
-    flipped = replace(MODEL, params=jax.tree.map(lambda weights: -weights, MODEL.params))
-    judgement = judge(evidence(sort_out(log), flipped, MODEL, Guarded(2000, 0, 0)))
-    assert any(reason.startswith("off-policy") for reason in judgement.reasons)
+def by_mode(one, mode):
+    """The same decision under a policy of another mode."""
+    recorded = Recorded.unpacked([one.inputs])
+    recorded.policies["mode"] = mode
+    return msgspec.structs.replace(one, inputs=recorded.packed()[0])
+
+
+def test_which_decisions_are_looked_at_does_not_depend_on_what_was_chosen(log):
+    """Holds of offers whose moves wait for somebody would be holds of a model that never moves."""
+    choices = [one for reason in ("demand", "model_holds") for one in [o for o in log if o.reason == reason][:20]]
+    recommended = [
+        msgspec.structs.replace(by_mode(one, RECOMMEND), outcome="recommended" if one.chosen != HOLD else "held")
+        for one in choices
+    ]
+    assert len({one.chosen == HOLD for one in choices}) == 2
+
+    found = sort_out([*recommended, *choices])
+
+    assert found.free == choices
+    assert found.left_out["another carries it out"] == len(recommended)
+
+
+def unanswered(log, share):
+    """The catalog has not answered some of the moves."""
+    chance = np.random.default_rng(3).uniform(size=len(log))
+    return [
+        msgspec.structs.replace(one, acknowledgement="missing", starts_at=None, ends_at=None)
+        if one.chosen != HOLD and luck < share
+        else one
+        for one, luck in zip(log, chance, strict=True)
+    ]
+
+
+def test_moves_that_nobody_answered_make_up_for_themselves_by_chance_and_refuse_beyond(log):
+    """Of the known decisions fewer are moves: so they were less probable among them."""
+    whole, few = (logged_prices(*logging_of(sort_out(one))) for one in (log, unanswered(log, 0.15)))
+    best = whole.logging.argmax(axis=1) == whole.action
+    moved = few.action != HOLD
+    assert few.logging[~moved].sum(axis=1) == pytest.approx(1.0)
+    # what importance weighting needs: moves are as frequent as they are said to be
+    expected = 1.0 - few.logging[:, HOLD]
+    assert moved.mean() == pytest.approx(expected.mean(), abs=0.02)
+    assert best.any()
+    with pytest.raises(ValueError, match="depends on what was chosen"):
+        logging_of(sort_out(unanswered(log, 0.5)))
+
+
+def test_inputs_of_another_layout_are_left_out_and_counted(log):
+    found = sort_out([msgspec.structs.replace(log[-1], inputs=b"another layout"), *log[-3:]])
+    assert found.left_out["inputs unreadable"] == 1
+    assert len(found.free) + found.left_out.total() + len(found.guarded) == 4
+
+
+def test_a_model_that_wants_what_was_never_tried_is_refused(log):
+    judgement = judge(evidence(sort_out(log), wanting_another_price(MODEL), MODEL, Guarded(2000, 0, 0)))
+    assert any("that the logging policy cannot take" in reason for reason in judgement.reasons)
 
 
 def test_without_a_log_nothing_is_promoted():

@@ -10,7 +10,8 @@ from schemas.codec import encode
 from schemas.timestamps import format_ms
 from schemas.transitions import TransitionClosed
 from streams.errors import TopicRecreated
-from streams.outcomes.intervals import SOURCES, Intervals
+from streams.outcomes.decided import SOURCES
+from streams.outcomes.intervals import Intervals
 from streams.outcomes.written import decisions, transition
 from tests.pricing_core.engines import engine
 from tests.pricing_core.events import DAY, HOUR, T0, batch

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.transitions import Outcome
+from streams.outcomes.decided import SOURCES, Decision
 from streams.outcomes.facts import Answer, Line, Shown, Stock, Undone, ran_out
-from streams.outcomes.intervals import SOURCES, Decision, Intervals
+from streams.outcomes.intervals import Intervals
 
 WINDOW, LATENESS = 100, 10
 OFFER = b"web:1"
@@ -29,8 +30,8 @@ class Log:
     def sell(self, time, units=1, amount=100, order_id="o", offer=OFFER):
         self.say(ORDERS, ("line", time, order_id, units, amount), offer)
 
-    def cancel(self, order_id, units=1, amount=100, kind="cancelled"):
-        self.say(ORDERS, ("undone", order_id, kind, units, amount))
+    def cancel(self, time, order_id, units=1, amount=100, kind="cancelled"):
+        self.say(ORDERS, ("undone", time, order_id, kind, units, amount))
 
     def show(self, time, count=1, price=100, kind="impression"):
         self.say(CLICKS, ("shown", time, kind, count, price))
@@ -52,8 +53,18 @@ class Log:
 
     def decide(self, **given):
         fields = {"offer": OFFER, "had_choice": True, "version": None, "price": 100, "stock": None, "said": None}
+        fields["answered"] = self.answered(given.get("offer", OFFER))
         applied = {name: len(facts) for name, facts in self.sources.items()}
         self.decisions.append(Decision(**{**fields, "place": len(self.decisions), "applied": applied, **given}))
+
+    def answered(self, offer):
+        """Version and time of the answer that a worker goes by."""
+        return max(((fact[2], fact[1]) for about, fact in self.sources[ANSWERS] if about == offer), default=(0, 0))
+
+    def counted(self, offer):
+        """The count that a worker goes by."""
+        counts = [Stock(fact[1], fact[2]) for about, fact in self.sources[STOCK] if about == offer]
+        return max(counts, key=lambda count: count.time, default=None)
 
 
 MAKE = {"line": Line, "undone": Undone, "shown": Shown, "stock": Stock, "answer": Answer}
@@ -190,6 +201,24 @@ def test_a_persons_price_ends_an_interval_and_the_next_decision_does_not_follow_
     assert (span(closed[0]), closed[0].next, closed[0].happened.orders) == ((1000, 1030, "price"), None, 1)
 
 
+@pytest.mark.parametrize(
+    ("says", "version", "end"),
+    [
+        (1030, 6, 1060),  # of a version before: read again after a restart of the catalog, say
+        (990, 7, 1060),  # of the same version, and older by the catalog's clock
+        (1030, 7, 1030),
+    ],
+)
+def test_an_old_answer_of_the_catalog_ends_no_interval(says, version, end):
+    log = Log()
+    log.answer(1000, version=7, price=100)
+    log.hold(1010)
+    log.answer(says, version=version, price=90, status="manual")
+    log.hold(1060)
+
+    assert joined(log)[0][0].end == end
+
+
 def test_the_window_ends_an_interval():
     log = Log()
     log.hold(1000)
@@ -224,10 +253,10 @@ def test_what_is_given_back_counts_where_it_was_sold():
     log.sell(1010, units=3, amount=300, order_id="a")
     log.hold(1050)
     log.sell(1051, order_id="b")
-    log.cancel("a", units=1)
-    log.cancel("a", units=2, amount=200, kind="returned")
+    log.cancel(1012, "a", units=1)
+    log.cancel(1020, "a", units=2, amount=200, kind="returned")
     log.wait(1061)
-    log.cancel("a")
+    log.cancel(1013, "a")
 
     closed, intervals = joined(log)
 
@@ -235,6 +264,21 @@ def test_what_is_given_back_counts_where_it_was_sold():
     assert (first.units, first.units_cancelled, first.units_returned, first.amount_returned) == (3, 1, 2, 200)
     assert closed[1].happened == Outcome(orders=1, units=1, revenue=100)
     assert intervals.left_out["late"] == 1
+
+
+def test_a_return_counts_as_long_after_its_sale_however_long_the_interval():
+    """Else what was sold early in a long interval had longer to come back than in a short one."""
+    log = Log()
+    log.hold(1000)
+    for number in range(8):
+        log.sell(1000 + 10 * number, order_id=str(number))
+        log.cancel(1000 + 10 * number + (LATENESS if number % 2 else LATENESS + 1), str(number), kind="returned")
+    log.hold(1080)
+
+    closed, intervals = joined(log)
+
+    assert (closed[0].happened.units, closed[0].happened.units_returned) == (8, 4)
+    assert intervals.left_out["late"] == 4
 
 
 def test_impressions_of_another_price_are_told_apart():
@@ -249,6 +293,34 @@ def test_impressions_of_another_price_are_told_apart():
 
     assert (happened.impressions, happened.impressions_elsewhere) == (7, 2)
     assert (happened.clicks, happened.add_to_carts) == (1, 1)
+
+
+def test_what_shoppers_do_is_added_up_while_an_interval_is_open():
+    """What is held one by one is of the last time only, however long the window and however many events."""
+    log, intervals = Log(), Intervals(window=WINDOW, lateness=LATENESS)
+    log.hold(1000)
+    place, positions, most = 0, dict.fromkeys(SOURCES, 0), 0
+    for time in range(1000, 1090):
+        for _ in range(40):
+            log.show(time, price=100 if time % 2 else 90)
+        log.wait(time)
+        _, positions = put_in(log, intervals, place, positions)
+        place, most = len(log.decisions), max(most, len(intervals._offers[OFFER].waiting.shown))
+
+    closed, _ = joined(log)
+
+    assert most <= 2 * 40 * (LATENESS + 2)
+    assert (closed[0].happened.impressions, closed[0].happened.impressions_elsewhere) == (90 * 40, 45 * 40)
+
+
+def test_an_answer_cuts_no_interval_where_shoppers_are_added_up_already():
+    log = Log()
+    log.hold(1000)
+    log.wait(1050)
+    log.answer(1039, version=0, price=90, status="manual")
+    log.hold(1070, price=90)
+
+    assert joined(log)[0][0].end == 1050  # by the shard's clock: longer ago than LATENESS is not believed
 
 
 @pytest.mark.parametrize(
@@ -268,6 +340,31 @@ def test_impressions_of_another_price_are_told_apart():
 def test_demand_is_censored_where_stock_ran_out_or_may_have(on_hand, counts, sold, censored):
     lines = [Line(time, "o", units, 100) for time, units in sold]
     assert ran_out(on_hand, [Stock(*count) for count in counts], lines) is censored
+
+
+@pytest.mark.parametrize(
+    ("counted", "sold_before", "sold", "censored"),
+    [
+        (1000, [1010, 1020, 1030], 2, True),  # 5 were counted, 3 went before the interval and 2 within it
+        (1000, [1010, 1020, 1030], 1, False),
+        (1020, [1010, 1020, 1030], 2, False),  # what was sold before the count, or with it, is not in it
+        (1000, [1045, 1046, 1047], 2, True),  # in no interval, while the new price was on its way
+        (800, [930, 1010, 1020], 2, False),  # more than a window before the decision: not looked for
+    ],
+)
+def test_what_was_sold_since_the_last_count_is_not_left(counted, sold_before, sold, censored):
+    log = Log()
+    log.hold(counted, stock=Stock(counted, 5))
+    for time in sold_before:
+        log.sell(time)
+    log.change(1040, version=1, stock=Stock(counted, 5))
+    log.answer(1050, version=1, price=110)
+    log.sell(1060, units=sold)
+    log.hold(1100, price=110)
+
+    closed, _ = joined(log)
+
+    assert (closed[1].start, closed[1].stock_start, closed[1].censored) == (1050, 5, censored)
 
 
 def test_stock_is_what_the_decision_knew_until_it_is_counted_again():
@@ -313,9 +410,8 @@ def logs(draw, kinds=("line", "undone", "shown", "stock", "answer")):
                 case "line":
                     log.sell(time, units=draw(st.integers(1, 3)), order_id=order_id, offer=offer)
                 case "undone":
-                    log.say(
-                        ORDERS, ("undone", order_id, draw(st.sampled_from(("cancelled", "returned"))), 1, 100), offer
-                    )
+                    kind = draw(st.sampled_from(("cancelled", "returned")))
+                    log.say(ORDERS, ("undone", time, order_id, kind, 1, 100), offer)
                 case "shown":
                     log.say(CLICKS, ("shown", time, "impression", 1, draw(st.sampled_from((100, 110)))), offer)
                 case "stock":
@@ -329,7 +425,7 @@ def logs(draw, kinds=("line", "undone", "shown", "stock", "answer")):
         if kind == "change":
             versions[offer] += 1
         version = versions[offer] if kind == "change" else None
-        log.decide(offer=offer, at=now, had_choice=kind != "wait", version=version)
+        log.decide(offer=offer, at=now, had_choice=kind != "wait", version=version, stock=log.counted(offer))
     log.wait(now + 2 * WINDOW + 2 * LATENESS, offer=b"web:clock")
     return log
 
