@@ -81,12 +81,12 @@ def evidence(found: Sorted, candidate: Model, running: Model, shadow: Guarded | 
     if not found.free:
         return Evidence(None, None, None, shadow)
     again = decide_logged(candidate, found.free)
-    forbidden = sum(_guarded(part) for part in (*again, *decide_logged(candidate, found.guarded)))
+    by_a_guard = forbidden((*again, *decide_logged(candidate, found.guarded)))
     log = logged_prices(found.free)
     return Evidence(
         off_policy=difference(log, exploring(again, found.free), seed=SEED),
         roll_out=_roll_out(log, found.free, candidate, running),
-        guarded=Guarded(len(found.free) + len(found.guarded), len(found.guarded), forbidden),
+        guarded=Guarded(len(found.free) + len(found.guarded), len(found.guarded), by_a_guard),
         shadow=shadow,
     )
 
@@ -145,9 +145,9 @@ def _question(part: Sequence[Followed]) -> Question:
     )
 
 
-def _guarded(decisions: Decisions) -> int:
-    moved = (decisions.chosen >= 0) & (decisions.chosen != HOLD)
-    return int((moved & (decisions.outcome == HELD)).sum())
+def forbidden(decided: Iterable[Decisions]) -> int:
+    """Count the moves that a guard turned into a hold."""
+    return sum(int(((d.chosen >= 0) & (d.chosen != HOLD) & (d.outcome == HELD)).sum()) for d in decided)
 
 
 def exploring(again: Iterable[Decisions], followed: Sequence[Followed]) -> Float64:
