@@ -25,7 +25,7 @@ from streams.settings import Settings
 
 LOOK_S = 0.25
 DAY_S = 86_400
-EVENTS_A_DAY = 60
+EVENTS_A_DAY = 20
 """Of an offer: the market chooses its periods by it."""
 DECISIONS_A_DAY = 2
 """Of an offer, at most: each is joined, learned from and judged, too."""
@@ -119,7 +119,7 @@ def _start(children: Children, own: Settings, plan: Plan, truth: Path, *, learns
 
     folder = truth.parent
     start("worker", "worker")
-    start("catalog", "catalog", "--database", folder / "catalog.sqlite")
+    start("catalog", "catalog", "--database", folder / "catalog.sqlite", "--market-time")
     if learns:
         start("outcomes", "outcomes")
         start("learner", "learner", "--folder", folder / "learner")

@@ -90,10 +90,11 @@ def shop(kafka, tmp_path_factory):
         model_path=saved(folder, SHIPPED.version, RUNNING),
         **NO_BREAKER,
     )
+    catalog = ("catalog", "--database", folder / "catalog.sqlite", "--market-time")
     speed = ("--days", 300, "--speedup", 4 * DAY_S, "--rate", 4 * 20 * OFFERS, "--in-step")
     with (
         running_worker(settings, folder / "worker.log") as worker,
-        running_program(settings, folder / "catalog.log", "catalog", "--database", folder / "catalog.sqlite"),
+        running_program(settings, folder / "catalog.log", *catalog),
         running_program(settings, folder / "outcomes.log", "outcomes"),
         running_program(settings, folder / "promoter.log", "promoter") as promoter,
     ):
