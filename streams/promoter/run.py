@@ -112,6 +112,7 @@ class Promoter:
         if decisions is None:
             return
         self._metrics.add(PROMOTER_ACTS, 1, "shadowed")
+        log.info("shadowed", model=candidate.label, decisions=decisions)
         self._hear()
         if self._known.is_pinned or self._known.status_of(version) not in {"candidate", "shadow"}:
             return  # a person has decided

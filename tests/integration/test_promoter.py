@@ -74,7 +74,7 @@ def saved(folder, version, params):
 
 @pytest.fixture(scope="module")
 def shop(kafka, tmp_path_factory):
-    """A worker that prices too low and explores, its neighbours, and all that judges; days pass as fast as it reads."""
+    """A worker that prices too low and explores, its neighbours, and all that judges; a day takes two seconds."""
     folder = tmp_path_factory.mktemp("shop")
     settings = new_settings(
         kafka,
@@ -87,22 +87,26 @@ def shop(kafka, tmp_path_factory):
         review_interval_s=DAY_S,
         acknowledgement_timeout_s=30 * DAY_S,
         promoter_shadow_s=DAY_S,
+        promoter_window_s=20 * DAY_S,
         model_path=saved(folder, SHIPPED.version, RUNNING),
         **NO_BREAKER,
     )
     catalog = ("catalog", "--database", folder / "catalog.sqlite", "--market-time")
-    speed = ("--days", 300, "--speedup", 4 * DAY_S, "--rate", 4 * 20 * OFFERS, "--in-step")
-    with (
-        running_worker(settings, folder / "worker.log") as worker,
-        running_program(settings, folder / "catalog.log", *catalog),
-        running_program(settings, folder / "outcomes.log", "outcomes"),
-        running_program(settings, folder / "promoter.log", "promoter") as promoter,
-    ):
-        worker.wait_until_ready()
-        with running_program(settings, folder / "market.log", "simulate", "--skus", OFFERS, "--seed", 5, *speed):
-            wait_for(lambda: count(settings, TRANSITIONS) > LEAST_TRANSITIONS, 200, "transitions", worker)
-            yield settings, worker
-            assert promoter.poll() is None, (folder / "promoter.log").read_text("utf-8")[-4000:]
+    speed = ("--days", 300, "--speedup", DAY_S / 2, "--rate", 10 * OFFERS, "--in-step")
+    market = ("simulate", "--skus", OFFERS, "--seed", 5, *speed)
+    with running_worker(settings, folder / "worker.log") as worker:
+        worker.wait_until_ready(
+            240
+        )  # one after the other: each compiles for some seconds, or a minute on a busy machine
+        with (
+            running_program(settings, folder / "catalog.log", *catalog),
+            running_program(settings, folder / "market.log", *market),
+            running_program(settings, folder / "outcomes.log", "outcomes"),
+        ):
+            wait_for(lambda: count(settings, TRANSITIONS) > LEAST_TRANSITIONS, 240, "transitions", worker)
+            with running_program(settings, folder / "promoter.log", "promoter") as promoter:
+                yield settings, worker
+                assert promoter.poll() is None, (folder / "promoter.log").read_text("utf-8")[-4000:]
 
 
 def count(settings, topic):
