@@ -38,7 +38,7 @@ def simulate(
         float, typer.Option(help="Shoppers react so many times as strongly as those that models train on.", min=0.1)
     ] = 1.0,
     in_step: Annotated[
-        bool, typer.Option("--in-step", help="A period begins when the workers have read the one before.")
+        bool, typer.Option("--in-step", help="A period begins when workers and catalog are done with the one before.")
     ] = False,
     regime_change_day: Annotated[
         float | None, typer.Option(help="From this simulated day on other shoppers come.", min=0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -65,14 +67,21 @@ def network(params: Params) -> Policy:
 
 
 def model(params: Params, epsilon: float) -> Policy:
-    """Decide as the engine does."""
+    """Decide as the engine does. Weights are data: another model compiles nothing anew."""
+    return as_data(_by_model, params, epsilon)
 
-    def policy(shop: Shop, luck: Array) -> Array:
-        inputs, prices = observe(shop)
-        chosen, _ = choose(values(params, *featurize(inputs)).system, inputs.legal, luck, epsilon)
-        return _taken(prices, chosen)
 
-    return policy
+def as_data(policy: Callable[..., Array], *known: object) -> Policy:
+    """Bind what is known, as leaves of a pytree: a compiled function takes the policy as an argument."""
+    partial: Any = jax.tree_util.Partial
+    bound: Policy = policy if isinstance(policy, partial) else partial(policy, *known)
+    return bound
+
+
+def _by_model(params: Params, epsilon: float | Array, shop: Shop, luck: Array) -> Array:
+    inputs, prices = observe(shop)
+    chosen, _ = choose(values(params, *featurize(inputs)).system, inputs.legal, luck, epsilon)
+    return _taken(prices, chosen)
 
 
 def _taken(prices: Array, chosen: Array) -> Array:

@@ -25,6 +25,8 @@ from streams.settings import Settings
 
 LOOK_S = 0.25
 DAY_S = 86_400
+AS_FAST_AS_CAN_BE_S = 0.1
+"""A day, for a shop in which only the worker is waited for."""
 EVENTS_A_DAY = 20
 """Of an offer: the market chooses its periods by it."""
 DECISIONS_A_DAY = 2
@@ -42,7 +44,7 @@ class Plan:
     change_day: int
     """Other shoppers come."""
     seconds_a_day: float
-    """Of the wall clock, at least: the market waits for the worker."""
+    """Of the wall clock, at least, where something learns: the market waits for the worker, and for nobody else."""
     seed: int
     price_sensitivity: float
     """Of all shoppers, beside those that the shipped model was trained on."""
@@ -126,8 +128,8 @@ def _start(children: Children, own: Settings, plan: Plan, truth: Path, *, learns
         start("promoter", "promoter")
     shop = ["--skus", plan.offers, "--seed", plan.seed, "--price-sensitivity", plan.price_sensitivity]
     shop += ["--days", plan.days, "--regime-change-day", plan.change_day]
-    rate = EVENTS_A_DAY * plan.offers / plan.seconds_a_day
-    pace = ["--speedup", DAY_S / plan.seconds_a_day, "--rate", rate, "--in-step"]
+    seconds_a_day = plan.seconds_a_day if learns else AS_FAST_AS_CAN_BE_S
+    pace = ["--speedup", DAY_S / seconds_a_day, "--rate", EVENTS_A_DAY * plan.offers / seconds_a_day, "--in-step"]
     start("market", "simulate", *shop, *pace, "--truth", truth, "--after", f"http://127.0.0.1:{ports['worker']}/readyz")
 
 

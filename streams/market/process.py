@@ -26,7 +26,7 @@ from streams.compiled import keep_compiled
 from streams.market.broker import AppliedPrices, Publisher
 from streams.market.delivery import Delivery
 from streams.market.events import CURRENCY, Event, EventWriter
-from streams.market.in_step import Workers
+from streams.market.in_step import InStep
 from streams.market.pace import Pace, choose_pace
 from streams.market.policies import merchant_policies, offer_names
 from streams.market.truth import Accounts, UnitProfits, write_truth
@@ -66,7 +66,7 @@ class Order:
     price_sensitivity: float = 1.0
     """Of the shoppers, beside those that models train on."""
     in_step: bool = False
-    """A period begins when the workers have read the one before, however slow the machine is."""
+    """A period begins when workers and catalog are done with the one before, however slow the machine is."""
     regime_change_day: float | None = None
     """Other shoppers come from this simulated day on."""
     truth: Path | None = None
@@ -93,7 +93,7 @@ class Market:
         self._publisher = Publisher(settings, partitions, order.seed)
         self._applied = AppliedPrices(settings, partitions, self._names, self._worlds.start_price)
         self._pace: Pace = choose_pace(drawn, order.rate, order.speedup)
-        self._workers = Workers(settings, partitions) if order.in_step else None
+        self._in_step = InStep(settings, partitions, self._names, self._applied) if order.in_step else None
         self._opened = self._written = 0.0  # monotonic, s
         self._start_ms = self._now_ms = 0  # event time
         self._regime_ends_at = math.inf if order.regime_change_day is None else order.regime_change_day
@@ -111,8 +111,8 @@ class Market:
         self._publisher.flush()
         self._write(final=True)
         self._applied.close()
-        if self._workers is not None:
-            self._workers.close()
+        if self._in_step is not None:
+            self._in_step.close()
         log.info("market closed", events=self._publisher.published, days=self._days)
 
     @property
@@ -146,9 +146,9 @@ class Market:
         start, end = self._now_ms, self._now_ms + self._pace.period_ms
         stopping.wait(max(0.0, (end - wall_ms()) / 1000))  # event time has caught up with the wall clock
         end = max(start + 1, min(end, wall_ms()))  # woken by a signal: a shorter period
-        if self._workers is not None:
+        if self._in_step is not None:
             self._publisher.flush()
-            self._workers.wait(stopping)
+            self._in_step.wait(stopping)
         self._applied.read()  # 1
         if self._days >= self._regime_ends_at:
             self._worlds.change_regime()
