@@ -31,7 +31,9 @@ EVENTS_A_DAY = 20
 """Of an offer: the market chooses its periods by it."""
 DECISIONS_A_DAY = 2
 """Of an offer, at most: each is joined, learned from and judged, too."""
-CANDIDATE_EVERY = 10
+NO_BREAKER = {f"breaker_{name}_bp": 10_000 for name in ("changed", "mean_move", "one_price", "fleet")}
+"""All offers decide at one tick, which is what a breaker stops."""
+CANDIDATE_EVERY = 5
 """Transitions of each offer between two candidates."""
 
 
@@ -93,6 +95,7 @@ def play(settings: Settings, plan: Plan, *, learns: bool, folder: Path) -> Cours
         learner_candidate_every=max(CANDIDATE_EVERY * plan.offers, 64),
         max_offers=max(2 * plan.offers, 1024),
         log_level="info",
+        **NO_BREAKER,
     )
     folder.mkdir(parents=True, exist_ok=True)
     truth, began, seen = folder / "truth.json", time.monotonic(), [(wall_ms(), 0.0)]

@@ -28,7 +28,7 @@ SHIPPED = load_model()
 EPSILON, OFFERS, DAY_S, PARTITIONS = 0.5, 300, 86_400, 2
 LEAST_TRANSITIONS = 7_000
 TRAINING = Training(preset="none", seed=1, backend="cpu", jax="0", score={})
-NO_BREAKER = {f"breaker_{name}_bp": 10_000 for name in ("changed", "mean_move", "one_price", "anomalous")}
+NO_BREAKER = {f"breaker_{name}_bp": 10_000 for name in ("changed", "mean_move", "one_price", "anomalous", "fleet")}
 
 
 def likes(params, **weights):
