@@ -157,9 +157,12 @@ class Market:
         period, sales = self._worlds.advance(self._applied.prices.copy(), start, end)  # 2
         self._accounts.close_period(sales)
         events = list(self._delivery.deliver(self._writer.events(period), end))
-        self._publish(events, stopping)  # 3
         self._now_ms = end
-        self._publisher.send_time(end)  # 4
+        if self._in_step is None:
+            self._publish(events, stopping)  # 3
+            self._publisher.send_time(end)  # 4
+        else:
+            self._publish_at_once(events, end, stopping)
         if time.monotonic() - self._written >= WRITE_S:
             self._write(final=False)
 
@@ -170,6 +173,14 @@ class Market:
         for i in range(1, slices + 1):
             self._publisher.send(islice(rest, i * len(events) // slices - (i - 1) * len(events) // slices))
             stopping.wait(max(0.0, begin + i * wall_s / slices - time.monotonic()))
+
+    def _publish_at_once(self, events: list[Event], end: int, stopping: Signal) -> None:
+        """In step: who decided within a period would see the price change at its end only."""
+        begin = time.monotonic()
+        self._publisher.send(events)
+        self._publisher.send_time(end)
+        self._publisher.flush()
+        stopping.wait(max(0.0, begin + self._pace.wall_s(len(events)) - time.monotonic()))
 
     def _write(self, *, final: bool) -> None:
         if self._order.truth is None:
