@@ -26,7 +26,7 @@ from schemas.events import (
     RunModeSet,
     Ticked,
 )
-from schemas.models import ModelPublished, ModelSetLive, ModelStatusSet, WeightsPart
+from schemas.models import ModelPinned, ModelPublished, ModelSetLive, ModelStatusSet, WeightsPart
 from schemas.policies import OfferPolicy
 from schemas.summaries import FamilySummarised, ShardSummarised
 from schemas.timestamps import format_ms
@@ -101,6 +101,7 @@ MODEL_PUBLISHED = EventType(ModelPublished, 1)
 WEIGHTS_PART = EventType(WeightsPart, 1)
 MODEL_STATUS_SET = EventType(ModelStatusSet, 1)
 MODEL_SET_LIVE = EventType(ModelSetLive, 1)
+MODEL_PINNED = EventType(ModelPinned, 1)
 
 EVENT_TYPES = {
     event_type.struct: event_type
@@ -127,6 +128,7 @@ EVENT_TYPES = {
         WEIGHTS_PART,
         MODEL_STATUS_SET,
         MODEL_SET_LIVE,
+        MODEL_PINNED,
     )
 }
 """By struct."""

@@ -20,7 +20,7 @@ from schemas.events import (
     RunModeSet,
     Ticked,
 )
-from schemas.models import ModelPublished, ModelSetLive, ModelStatusSet, WeightsPart
+from schemas.models import ModelPinned, ModelPublished, ModelSetLive, ModelStatusSet, WeightsPart
 from schemas.policies import OfferPolicy
 from schemas.summaries import FamilySummarised, ShardSummarised, Stopped
 from schemas.timestamps import format_ms
@@ -272,9 +272,11 @@ LIVE = ModelSetLive(
     name="default", version=3, sha256=_SHA256, before=[None, 2], by="ann", why="it earns more in the shadow", at=AT
 )
 
+PINNED = ModelPinned(name="default", pinned=True, by="ann", why="the week before Christmas", at=AT)
+
 _FACTS = (ORDER, CLICK, RIVAL, STOCK, APPLIED, POLICY, COMMAND, TICK, HALT, EXPERIMENT)
 _ANSWERS = (CHANGE, DECISION, DEAD_LETTER, REPLAY, ALARM, SUMMARY, FAMILY, TRANSITION)
-_MODELS = (MODEL, PART, STATUS, LIVE)
+_MODELS = (MODEL, PART, STATUS, LIVE, PINNED)
 EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
     type(example): example for example in (*_FACTS, *_ANSWERS, *_MODELS)
 }

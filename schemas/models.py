@@ -9,6 +9,7 @@ a manifest has its weights behind him, and whoever reads what is live has read i
 | ``name/version`` | `ModelPublished`: the manifest, written last; it never changes |
 | ``name/version/status`` | `ModelStatusSet` |
 | ``name/live`` | `ModelSetLive` |
+| ``name/pinned`` | `ModelPinned` |
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Status = Literal["candidate", "shadow", "live", "retired"]
 Settable = Literal["candidate", "shadow", "retired"]
 """What is said of a version; which one is live is said by ``name/live`` alone."""
 
-_KEY = re.compile(rb"([A-Za-z0-9._-]{1,64})/(?:(live)|([0-9]{1,10})(?:/(?:(status)|([0-9]{1,6})))?)")
+_KEY = re.compile(rb"([A-Za-z0-9._-]{1,64})/(?:(live)|pinned|([0-9]{1,10})(?:/(?:(status)|([0-9]{1,6})))?)")
 
 
 class WeightsPart(msgspec.Struct, frozen=True, gc=False):
@@ -80,6 +81,9 @@ class ModelStatusSet(msgspec.Struct, frozen=True):
     by: By
     why: Why
     at: Timestamp
+    against: Annotated[
+        str | None, Meta(description="Label of the model beside which the gate judged it; null: it was not asked.")
+    ] = None
 
 
 class ModelSetLive(msgspec.Struct, frozen=True):
@@ -92,6 +96,19 @@ class ModelSetLive(msgspec.Struct, frozen=True):
     version: Version | None
     sha256: Sha256 | None
     before: Annotated[list[Version | None], Meta(description="What was live before, the last one last.")]
+    by: By
+    why: Why
+    at: Timestamp
+
+
+class ModelPinned(msgspec.Struct, frozen=True, gc=False):
+    """Whether what is live stays live until a person says otherwise. Topic ``q-models``, key ``name/pinned``.
+
+    `repricer promoter` heeds it; persons may act all the same.
+    """
+
+    name: Name
+    pinned: bool
     by: By
     why: Why
     at: Timestamp
@@ -117,7 +134,12 @@ def live_key(name: str) -> bytes:
     return f"{name}/live".encode()
 
 
-Said = WeightsPart | ModelPublished | ModelStatusSet | ModelSetLive
+def pinned_key(name: str) -> bytes:
+    """Key of whether it is pinned."""
+    return f"{name}/pinned".encode()
+
+
+Said = WeightsPart | ModelPublished | ModelStatusSet | ModelSetLive | ModelPinned
 
 
 def decode_model_record(key: bytes | None, value: bytes | None) -> Said | None:
@@ -132,14 +154,16 @@ def decode_model_record(key: bytes | None, value: bytes | None) -> Said | None:
     if value is None:
         return None
     name, is_live, version, is_status, part = found.groups()
-    kind: type[Said] = (
-        ModelSetLive if is_live else ModelStatusSet if is_status else ModelPublished if part is None else WeightsPart
-    )
+    kind: type[Said]
+    if version is None:
+        kind = ModelSetLive if is_live else ModelPinned
+    else:
+        kind = ModelStatusSet if is_status else ModelPublished if part is None else WeightsPart
     try:
         said = msgspec.json.decode(value, type=kind)
     except msgspec.MsgspecError as error:
         raise ValueError(f"the record under {(key or b'').decode()} cannot be read: {error}") from error
-    known = {"name": name.decode(), "version": said.version if is_live else int(version)}
+    known = {"name": name.decode()} | ({"version": int(version)} if version else {})
     known |= {"part": int(part)} if part else {}
     if any(getattr(said, field) != expected for field, expected in known.items()):
         raise ValueError(f"the record under {(key or b'').decode()} speaks of another")

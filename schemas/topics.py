@@ -26,7 +26,7 @@ from schemas.events import (
     RunModeSet,
     Ticked,
 )
-from schemas.models import ModelPublished, ModelSetLive, ModelStatusSet, WeightsPart
+from schemas.models import ModelPinned, ModelPublished, ModelSetLive, ModelStatusSet, WeightsPart
 from schemas.policies import OfferPolicy
 from schemas.summaries import FamilySummarised, ShardSummarised
 from schemas.transitions import TransitionClosed
@@ -100,7 +100,7 @@ Q_MODELS = Topic(
     "compact",
     None,
     "models: manifests, weights, what became of each, and which one prices",
-    others=(WeightsPart, ModelStatusSet, ModelSetLive),
+    others=(WeightsPart, ModelStatusSet, ModelSetLive, ModelPinned),
 )
 CHANGELOG = Topic("changelog", "offer", None, "compact", None, "state rows and shard records, binary")
 

@@ -170,6 +170,9 @@ def run_catalog(
     context: typer.Context,
     database: Database = Path("catalog.sqlite"),
     as_json: Annotated[bool, typer.Option("--json", help="Counts as JSON lines on stdout, when they change.")] = False,
+    market_time: Annotated[
+        bool, typer.Option("--market-time", help="Answer in the time of ticks: for simulated markets that run fast.")
+    ] = False,
 ) -> None:
     """Apply price changes to a SQLite table and answer, until SIGTERM or Ctrl-C."""
     if context.invoked_subcommand is not None:
@@ -180,7 +183,7 @@ def run_catalog(
 
     settings = load_settings()
     set_up_logging(settings, component="catalog")
-    run_catalog(settings, database, _print_counts if as_json else _log_counts)
+    run_catalog(settings, database, _print_counts if as_json else _log_counts, in_market_time=market_time)
 
 
 def _print_counts(counts: Counts) -> None:

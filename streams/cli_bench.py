@@ -180,6 +180,31 @@ def rollback(
     show(measure(load_settings(), offers), as_json=as_json)
 
 
+@bench.command()
+def loop(
+    offers: Annotated[int, typer.Option(help="Offers of the shop.", min=20)] = 2_000,
+    days: Annotated[int, typer.Option(help="Simulated days.", min=4)] = 60,
+    change_day: Annotated[int, typer.Option(help="On this day other shoppers come.", min=1)] = 30,
+    seconds_a_day: Annotated[float, typer.Option(help="Least time that a day takes.", min=0.1)] = 4.0,
+    price_sensitivity: Annotated[
+        float, typer.Option(help="Of the shoppers, beside those that the shipped model was trained on.", min=0.1)
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the shop.", min=0)] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder for the plot and the logs.", file_okay=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """What learning adds: a shop that learns and promotes beside the same one without; other shoppers from a day on."""
+    from streams.bench.loop import measure
+    from streams.bench.loop_arm import Plan
+    from streams.bench.report import show
+    from streams.settings import load_settings
+
+    plan = Plan(offers, days, change_day, seconds_a_day, seed, price_sensitivity)
+    result = measure(load_settings(), plan, out)
+    shown = {name: value for name, value in result.items() if name not in {"by_day", "acts"}}
+    show(result if as_json else shown, as_json=as_json)
+
+
 @bench.command("all")
 def everything(
     out: Annotated[Path | None, typer.Option(help="File for the whole result, as JSON.")] = None,

@@ -1,4 +1,4 @@
-"""``repricer outcomes`` and ``repricer learner``: what followed decisions, and what is learned from it."""
+"""``repricer outcomes``, ``learner``, ``promoter``: what followed decisions, and what is learned from it."""
 
 from __future__ import annotations
 
@@ -45,3 +45,20 @@ def learner(
     kept = run_learner(settings, folder, load_serving_model(settings))
     left_out = ", ".join(f"{count:,} {why}" for why, count in sorted(kept.left_out.items()))
     typer.echo(f"{kept.taken:,} transitions, {kept.rows:,} to learn from; left out: {left_out or 'none'}")
+
+
+@learn.command()
+def promoter() -> None:
+    """Shadow candidate models, ask the gate, promote what passes, roll back what earns less. Runs until Ctrl-C.
+
+    Give it the workers' own settings. `repricer models pin` stops it, and `unpin` lets it go on.
+    """
+    from streams.compiled import keep_compiled
+    from streams.log_setup import set_up_logging
+    from streams.promoter.run import run_promoter
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    set_up_logging(settings, component="promoter")
+    keep_compiled(settings.compilation_cache)
+    run_promoter(settings)

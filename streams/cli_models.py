@@ -154,6 +154,27 @@ def retire(which: Which, why: Why, by: By = None) -> None:
     typer.echo(f"{which} is retired")
 
 
+@models.command("pin")
+def pin_live(why: Why, name: ByName = None, by: By = None) -> None:
+    """Let what is live stay live: the promoter promotes nothing and rolls nothing back until `unpin`."""
+    _pin(name, by, why, pinned=True)
+
+
+@models.command()
+def unpin(why: Why, name: ByName = None, by: By = None) -> None:
+    """Let the promoter go on."""
+    _pin(name, by, why, pinned=False)
+
+
+def _pin(name: str | None, by: str | None, why: str, *, pinned: bool) -> None:
+    from streams.models.pinned import pin
+
+    settings = _settings()
+    name = name or settings.model_name
+    pin(settings, name, by, why, pinned=pinned)
+    typer.echo(f"what is live of {name} {'stays so' if pinned else 'may be replaced by the promoter'}")
+
+
 def _settings() -> Settings:
     from streams.log_setup import quiet_settings
 

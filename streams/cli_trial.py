@@ -33,6 +33,13 @@ def simulate(
     speedup: Annotated[
         float | None, typer.Option(help="Simulated time passes so many times as fast (what the rate needs).", min=1)
     ] = None,
+    days: Annotated[float | None, typer.Option(help="Stop after so many simulated days.", min=0.1)] = None,
+    price_sensitivity: Annotated[
+        float, typer.Option(help="Shoppers react so many times as strongly as those that models train on.", min=0.1)
+    ] = 1.0,
+    in_step: Annotated[
+        bool, typer.Option("--in-step", help="A period begins when workers and catalog are done with the one before.")
+    ] = False,
     regime_change_day: Annotated[
         float | None, typer.Option(help="From this simulated day on other shoppers come.", min=0)
     ] = None,
@@ -53,6 +60,9 @@ def simulate(
         events=events,
         seconds=seconds,
         speedup=speedup,
+        days=days,
+        price_sensitivity=price_sensitivity,
+        in_step=in_step,
         regime_change_day=regime_change_day,
         truth=truth,
         after=after,

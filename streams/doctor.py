@@ -9,10 +9,13 @@ from typing import Any, Literal
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
+from msgspec import MsgspecError
 
+from schemas.timestamps import parse_ms
 from schemas.topics import HOT_SOURCES, Topic
 from streams.breaker.report import standing, summaries
 from streams.errors import RepricerError
+from streams.models.serving import last_decided
 from streams.partitioner import partition_of
 from streams.settings import Settings
 from streams.topic_admin import REQUEST_TIMEOUT_S, TopicAdmin, settled, summarise
@@ -21,6 +24,9 @@ SAMPLED_KEYS = 400
 """Records of one topic whose key is looked at, the newest of all its partitions together."""
 
 SAMPLE_TIMEOUT_S = 3.0
+
+FOLLOW_WITHIN_MS = 60_000
+"""Workers follow within seconds what is made live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +57,13 @@ def _examine_cluster(settings: Settings) -> Iterator[Finding]:
     yield from _guarded("partitioner", lambda: _examine_placement(settings, admin))
     yield from _guarded("group", lambda: _examine_group(settings, admin))
     yield from _guarded("breaker", lambda: _examine_breaker(settings))
+    yield from _guarded("live model", lambda: _examine_live_model(settings))
 
 
 def _guarded(area: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from check()
-    except (RepricerError, KafkaException, ImportError, OSError, ValueError, RuntimeError) as error:
+    except (RepricerError, KafkaException, ImportError, OSError, ValueError, RuntimeError, MsgspecError) as error:
         yield Finding(area, "wrong", f"{type(error).__name__}: {error}")
 
 
@@ -182,6 +189,37 @@ def _examine_breaker(settings: Settings) -> Iterator[Finding]:
         yield Finding("breaker", "unknown", "no shard has said anything yet")
     elif not lines:
         yield Finding("breaker", "ok", f"{len(found)} shards, none of them stands")
+
+
+def _examine_live_model(settings: Settings) -> Iterator[Finding]:
+    """Look at what is live, and whether all shards decide by it."""
+    from pricing_core.model_file import label_of  # noqa: PLC0415  # imports flax
+    from streams.models.read import read_one  # noqa: PLC0415
+    from streams.serving_model import load_serving_model  # noqa: PLC0415
+
+    live = read_one(settings, settings.model_name).live
+    decided = last_decided(settings)
+    if live is None:
+        label, since_ms, how = load_serving_model(settings).label, 0, "the workers' own: none was promoted"
+    else:
+        label = load_serving_model(settings).label
+        if live.version is not None and live.sha256 is not None:
+            label = label_of(live.name, live.version, live.sha256)
+        since_ms, how = parse_ms(live.at), f"live since {live.at} by {live.by}: {live.why}"
+    said = f"{label}, {how}"
+    behind = [
+        f"shard {shard} by {one.model}"
+        for shard, one in sorted(decided.items())
+        if one.at_ms > since_ms + FOLLOW_WITHIN_MS and one.model != label
+    ]
+    since = [one for one in decided.values() if one.at_ms > since_ms]
+    if behind:
+        cure = "see that worker's log for `model_refused` and its settings; or `repricer models rollback`"
+        yield Finding("live model", "wrong", f"{said}; other models decide: {', '.join(behind)}", cure)
+    elif since:
+        yield Finding("live model", "ok", f"{said}; {len(since)} of {len(decided)} shards have decided by it")
+    else:
+        yield Finding("live model", "unknown", f"{said}; no shard has decided since")
 
 
 def _examine_device() -> Iterator[Finding]:

@@ -14,6 +14,7 @@
     ├── ReplayRefused            21   a dead letter cannot be replayed, or not without being told to
     ├── NotReproduced            22   `repricer replay` made decisions again, and they came out otherwise
     ├── NotPromoted              23   the gate does not let a model pass
+    ├── Overtaken                24   what an act on a model rests on has changed meanwhile
     └── StreamFault               9   the worker stops rather than lose or double something
         ├── OffsetMismatch       10   the group's offsets differ from the shard record
         │   └── GroupReset       11   somebody reset the consumer group
@@ -149,3 +150,9 @@ class NotPromoted(RepricerError):
     """The gate does not let a model pass."""
 
     exit_code = 23
+
+
+class Overtaken(RepricerError):
+    """What an act on a model rests on has changed meanwhile: it must be judged again."""
+
+    exit_code = 24

@@ -1,4 +1,4 @@
-"""Settings of the outcomes and the learner."""
+"""Settings of the outcomes, the learner and the promoter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streams.breaker.settings import BreakerSettings
 
 
 class LearningSettings(BreakerSettings):
-    """Part of `streams.settings.Settings`. Names end in their unit: ``_s`` seconds, those of outcomes in event time."""
+    """Part of `streams.settings.Settings`. Names end in their unit: ``_s`` seconds, mostly of event time."""
 
     outcome_window_s: Annotated[
         int, Field(ge=60, le=259_200, description="Longest time in which events count to one decision.")
@@ -32,3 +32,14 @@ class LearningSettings(BreakerSettings):
     learner_checkpoint_s: Annotated[
         float, Field(gt=0, le=3600, description="The learner makes what it has learned durable at least this often.")
     ] = 10.0
+    promoter_shadow_s: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=2_592_000,
+            description="So long a candidate decides silently before the gate is asked, and at least 1,000 times.",
+        ),
+    ] = 86_400
+    promoter_window_s: Annotated[
+        int, Field(ge=3600, le=31_536_000, description="So far back the promoter asks the gate to look.")
+    ] = 1_209_600

@@ -102,6 +102,9 @@ LEARNED_TRANSITIONS = Metric(
 LEARNER_UPDATES = Metric("repricer_learner_updates_total", "counter", "updates", "Of the learner's networks.")
 LEARNER_LOSS = Metric("repricer_learner_loss", "gauge", "1", "Mean over the last updates.", ("of",))
 CANDIDATE_MODELS = Metric("repricer_candidate_models_total", "counter", "models", "Written by the learner.")
+PROMOTER_ACTS = Metric(
+    "repricer_promoter_acts_total", "counter", "acts", "Candidates shadowed, refused, promoted, rolled back.", ("act",)
+)
 MODEL_INFO = Metric(
     "repricer_model_info", "gauge", "1", "The model that prices: always 1.", ("name", "version", "sha256")
 )
@@ -146,6 +149,7 @@ METRICS: Final = (
     LEARNER_UPDATES,
     LEARNER_LOSS,
     CANDIDATE_MODELS,
+    PROMOTER_ACTS,
     MODEL_INFO,
     MODEL_SWAPS,
     MODELS_REFUSED,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -66,27 +68,34 @@ def network(params: Params) -> Policy:
 
 
 def model(params: Params, epsilon: float) -> Policy:
-    """Decide as the engine does: each offer on its rung."""
-
-    def policy(shop: Shop, luck: Array) -> Array:
-        inputs, prices = observe(shop)
-        expected = outlook(inputs)
-        q = values(params, *seen_of(inputs, expected)).system
-        chance = rungs.Chance(luck, jnp.float32(epsilon))
-        return _taken(prices, rungs.decide(shop.memory.rung, q, expected, inputs, chance).candidate)
-
-    return policy
+    """Decide as the engine does, each offer on its rung. Weights are data: another model compiles nothing anew."""
+    return as_data(_by_model, params, epsilon)
 
 
 def highest_rung(params: Params, epsilon: float) -> Policy:
     """Decide by the Q-function, whatever is known of an offer."""
+    return as_data(_by_q, params, epsilon)
 
-    def policy(shop: Shop, luck: Array) -> Array:
-        inputs, prices = observe(shop)
-        chosen, _ = choose(values(params, *featurize(inputs)).system, inputs.legal, luck, epsilon)
-        return _taken(prices, chosen)
 
-    return policy
+def as_data(policy: Callable[..., Array], *known: object) -> Policy:
+    """Bind what is known, as leaves of a pytree: a compiled function takes the policy as an argument."""
+    partial: Any = jax.tree_util.Partial
+    bound: Policy = policy if isinstance(policy, partial) else partial(policy, *known)
+    return bound
+
+
+def _by_model(params: Params, epsilon: float | Array, shop: Shop, luck: Array) -> Array:
+    inputs, prices = observe(shop)
+    expected = outlook(inputs)
+    q = values(params, *seen_of(inputs, expected)).system
+    chance = rungs.Chance(luck, jnp.float32(epsilon))
+    return _taken(prices, rungs.decide(shop.memory.rung, q, expected, inputs, chance).candidate)
+
+
+def _by_q(params: Params, epsilon: float | Array, shop: Shop, luck: Array) -> Array:
+    inputs, prices = observe(shop)
+    chosen, _ = choose(values(params, *featurize(inputs)).system, inputs.legal, luck, epsilon)
+    return _taken(prices, chosen)
 
 
 def _taken(prices: Array, chosen: Array) -> Array:

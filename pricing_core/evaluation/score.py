@@ -75,10 +75,14 @@ def _play(candidates: Mapping[str, Policy], seed: int, shops: int, days: int) ->
     return {name: np.asarray(profits(policy, start, k_luck, days)) for name, policy in every.items()}
 
 
-@partial(jax.jit, static_argnums=(0, 3))
 def profits(policy: Policy, shop: Shop, key: Array, days: int) -> Array:
     """Expected profit of each day, float32 [days, N], minor units."""
+    found: Array = _profits(policies.as_data(policy), shop, key, days)
+    return found
 
+
+@partial(jax.jit, static_argnums=3)
+def _profits(policy: Policy, shop: Shop, key: Array, days: int) -> Array:
     def day(shop: Shop, today: Array) -> tuple[Shop, Array]:
         k_market, k_seen, k_luck = jax.random.split(jax.random.fold_in(key, today), 3)
         price = policy(shop, jax.random.uniform(k_luck, shop.memory.price.shape))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streams.bench import decide, latency, learn, memory, profile, recovery, soak, throughput
+from streams.bench import decide, latency, learn, memory, profile, recovery, soak, swaps, throughput
 from streams.bench.machine import machine, versions
 from streams.settings import Settings
 
@@ -83,6 +83,7 @@ def measure(
         "throughput_many_offers": lambda: throughput.measure(settings, plan(many)),
         "soak": lambda: soak.measure(settings, soak.Plan(sizes.soak_events, few, window)),
         "latency": lambda: latency.measure(settings, latency.Plan(sizes.rates, sizes.seconds, sizes.rounds)),
+        "swaps": lambda: swaps.measure(settings, latency.Plan(sizes.rates[:1], sizes.seconds, sizes.rounds)),
         "recovery": lambda: recovery.measure(
             settings, recovery.Plan((max(many // 10, 1), many), sizes.rounds, rivals_python)
         ),
@@ -130,6 +131,8 @@ def summary(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             )
             for rate, row in result["latency"]["rates"].items()
         },
+        "the same with two swaps of models a second, over without": (result["swaps"]["p99_ratio_swaps"], "1"),
+        "longest stall of a loop beside the verifying thread, ms": (result["swaps"]["stall_ms"], "≤ 50"),
         "rows rebuilt a second": (recovered["rows_per_s"], "≥ 250,000"),
         "seconds for a million offers": (recovered["seconds_1m"], "≤ 6"),
         "times stock Faust's table recovery": (recovered.get("ratio_stock_faust", "not run"), ""),

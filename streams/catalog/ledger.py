@@ -37,6 +37,8 @@ class Batch:
     """Next offset, by topic and partition."""
     unreadable: int = 0
     """Records that could not be understood; they are counted and left out."""
+    market_ms: int | None = None
+    """Time of the newest tick; None if there is none, or answers are in wall-clock time."""
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -64,6 +66,7 @@ class Ledger:
 
     def __init__(self, file: Path) -> None:
         self._tables = Tables(open_to_write(file))
+        self._market_ms: int | None = None
         self._encode = msgspec.json.Encoder().encode
 
     def close(self) -> None:
@@ -80,6 +83,8 @@ class Ledger:
 
     def take(self, batch: Batch, now: int) -> None:
         """Fold a batch in: its policies first, so that changes meet the newest, then each change once."""
+        if batch.market_ms is not None:
+            self._market_ms = max(self._market_ms or 0, batch.market_ms)
         with self._transaction():
             for offer, policy in batch.policies:
                 self._set_policy(offer, policy)
@@ -208,7 +213,7 @@ class Ledger:
             status="manual" if verdict is None else verdict.status,
             price=shown[0],
             currency=shown[1],
-            applied_at=format_ms(now),
+            applied_at=format_ms(now if self._market_ms is None else self._market_ms),
             decision_id=None if verdict is None else verdict.decision_id,
             reason=None if verdict is None else verdict.reason,
         )

@@ -23,9 +23,10 @@ import structlog
 
 from schemas import cloud_events
 from schemas.decisions import PriceChanged
+from schemas.events import Ticked
 from schemas.policies import OfferPolicy
 from schemas.timestamps import parse_ms
-from schemas.topics import OFFER_POLICIES, PRICE_APPLIED, PRICE_CHANGES, offer_key
+from schemas.topics import OFFER_POLICIES, PRICE_APPLIED, PRICE_CHANGES, TICKS, offer_key
 from streams.catalog.ledger import Batch, Counts, Ledger
 from streams.catalog.tables import Answer
 from streams.clock import wall_ms
@@ -45,28 +46,31 @@ log = structlog.get_logger(__name__)
 
 
 class RecordReader:
-    """Bytes of the two topics to a `Batch`. What cannot be understood is logged, counted and passed over."""
+    """Bytes of the topics to a `Batch`. What cannot be understood is logged, counted and passed over."""
 
     def __init__(self, topic_prefix: str) -> None:
-        self._policies = OFFER_POLICIES.full_name(topic_prefix)
+        self._policies, self._ticks = (topic.full_name(topic_prefix) for topic in (OFFER_POLICIES, TICKS))
+        self._decode_tick = msgspec.json.Decoder(Ticked).decode
         self._decode_policy = msgspec.json.Decoder(OfferPolicy).decode
         self._decode_change = msgspec.json.Decoder(PriceChanged).decode
 
     def read(self, records: Sequence[Any]) -> Batch:
         """Decode records in the order in which they came."""
-        policies, changes, positions, unreadable = [], [], {}, 0
+        policies, changes, ticks, positions, unreadable = [], [], [], {}, 0
         for record in records:
             positions[record.topic(), record.partition()] = record.offset() + 1
             try:
                 if record.topic() == self._policies:
                     policies.append(self._policy(record.key(), record.value()))
+                elif record.topic() == self._ticks:
+                    ticks.append(parse_ms(self._decode_tick(record.value() or b"").at))
                 else:
                     changes.append(self._change(record.key(), record.value()))
             except (msgspec.MsgspecError, ValueError) as error:
                 unreadable += 1
                 where = f"{record.topic()}/{record.partition()}/{record.offset()}"
                 log.warning("record not understood", record=where, error=str(error))
-        return Batch(policies, changes, positions, unreadable)
+        return Batch(policies, changes, positions, unreadable, max(ticks, default=None))
 
     def _policy(self, key: bytes | None, value: bytes | None) -> tuple[str, OfferPolicy | None]:
         if value is None:
@@ -122,13 +126,14 @@ class AnswerSender:
 class Catalog:
     """One catalog process: one database, one member of the group ``<prefix>-catalog``."""
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, *, in_market_time: bool) -> None:
         self._ledger = ledger
         self._reader = RecordReader(settings.topic_prefix)
         self._sender = AnswerSender(settings)
         self._consumer = ck.Consumer(_consumer_config(settings))
-        topics = [topic.full_name(settings.topic_prefix) for topic in (OFFER_POLICIES, PRICE_CHANGES)]
-        self._consumer.subscribe(topics, on_assign=self._resume)
+        topics = [OFFER_POLICIES, PRICE_CHANGES, *([TICKS] if in_market_time else [])]
+        names = [topic.full_name(settings.topic_prefix) for topic in topics]
+        self._consumer.subscribe(names, on_assign=self._resume)
 
     def run(self, stopping: threading.Event, report: Callable[[Counts], None]) -> None:
         """Work until told to stop; ``report`` gets the counts when they have changed, about once a second."""
@@ -175,8 +180,14 @@ class Catalog:
         consumer.assign(partitions)
 
 
-def run_catalog(settings: Settings, database: Path, report: Callable[[Counts], None]) -> None:
+def run_catalog(settings: Settings, database: Path, report: Callable[[Counts], None], *, in_market_time: bool) -> None:
     """`repricer catalog`: run until SIGTERM or Ctrl-C; then finish the batch, answer it, and leave the group.
+
+    Args:
+        settings: The broker.
+        database: SQLite file.
+        report: Gets the counts when they have changed.
+        in_market_time: Whether answers name the time of the last tick: a simulated market's is not the wall clock's.
 
     Raises:
         BrokerUnreachable: no broker answered.
@@ -185,7 +196,7 @@ def run_catalog(settings: Settings, database: Path, report: Callable[[Counts], N
     """
     require_present(settings, (OFFER_POLICIES, PRICE_CHANGES, PRICE_APPLIED))
     with stop_signal() as stopping, contextlib.closing(Ledger(database)) as ledger:
-        catalog = Catalog(settings, ledger)
+        catalog = Catalog(settings, ledger, in_market_time=in_market_time)
         try:
             catalog.run(stopping, report)
         finally:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -38,12 +38,13 @@ class Children:
         for process in self._running.values():
             _wait_or_kill(process, deadline)
 
-    def start(self, name: str, arguments: Sequence[str]) -> None:
-        """Run ``repricer <arguments>`` with the Python of this process."""
+    def start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        """Run ``repricer <arguments>`` with the Python of this process, and its environment if no other is given."""
         with self._log(name).open("wb") as log:
             # An own session: Ctrl-C reaches the demo alone, and the demo stops the children in order.
             self._running[name] = subprocess.Popen(  # noqa: S603  # our own program
                 [sys.executable, "-m", "streams.cli", *arguments],
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -90,10 +90,11 @@ class AppliedPrices:
 
     Attributes:
         prices: minor units, [N].
+        versions: of the last answered change, [N]; 0 before the first.
     """
 
     def __init__(self, settings: Settings, partitions: int, names: Sequence[OfferName], start: Int64) -> None:
-        self.prices = np.array(start, np.int64)
+        self.prices, self.versions = np.array(start, np.int64), np.zeros(len(names), np.int64)
         self._rows = {name.key: row for row, name in enumerate(names)}
         self._decode = msgspec.json.Decoder(PriceApplied).decode
         self._consumer: Any = ck.Consumer({**settings.consumer_config(), "group.id": f"{settings.topic_prefix}-market"})
@@ -114,6 +115,8 @@ class AppliedPrices:
 
     def _take(self, row: int, value: bytes | None) -> None:
         try:
-            self.prices[row] = self._decode(value or b"").price
+            answer = self._decode(value or b"")
         except msgspec.MsgspecError as error:
             log.warning("answer not understood", error=str(error))
+            return
+        self.prices[row], self.versions[row] = answer.price, answer.version

@@ -26,6 +26,7 @@ from streams.compiled import keep_compiled
 from streams.market.broker import AppliedPrices, Publisher
 from streams.market.delivery import Delivery
 from streams.market.events import CURRENCY, Event, EventWriter
+from streams.market.in_step import InStep
 from streams.market.pace import Pace, choose_pace
 from streams.market.policies import merchant_policies, offer_names
 from streams.market.truth import Accounts, UnitProfits, write_truth
@@ -60,6 +61,12 @@ class Order:
     """Stop after so long."""
     speedup: float | None = None
     """Simulated seconds a second; None: what the rate makes of it."""
+    days: float | None = None
+    """Stop after so many simulated days."""
+    price_sensitivity: float = 1.0
+    """Of the shoppers, beside those that models train on."""
+    in_step: bool = False
+    """A period begins when workers and catalog are done with the one before, however slow the machine is."""
     regime_change_day: float | None = None
     """Other shoppers come from this simulated day on."""
     truth: Path | None = None
@@ -74,10 +81,10 @@ class Market:
     def __init__(self, settings: Settings, order: Order) -> None:
         partitions = require_present(settings, TOPICS)
         self._order = order
-        drawn = draw(order.seed, order.skus)
+        drawn = draw(order.seed, order.skus, order.price_sensitivity)
         # A later run has a later version: its policies replace those of an earlier one, whatever its seed.
         self._policies = merchant_policies(drawn.markets, order.seed, version=wall_ms() // 1000, at=wall_ms())
-        self._worlds = Worlds(drawn, self._policies, order.seed)
+        self._worlds = Worlds(drawn, self._policies, order.seed, order.price_sensitivity)
         self._worlds.warm_up()
         self._names = offer_names(order.skus)
         self._accounts = Accounts(UnitProfits(self._policies), RULES, order.skus)
@@ -86,6 +93,7 @@ class Market:
         self._publisher = Publisher(settings, partitions, order.seed)
         self._applied = AppliedPrices(settings, partitions, self._names, self._worlds.start_price)
         self._pace: Pace = choose_pace(drawn, order.rate, order.speedup)
+        self._in_step = InStep(settings, partitions, self._names, self._applied) if order.in_step else None
         self._opened = self._written = 0.0  # monotonic, s
         self._start_ms = self._now_ms = 0  # event time
         self._regime_ends_at = math.inf if order.regime_change_day is None else order.regime_change_day
@@ -103,6 +111,8 @@ class Market:
         self._publisher.flush()
         self._write(final=True)
         self._applied.close()
+        if self._in_step is not None:
+            self._in_step.close()
         log.info("market closed", events=self._publisher.published, days=self._days)
 
     @property
@@ -116,6 +126,8 @@ class Market:
     def _open(self) -> None:
         order, speedup = self._order, self._pace.speedup
         planned_s = order.seconds or UNPLANNED_S  # a number of events takes as long as the market is lively
+        if order.days is not None:
+            planned_s = order.days * DAY_MS / 1000 / speedup
         self._start_ms = self._now_ms = wall_ms() - int(MARGIN * planned_s * speedup * 1000) - MARGIN_MS
         self._opened = time.monotonic()
         self._write(final=False)
@@ -127,12 +139,16 @@ class Market:
             stopping.is_set()
             or (events is not None and self._publisher.published >= events)
             or (seconds is not None and time.monotonic() - self._opened >= seconds)
+            or (self._order.days is not None and self._days >= self._order.days)
         )
 
     def _pass_period(self, stopping: Signal) -> None:
         start, end = self._now_ms, self._now_ms + self._pace.period_ms
         stopping.wait(max(0.0, (end - wall_ms()) / 1000))  # event time has caught up with the wall clock
         end = max(start + 1, min(end, wall_ms()))  # woken by a signal: a shorter period
+        if self._in_step is not None:
+            self._publisher.flush()
+            self._in_step.wait(stopping)
         self._applied.read()  # 1
         if self._days >= self._regime_ends_at:
             self._worlds.change_regime()
@@ -141,9 +157,12 @@ class Market:
         period, sales = self._worlds.advance(self._applied.prices.copy(), start, end)  # 2
         self._accounts.close_period(sales)
         events = list(self._delivery.deliver(self._writer.events(period), end))
-        self._publish(events, stopping)  # 3
         self._now_ms = end
-        self._publisher.send_time(end)  # 4
+        if self._in_step is None:
+            self._publish(events, stopping)  # 3
+            self._publisher.send_time(end)  # 4
+        else:
+            self._publish_at_once(events, end, stopping)
         if time.monotonic() - self._written >= WRITE_S:
             self._write(final=False)
 
@@ -154,6 +173,14 @@ class Market:
         for i in range(1, slices + 1):
             self._publisher.send(islice(rest, i * len(events) // slices - (i - 1) * len(events) // slices))
             stopping.wait(max(0.0, begin + i * wall_s / slices - time.monotonic()))
+
+    def _publish_at_once(self, events: list[Event], end: int, stopping: Signal) -> None:
+        """In step: who decided within a period would see the price change at its end only."""
+        begin = time.monotonic()
+        self._publisher.send(events)
+        self._publisher.send_time(end)
+        self._publisher.flush()
+        stopping.wait(max(0.0, begin + self._pace.wall_s(len(events)) - time.monotonic()))
 
     def _write(self, *, final: bool) -> None:
         if self._order.truth is None:

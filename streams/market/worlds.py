@@ -37,16 +37,21 @@ class Drawn(NamedTuple):
     state: MarketState
 
 
-def draw(seed: int, n: int) -> Drawn:
-    """Draw ``n`` markets."""
+def draw(seed: int, n: int, price_sensitivity: float = 1.0) -> Drawn:
+    """Draw ``n`` markets, whose shoppers react to prices so many times as strongly as those that models train on."""
     # jitted as a whole: one compilation instead of a hundred small ones
-    markets, state = jax.jit(_draw, static_argnums=1)(jax.random.key(seed), n)
+    markets, state = jax.jit(_draw, static_argnums=1)(jax.random.key(seed), n, price_sensitivity)
     return Drawn(*jax.tree.map(np.asarray, (markets, state)))
 
 
-def _draw(key: Array, n: int) -> tuple[Markets, MarketState]:
-    markets = sample_markets(key, n)
+def _draw(key: Array, n: int, price_sensitivity: Array) -> tuple[Markets, MarketState]:
+    markets = _reacting(sample_markets(key, n), price_sensitivity)
     return markets, initial_state(markets)
+
+
+def _reacting(markets: Markets, price_sensitivity: float | Array) -> Markets:
+    demand = markets.demand
+    return markets._replace(demand=demand._replace(kappa=demand.kappa * price_sensitivity))
 
 
 class Limits(NamedTuple):
@@ -68,12 +73,14 @@ class Fixed(NamedTuple):
 class Worlds:
     """Four copies of N markets. Rivals react, so each copy has its own."""
 
-    def __init__(self, drawn: Drawn, policies: Sequence[OfferPolicy], seed: int) -> None:
+    def __init__(
+        self, drawn: Drawn, policies: Sequence[OfferPolicy], seed: int, price_sensitivity: float = 1.0
+    ) -> None:
         lowest = [max(policy.floor, policy.map_price or 0) for policy in policies]
         limits = Limits(jnp.asarray(lowest, jnp.float32), jnp.asarray([p.ceiling for p in policies], jnp.float32))
         self.start_price = np.array([policy.list_price for policy in policies], np.int64)
         self._fixed = Fixed(drawn.markets, limits, jax.random.key(seed))
-        self._others = jax.random.key(seed + 1)
+        self._others, self._price_sensitivity = jax.random.key(seed + 1), price_sensitivity
         self._states = jax.tree.map(lambda leaf: np.stack([leaf] * len(RULES)), drawn.state)
         self._prices = np.stack([self.start_price.astype(np.float32)] * len(RULES))
 
@@ -83,7 +90,8 @@ class Worlds:
 
     def change_regime(self) -> None:
         """From now on other shoppers come, in all copies."""
-        self._fixed = self._fixed._replace(markets=with_other_shoppers(self._others, self._fixed.markets))
+        others = _reacting(with_other_shoppers(self._others, self._fixed.markets), self._price_sensitivity)
+        self._fixed = self._fixed._replace(markets=others)
 
     def advance(self, applied: Int64, start: int, end: int) -> tuple[Period, dict[str, Sales]]:
         """Let ``[start, end)`` pass, ms, with ``applied`` prices, minor units [N].

@@ -33,7 +33,7 @@ from schemas.models import (
 from schemas.timestamps import format_ms
 from schemas.topics import Q_MODELS
 from streams.clock import wall_ms
-from streams.errors import BrokerUnreachable, ConfigurationError, InputRefused, ModelRefused
+from streams.errors import BrokerUnreachable, ConfigurationError, InputRefused, ModelRefused, Overtaken
 from streams.models.read import place_of, read_settled
 from streams.models.registered import Registered
 from streams.operate.who import name_of
@@ -83,6 +83,15 @@ class Act:
         """Wall clock of the act."""
         return format_ms(self.wall)
 
+    def require_unchanged(self, judged: Registered) -> None:
+        """Refuse an act that rests on a judgement which something has overtaken.
+
+        Raises:
+            Overtaken: Another model is live than when it was judged, or a person has pinned it.
+        """
+        if (self.model.live, self.model.pin) != (judged.live, judged.pin):
+            raise Overtaken(f"what is live of {self.model.name}, or whether it is pinned, has changed: judge again")
+
     def write(self, *records: Record) -> None:
         """Write records, in this order, all or none.
 
@@ -100,9 +109,11 @@ class Act:
                 self._producer.poll(0)
             self._producer.commit_transaction(REQUEST_S)
 
-    def status(self, version: int, status: Settable, why: str, reasons: Sequence[str] = ()) -> Record:
-        """Say what becomes of a version."""
-        said = ModelStatusSet(self.model.name, version, status, list(reasons), self.by, why, self.at)
+    def status(
+        self, version: int, status: Settable, why: str, reasons: Sequence[str] = (), against: str | None = None
+    ) -> Record:
+        """Say what becomes of a version, and what it was judged beside."""
+        said = ModelStatusSet(self.model.name, version, status, list(reasons), self.by, why, self.at, against)
         return status_key(self.model.name, version), said
 
 
@@ -176,15 +187,27 @@ def publish(settings: Settings, path: Path, by: str | None, why: str, *, by_uri:
 
 
 def promote(
-    settings: Settings, name: str, version: int, by: str | None, why: str, *, retired_too: bool = False
+    settings: Settings,
+    name: str,
+    version: int,
+    by: str | None,
+    why: str,
+    *,
+    retired_too: bool = False,
+    judged: Registered | None = None,
 ) -> None:
     """Let all workers that follow the name price with a version. The one that did so far is retired.
 
+    ``judged`` is what was known of the model when the version was judged; None: it was not.
+
     Raises:
         InputRefused: There is no such version, it is live, or it is retired and that was not meant.
+        Overtaken: It was judged beside another model than the one that is live.
         BrokerUnreachable: Nothing was said.
     """
     act = Act(settings, name, by, why)
+    if judged is not None:
+        act.require_unchanged(judged)
     published, live = act.model.get(version), act.model.live
     if live is not None and live.version == version:
         raise InputRefused(f"{name}/{version} is live already")
@@ -199,23 +222,36 @@ def promote(
     act.write(*retired, live_record(act, version, published.sha256, before))
 
 
-def rollback(settings: Settings, name: str, by: str | None, why: str) -> tuple[int, int | None]:
+def rollback(
+    settings: Settings,
+    name: str,
+    by: str | None,
+    why: str,
+    *,
+    reasons: Sequence[str] = (),
+    judged: Registered | None = None,
+) -> tuple[int, int | None]:
     """Go back to what was live before, and retire what is live now.
+
+    ``reasons`` are what was found against that, and ``judged`` what was known of the model then; None: nothing was.
 
     Returns:
         The version that was live, and the one that is; None: the model of each worker's own settings.
 
     Raises:
         InputRefused: Nothing is live, or nothing is known to have been before.
+        Overtaken: What was found concerns another model than the one that is live.
         BrokerUnreachable: Nothing was said.
     """
     act = Act(settings, name, by, why)
+    if judged is not None:
+        act.require_unchanged(judged)
     live = act.model.live
     if live is None or live.version is None or not live.before:
         raise InputRefused(f"no version of {name} was promoted, so there is none to go back from")
     *before, version = live.before
     sha256 = None if version is None else act.model.get(version).sha256
-    act.write(act.status(live.version, "retired", why), live_record(act, version, sha256, before))
+    act.write(act.status(live.version, "retired", why, reasons), live_record(act, version, sha256, before))
     return live.version, version
 
 
@@ -228,6 +264,7 @@ def set_status(
     by: str | None,
     why: str,
     reasons: Sequence[str] = (),
+    against: str | None = None,
 ) -> None:
     """Say what becomes of a version that is not live; None: it stays what it is, and why.
 
@@ -240,7 +277,7 @@ def set_status(
     present = act.model.status_of(version)
     if present == "live":
         raise InputRefused(f"{name}/{version} is live: promote another, or roll back")
-    act.write(act.status(version, status or present, why, reasons))
+    act.write(act.status(version, status or present, why, reasons, against))
 
 
 def live_record(act: Act, version: int | None, sha256: str | None, before: Sequence[int | None]) -> Record:

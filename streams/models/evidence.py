@@ -6,7 +6,7 @@ much as was explored then, with the luck of then.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -43,18 +43,34 @@ def evidence(found: Sorted, candidate: Model, running: Model, shadow: Guarded | 
         ValueError: The log contradicts itself.
     """
     again = decide_logged(candidate, found.free)
-    sound, logging = logging_of(found, again)
-    if not len(sound):
+    said = log_of(found, again)
+    if said is None:
         return Evidence(None, None, None, shadow)
-    free = [found.free[i] for i in sound.tolist()]
-    forbidden = sum(_guarded(part) for part in (*again, *decide_logged(candidate, found.guarded)))
-    log = logged_prices(free, logging)
+    free, log, wanted = said
+    by_a_guard = forbidden((*again, *decide_logged(candidate, found.guarded)))
     return Evidence(
-        off_policy=difference(log, exploring(again, found.free)[sound], seed=SEED),
+        off_policy=difference(log, wanted, seed=SEED),
         roll_out=_roll_out(log, free, candidate, running),
-        guarded=Guarded(len(found.free) + len(found.guarded), len(found.guarded), forbidden),
+        guarded=Guarded(len(found.free) + len(found.guarded), len(found.guarded), by_a_guard),
         shadow=shadow,
     )
+
+
+def log_of(found: Sorted, again: Sequence[Decisions]) -> tuple[list[Followed], LoggedPrices, Float64] | None:
+    """What a log says of a model that has made its free decisions again.
+
+    Returns:
+        The free decisions whose records agree with themselves, the same as arrays, and the model's probabilities there,
+        [N, A]; None if there are no such decisions.
+
+    Raises:
+        ValueError: Which decisions are known depends on what was chosen.
+    """
+    sound, logging = logging_of(found, again)
+    if not len(sound):
+        return None
+    free = [found.free[i] for i in sound.tolist()]
+    return free, logged_prices(free, logging), exploring(again, found.free)[sound]
 
 
 def logged_prices(free: Sequence[Followed], logging: Float64) -> LoggedPrices:
@@ -112,9 +128,9 @@ def _question(part: Sequence[Followed]) -> Question:
     )
 
 
-def _guarded(decisions: Decisions) -> int:
-    moved = (decisions.chosen >= 0) & (decisions.chosen != HOLD)
-    return int((moved & (decisions.outcome == HELD)).sum())
+def forbidden(decided: Iterable[Decisions]) -> int:
+    """Count the moves that a guard turned into a hold."""
+    return sum(int(((d.chosen >= 0) & (d.chosen != HOLD) & (d.outcome == HELD)).sum()) for d in decided)
 
 
 def exploring(again: Sequence[Decisions], followed: Sequence[Followed]) -> Float64:

@@ -22,14 +22,14 @@ from streams.shadow.report import compare
 
 
 def ask(settings: Settings, candidate: Model, running: Model, *, since_ms: int, until_ms: int) -> Judgement:
-    """Judge a candidate by what was logged within a time, and by its shadow run; event time, ms.
+    """Judge a candidate by what the running model decided within a time, and by its shadow run; event time, ms.
 
     Raises:
         TopicMismatch: A topic is missing.
         BrokerUnreachable: No broker answered.
     """
     followed = FollowedDecisions(settings, since_ms=since_ms, until_ms=until_ms)
-    found = sort_out(followed)
+    found = sort_out(one for one in followed if one.model == running.label)  # those before it are not beaten again
     shadow = _shadow(settings, candidate, since_ms, until_ms)
     try:
         judgement = judge(evidence(found, candidate, running, shadow))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from pricing_core.model_file import label_of
-from schemas.models import ModelPublished, ModelSetLive, ModelStatusSet, Said, Status
+from schemas.models import ModelPinned, ModelPublished, ModelSetLive, ModelStatusSet, Said, Status
 from streams.errors import InputRefused
 
 
@@ -19,6 +19,7 @@ class Registered:
     versions: dict[int, ModelPublished] = field(default_factory=dict)
     statuses: dict[int, ModelStatusSet] = field(default_factory=dict)
     live: ModelSetLive | None = None
+    pin: ModelPinned | None = None
 
     def hear(self, said: Said) -> None:
         """Take over what a record says; the first manifest of a version counts, for versions never change."""
@@ -28,6 +29,13 @@ class Registered:
             self.statuses[said.version] = said
         elif isinstance(said, ModelSetLive):
             self.live = said
+        elif isinstance(said, ModelPinned):
+            self.pin = said
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether a person has said that what is live stays."""
+        return self.pin is not None and self.pin.pinned
 
     def status_of(self, version: int) -> Status:
         """What has become of a version."""

@@ -52,6 +52,8 @@ class Followed(msgspec.Struct, frozen=True, gc=False):
     inputs: bytes | None = None
     q: list[float | None] | None = None
     currency: str | None = None
+    model: str = ""
+    """Label of the one that decided."""
 
     @property
     def offer(self) -> str:

@@ -99,6 +99,7 @@ def test_the_summary_has_every_goal_of_a_whole_result():
         "throughput_many_offers": one,
         "soak": {"events_per_s_min": 1, "events_per_s_max": 2},
         "latency": {"rates": {"500": rate}},
+        "swaps": {"p99_ratio_swaps": 1, "stall_ms": 1},
         "recovery": {"rows_per_s": 1, "seconds_1m": 1},
         "learn": {"ratio_sb3": 1},
         "memory": {"host_bytes_per_offer": 1, "device_bytes_per_offer": 1, "growth": {"bytes_per_event": 0}},

@@ -15,11 +15,12 @@ import pytest
 from pricing_core.model_file import Training, load_model, save_model
 from pricing_core.q_function import init_params
 from schemas.topics import Q_MODELS
-from streams.errors import BrokerUnreachable, InputRefused, ModelRefused, NotPromoted
+from streams.errors import BrokerUnreachable, InputRefused, ModelRefused, NotPromoted, Overtaken
 from streams.metrics import Metrics
 from streams.models import acts, follow
 from streams.models.acts import Act, promote, publish, rollback, set_status
 from streams.models.follow import ModelWatch
+from streams.models.pinned import pin
 from streams.models.read import load_published, models_of, place_of, read_all, read_one
 from streams.serving_model import load_serving_model
 from tests.integration.shop import new_settings
@@ -158,6 +159,22 @@ def test_what_is_live_is_promoted_rolled_back_and_retired(settings, tmp_path):
         rollback(settings, "m", "bob", "worse")
     with pytest.raises(InputRefused, match="m/1, m/2"):
         promote(settings, "m", 3, "ann", "what?")
+
+
+def test_what_was_judged_beside_another_model_or_before_a_pin_is_neither_promoted_nor_rolled_back(settings, tmp_path):
+    for version in (1, 2):
+        publish(settings, saved(tmp_path, "judged", version, version / 10), "ann", "new")
+    judged = read_one(settings, "judged")
+    pin(settings, "judged", "ann", "the week before Christmas", pinned=True)
+    with pytest.raises(Overtaken, match="judge again"):
+        promote(settings, "judged", 1, "promoter", "it passed", judged=judged)
+    promote(settings, "judged", 2, "ann", "a person may")
+    with pytest.raises(Overtaken):
+        rollback(settings, "judged", "promoter", "it earns less", judged=judged)
+    known = read_one(settings, "judged")
+    assert (known.live.version, known.is_pinned) == (2, True)
+    rollback(settings, "judged", "promoter", "it earns less", reasons=["earnings: less"], judged=known)
+    assert read_one(settings, "judged").statuses[2].reasons == ["earnings: less"]
 
 
 def test_records_of_strangers_are_left_out(settings, tmp_path):

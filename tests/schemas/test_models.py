@@ -2,13 +2,14 @@ import pytest
 
 from schemas import examples as ex
 from schemas.codec import encode
-from schemas.models import decode_model_record, live_key, manifest_key, part_key, status_key
+from schemas.models import decode_model_record, live_key, manifest_key, part_key, pinned_key, status_key
 
 RECORDS = {
     part_key("default", 3, 0): ex.PART,
     manifest_key("default", 3): ex.MODEL,
     status_key("default", 3): ex.STATUS,
     live_key("default"): ex.LIVE,
+    pinned_key("default"): ex.PINNED,
 }
 
 
@@ -29,6 +30,8 @@ def test_a_record_is_what_its_key_says(key, said):
         (b"other/3", ex.MODEL),
         (b"default/3/1", ex.PART),
         (b"other/live", ex.LIVE),
+        (b"other/pinned", ex.PINNED),
+        (b"default/pinned", ex.LIVE),
         (b"default/3/status", ex.MODEL),
     ],
     ids=str,

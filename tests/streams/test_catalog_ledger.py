@@ -54,6 +54,12 @@ def test_an_offer_shows_its_list_price_until_a_change_is_applied(ledger):
     assert ledger.offer(OFFER).price == 1249
 
 
+def test_in_market_time_answers_name_the_newest_tick(ledger):
+    ledger.take(Batch(changes=[(OFFER, change(1))], market_ms=NOW - 5000), NOW)
+    ledger.take(Batch(changes=[(OFFER, change(2, 1199))], market_ms=NOW - 9000), NOW)
+    assert [a.applied_at for a in answers(ledger)] == 2 * [format_ms(NOW - 5000)]
+
+
 def test_an_applied_version_is_answered_again_and_not_applied_again(ledger):
     ledger.take(Batch(changes=[(OFFER, change(1)), (OFFER, change(2, 1199)), (OFFER, change(1))]), NOW)
     assert [(a.version, a.status, a.price) for a in answers(ledger)] == [

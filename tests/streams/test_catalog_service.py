@@ -56,7 +56,8 @@ def publish(settings, records):
 
 def run_until(settings, ledger, done):
     """Run a catalog, with its signals replaced by an event, until `done` or the deadline."""
-    catalog, stopping, deadline = Catalog(settings, ledger), threading.Event(), time.monotonic() + TIMEOUT_S
+    catalog = Catalog(settings, ledger, in_market_time=False)
+    stopping, deadline = threading.Event(), time.monotonic() + TIMEOUT_S
     while not done(ledger.counts()) and time.monotonic() < deadline:
         catalog.step()
     stopping.set()

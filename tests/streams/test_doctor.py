@@ -38,6 +38,7 @@ def test_broker_topics_device_and_model_are_each_looked_at(findings):
         "topics": "ok",
         "group": "unknown",
         "breaker": "unknown",
+        "live model": "unknown",
         "device": "ok",
         "model": "ok",
     }
