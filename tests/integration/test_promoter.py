@@ -15,7 +15,8 @@ from pricing_core.q_function import q_values, with_range
 from schemas.topics import PRICE_DECISIONS, TRANSITIONS
 from schemas.transitions import TransitionClosed
 from streams.learner.rows import RowMaker, obstacle, transitions_of
-from streams.models.acts import publish
+from streams.models.acts import promote, publish
+from streams.models.pinned import pin
 from streams.models.read import read_one
 from streams.promoter.run import PROMOTER
 from tests.integration.shop import new_settings
@@ -164,3 +165,23 @@ def test_three_sabotaged_candidates_are_refused_and_a_better_one_is_promoted(sho
 
 def last_decision(settings):
     return max(read_committed(settings, PRICE_DECISIONS), key=lambda record: record.timestamp()[1]).value()
+
+
+def test_what_was_promoted_and_does_worse_is_rolled_back_unless_a_person_pins_it(shop, tmp_path):
+    settings, worker = shop
+    before = read_one(settings, "default").live
+    bad = saved(tmp_path, 20, likes(SHIPPED.params, log_ratio=-0.05))
+    pin(settings, "default", "ann", "to see what it does", pinned=True)
+    publish(settings, bad, "ann", "it slips through")
+    promote(settings, "default", 20, PROMOTER, "it slipped through")
+    decided = count(settings, TRANSITIONS)
+    wait_for(lambda: count(settings, TRANSITIONS) > decided + LEAST_TRANSITIONS, 150, "its decisions", worker)
+    assert read_one(settings, "default").live.version == 20
+
+    pin(settings, "default", "ann", "enough", pinned=False)
+    wait_for(lambda: read_one(settings, "default").live.version != 20, 100, "rolled back", worker)
+    known = read_one(settings, "default")
+    assert (known.live.version, known.live.by) == (before.version, PROMOTER)
+    said = known.statuses[20]
+    assert said.status == "retired"
+    assert any(reason.startswith("earnings: ") for reason in said.reasons)
