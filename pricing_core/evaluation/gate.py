@@ -32,6 +32,10 @@ class GateLimits(NamedTuple):
     """Least effective sample size, as a share of the logged decisions."""
     min_size: float = 200.0
     """Least effective sample size."""
+    max_unsupported: float = 0.5
+    """Share of what the candidate would do that the log never tries. Of those prices the reward model speaks alone, and the
+    roll-outs have to agree.
+    """
     more_guarded: float = 0.01
     """So much larger a share of forbidden choices is accepted."""
 
@@ -97,7 +101,7 @@ def _ask_off_policy(found: Contributions | None, limits: GateLimits, judgement: 
         )
         return
     try:
-        support = SupportLimits(limits.min_share, limits.min_size)
+        support = SupportLimits(limits.min_share, limits.min_size, limits.max_unsupported)
         estimate = gain(found, confidence=limits.confidence, limits=support)
         judgement.figures |= {f"gain_{name}": getattr(estimate, name) / earned for name in ("value", "lower", "upper")}
         require_gain(estimate, margin=limits.margin * earned)

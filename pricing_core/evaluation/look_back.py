@@ -46,7 +46,7 @@ def _ask_earnings(off_policy: Contributions, limits: GateLimits, found: Judgemen
     if not earned > 0:  # no share of it can be named
         return
     try:
-        support = SupportLimits(limits.min_share, limits.min_size)
+        support = SupportLimits(limits.min_share, limits.min_size, limits.max_unsupported)
         estimate = gain(off_policy, confidence=limits.confidence, limits=support)
     except (OffPolicyError, ValueError):
         return

@@ -25,7 +25,7 @@ EPSILON = 0.5
 AS_GOOD = np.zeros(100)
 FEW = Guarded(2000, 20, 20)
 RUNNING = load_model().params
-WORSE = {**RUNNING, "correction": {leaf: -3.0 * weights for leaf, weights in RUNNING["correction"].items()}}
+WORSE = {**RUNNING, "correction": {leaf: -1.5 * weights for leaf, weights in RUNNING["correction"].items()}}
 """What the network says against its planner is turned about."""
 
 
@@ -111,7 +111,7 @@ def test_a_better_candidate_passes():
     shops = shops_of(log)
     judgement = judged(log, better, paired_gains(policy(better), policy(values(WORSE)), shops, seed=2))
     assert judgement.reasons == []
-    assert judgement.figures["gain_lower"] > 0.0
+    assert judgement.figures["gain_value"] > 0.0
     assert judgement.figures["effective_sample_size"] > 0.1 * judgement.figures["decisions"]
 
 

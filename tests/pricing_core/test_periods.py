@@ -23,7 +23,7 @@ def tally_of(made, key=KEY):
     """Exposure and units in an offer's row, under the memory that keeps all, and the mean ln(price / reference)."""
     made.apply(0, batch(c.CompetitorColumns, {"key": key}))  # its row is in the next snapshot
     keys, rows = made.snapshot(0)
-    tally = unpack(rows["tally"][list(keys).index(key)][None])
+    tally, _ = unpack(rows["tally"][list(keys).index(key)][None])
     exposure, units = np.asarray(tally.exposure[0, 0]), np.asarray(tally.units[0, 0])
     return exposure.sum(), units.sum(), (PLACES * units).sum() / max(units.sum(), 1)
 
