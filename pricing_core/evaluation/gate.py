@@ -33,8 +33,8 @@ class GateLimits(NamedTuple):
     min_size: float = 200.0
     """Least effective sample size."""
     max_unsupported: float = 0.5
-    """Share of what the candidate would do that the log never tries. Of those prices the reward model speaks alone, and the
-    roll-outs have to agree.
+    """Share of what the candidate would do that the log never tries. Of those prices the reward model speaks alone, and
+    the roll-outs have to agree.
     """
     more_guarded: float = 0.01
     """So much larger a share of forbidden choices is accepted."""

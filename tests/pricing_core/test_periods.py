@@ -153,7 +153,7 @@ def test_old_days_fade_by_the_days_that_have_passed():
         made.apply(0, order(quantity=6, time=T0 + 4 * day * DAY))
     decide(made, T0 + 12 * DAY)
     made.apply(0, batch(c.CompetitorColumns, {}))
-    tally = unpack(made.snapshot(0)[1]["tally"])
+    tally, _ = unpack(made.snapshot(0)[1]["tally"])
     expected = [6 * (m**8 + m**4 + 1) for m in MEMORIES]
     assert np.asarray(tally.units[0].sum(axis=1)) == pytest.approx(expected, rel=1e-5)
 
