@@ -13,7 +13,7 @@ than the mean.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -57,40 +57,21 @@ class Preset:
     """Half of the shops start off their cost-plus price by this log standard deviation."""
 
 
+_DEFAULT = Preset(
+    shops=2048,
+    updates=2500,
+    learning_rate=2e-3,
+    discount_half_life_days=0.0,
+    level_weight=0.02,
+    target_rate=0.01,
+    wide_exploration=0.5,
+    shrinkage=1.0,
+    price_spread=0.1,
+)
 PRESETS = {
-    "default": Preset(
-        shops=2048,
-        updates=2500,
-        learning_rate=2e-3,
-        discount_half_life_days=0.0,
-        level_weight=0.02,
-        target_rate=0.01,
-        wide_exploration=0.5,
-        shrinkage=1.0,
-        price_spread=0.1,
-    ),
-    "large": Preset(  # for an accelerator: sixteen times the shops, half as many updates again
-        shops=32_768,
-        updates=4000,
-        learning_rate=2e-3,
-        discount_half_life_days=0.0,
-        level_weight=0.02,
-        target_rate=0.01,
-        wide_exploration=0.5,
-        shrinkage=1.0,
-        price_spread=0.1,
-    ),
-    "tiny": Preset(
-        shops=64,
-        updates=50,
-        learning_rate=2e-3,
-        discount_half_life_days=3.0,
-        level_weight=0.02,
-        target_rate=0.01,
-        wide_exploration=0.5,
-        shrinkage=1.0,
-        price_spread=0.1,
-    ),
+    "default": _DEFAULT,
+    "large": replace(_DEFAULT, shops=32_768, updates=4000),  # for an accelerator
+    "tiny": replace(_DEFAULT, shops=64, updates=50, discount_half_life_days=3.0),
 }
 
 
