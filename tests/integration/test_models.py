@@ -42,7 +42,7 @@ def saved(folder, name, version, shift=0.1):
 
 
 def test_what_was_published_is_loaded_by_its_label_whole_or_in_parts_or_by_uri(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(acts, "PART_BYTES", 10_000)
+    monkeypatch.setattr(acts, "PART_BYTES", 4_000)
     in_parts, by_uri = saved(tmp_path, "whole", 1), saved(tmp_path, "whole", 2, 0.2)
 
     assert publish(settings, in_parts, "ann", "first") == ("whole/1", True)

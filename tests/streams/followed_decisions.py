@@ -49,7 +49,7 @@ def followed(record, units, impressions=200):
 
 def played(*, offers, days, channels=("web",)):
     """A shop with a decision of every offer a day; dear offers sell less."""
-    made, rng, found = engine(0), np.random.default_rng(1), []
+    made, rng, found = engine(0), np.random.default_rng(2), []
     keys = [f"{channels[i % len(channels)]}:{i}".encode() for i in range(offers)]
     free = {"min_change_bp": 0, "cooldown_ms": 0, "max_daily_change_bp": 10_000}
     made.apply(0, batch(c.PolicyColumns, *({"key": key, **free} for key in keys)))
