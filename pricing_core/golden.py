@@ -19,7 +19,7 @@ from schemas.codec import decoder_for, encode
 from schemas.columns import NONE
 from schemas.events import ClickRecorded, CompetitorPriceObserved, InventoryCounted, OrderRecorded
 from schemas.policies import OfferPolicy
-from schemas.timestamps import format_ms
+from schemas.timestamps import format_ms, parse_ms
 from schemas.topics import CLICKS, COMPETITOR_PRICES, INVENTORY, OFFER_POLICIES, ORDERS, Topic, offer_key
 
 OFFERS = 32
@@ -48,11 +48,11 @@ class GoldenBatch:
         """
         self._engine = ReplayingEngine(model, capacity=CAPACITY)
         self._engine.open_shard(0)
-        for topic, events in _events().items():
-            keys = BinaryArray.of(offer_key(event.channel, event.sku) for event in events)
-            decoded = decoder_for(topic)(keys, BinaryArray.of(encode(event) for event in events), NOW)
-            assert not decoded.rejects, decoded.rejects[0].detail
-            self._engine.apply(0, decoded.columns)
+        for day in range(DAYS, 0, -1):
+            now = NOW - day * DAY_MS
+            self._hear(now - DAY_MS, now)
+            self._engine.decide(0, now, "HALTED")  # nothing moves, but what is sold from now on is learned from
+        self._hear(NOW - DAY_MS, NOW)
         decisions = self._engine.decide(0, NOW, "ACTIVE")
         self._engine.drop_shard(0)
         self._question = Question(
@@ -65,6 +65,15 @@ class GoldenBatch:
             batch=int(decisions.batch.max()),
         )
         _require_fit(model, self._decide(model))
+
+    def _hear(self, after: int, until: int) -> None:
+        for topic, events in _events().items():
+            heard = [event for event in events if after < _time(event) <= until]
+            if heard:
+                keys = BinaryArray.of(offer_key(event.channel, event.sku) for event in heard)
+                decoded = decoder_for(topic)(keys, BinaryArray.of(encode(event) for event in heard), NOW)
+                assert not decoded.rejects, decoded.rejects[0].detail
+                self._engine.apply(0, decoded.columns)
 
     def judge(self, model: Model) -> Decisions:
         """Let a model decide the batch.
@@ -123,6 +132,12 @@ def _events() -> dict[Topic, Sequence[Event]]:
         COMPETITOR_PRICES: [_rival(policy, i) for i, policy in enumerate(policies) if i % 4],
         INVENTORY: [_stock(policy, i) for i, policy in enumerate(policies) if i % 5],
     }
+
+
+def _time(event: Event) -> int:
+    if isinstance(event, OfferPolicy):
+        return parse_ms(event.updated_at)
+    return parse_ms(event.observed_at if isinstance(event, CompetitorPriceObserved) else event.occurred_at)
 
 
 def _policy(i: int) -> OfferPolicy:

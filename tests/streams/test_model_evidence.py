@@ -8,8 +8,8 @@ from pricing_core.evaluation.gate import Guarded, judge
 from pricing_core.features import HOLD
 from pricing_core.recorded import Recorded
 from schemas.columns import RECOMMEND
-from streams.models.choices import logging_of, sort_out
-from streams.models.evidence import evidence, logged_prices
+from streams.models.choices import sort_out
+from streams.models.evidence import decide_logged, evidence, log_of, logged_prices
 from streams.models.transitions import Happened
 from tests.pricing_core.engines import MODEL
 from tests.streams.followed_decisions import played, wanting_another_price
@@ -22,6 +22,13 @@ def log():
     return played(offers=60, days=25)
 
 
+def logged(followed):
+    """What the log says of the model that wrote it."""
+    found = sort_out(followed)
+    _, said, _ = log_of(found, decide_logged(MODEL, found.free))
+    return said
+
+
 def test_a_price_that_holds_for_longer_earns_no_more_by_that(log):
     """A day earns 1,000 at every price; moves last for four days, holds for one."""
     lasting = []
@@ -29,7 +36,7 @@ def test_a_price_that_holds_for_longer_earns_no_more_by_that(log):
         days = 1 if one.action == HOLD else 4
         happened = Happened(units=days, revenue=1700 * days, impressions=200)
         lasting.append(msgspec.structs.replace(one, ends_at=f"2026-01-{1 + days:02}T00:00:00Z", happened=happened))
-    profits = logged_prices(*logging_of(sort_out(lasting)))
+    profits = logged(lasting)
     for offer in np.unique(profits.offer):
         assert np.ptp(profits.profit[profits.offer == offer]) < 1e-6
 
@@ -109,7 +116,7 @@ def unanswered(log, share):
 
 def test_moves_that_nobody_answered_make_up_for_themselves_by_chance_and_refuse_beyond(log):
     """Of the known decisions fewer are moves: so they were less probable among them."""
-    whole, few = (logged_prices(*logging_of(sort_out(one))) for one in (log, unanswered(log, 0.15)))
+    whole, few = (logged(one) for one in (log, unanswered(log, 0.15)))
     best = whole.logging.argmax(axis=1) == whole.action
     moved = few.action != HOLD
     assert few.logging[~moved].sum(axis=1) == pytest.approx(1.0)
@@ -118,7 +125,7 @@ def test_moves_that_nobody_answered_make_up_for_themselves_by_chance_and_refuse_
     assert moved.mean() == pytest.approx(expected.mean(), abs=0.02)
     assert best.any()
     with pytest.raises(ValueError, match="depends on what was chosen"):
-        logging_of(sort_out(unanswered(log, 0.5)))
+        logged(unanswered(log, 0.5))
 
 
 def test_inputs_of_another_layout_are_left_out_and_counted(log):
